@@ -1,0 +1,471 @@
+/* C = op(A) * op(B) [+ C] and its tail, as in gemm.cl, where A has few rows (up to 16): as fast as
+ * B can be read. A (M,K) has rows `a_stride` apart. B is read as it lies, or packed, and then its
+ * elements may have 16 bits; sums are floats.
+ *
+ * K may be shared by work-groups, `depth` of it each, the last dimension of the launch saying whose
+ * turn it is: each stores its sums `slice_size` elements after those of the one before, without a
+ * tail, and gemm_few_add adds them in order.
+ *
+ * For processors, one work-item a work-group, vectors of WIDTH along N or K:
+ *
+ * gemm_few_panels     B in panels (gemm.cl): a panel's sums stay in registers, ROWS rows at a time
+ * gemm_few_rows       B (K,N): STEP rows of B at a time, over BLOCK columns, sums in local memory,
+ *                     so that memory is read in STEP long runs
+ * gemm_few_columns    B (N,K): TILE columns at a time, vectors along K
+ *
+ * For GPUs, LOCAL work-items a work-group, which share a block of columns and K:
+ *
+ * gemm_few_group      ACROSS items read along the dimension of B that lies in one piece, the others
+ *                     along the other one; sums of items that share a column are added in local
+ *                     memory, in the order of the items
+ *
+ * Products are summed along K in a fixed order that depends on the kernel and on how K is shared:
+ * |error| <= K * 2^-24 * (|A| |B|). Every element is read, so NaN and infinities come through; C is
+ * not read unless it is added to.
+ *
+ * SPDX-License-Identifier: Apache-2.0 */
+#include "common.clh"
+#include "gemm.clh"
+
+/* Vectors in a row of a panel, as in gemm.cl. */
+#ifndef VECTORS
+#define VECTORS 3
+#endif
+#define COLUMNS (WIDTH * VECTORS)
+/* Rows of A whose sums a work-item has in registers, and how often that makes M, rounded up. */
+#ifndef ROWS
+#define ROWS 4
+#endif
+#ifndef ROW_BLOCKS
+#define ROW_BLOCKS 1
+#endif
+/* How packed elements are stored: 0 float, 1 half, 2 bfloat16. */
+#ifndef STORAGE
+#define STORAGE 0
+#endif
+/* Rows of a panel that are asked for ahead: with as many rows of A as here, a processor does not
+ * see far enough ahead by itself to keep memory busy. */
+#define AHEAD 16
+#define MOST_ROWS 16
+#define K_BLOCK 384
+#define STEP 8
+#define BLOCK 512
+
+/* ---- storage ---- */
+
+#if STORAGE == 0
+typedef float weight;
+#define load_weights(p) loadw(p, 0)
+#define load_weight(p) (*(p))
+#elif STORAGE == 1
+typedef half weight;
+#define load_weights(p) CLM_PASTE(vload_half, WIDTH)(0, p)
+#define load_weight(p) vload_half(0, p)
+#else
+typedef ushort weight;
+#define load_weights(p) as_floatw(convert_uintw(loadw(p, 0)) << 16)
+#define load_weight(p) as_float((uint)*(p) << 16)
+#endif
+
+/* The first `count` elements at p, the others 0. */
+static inline floatw load_some_weights(__global const weight *p, const int count) {
+    if (count >= WIDTH) {
+        return load_weights(p);
+    }
+    float values[WIDTH];
+    for (int i = 0; i < WIDTH; i++) {
+        values[i] = i < count ? load_weight(p + i) : 0.0f;
+    }
+    return loadw(values, 0);
+}
+
+/* D (rows,columns) dense in floats, from packed S with rows `stride` apart. Global size
+ * (ceil(columns / WIDTH), rows). */
+__kernel void gemm_few_widen(__global float *restrict dense, __global const weight *restrict source,
+                             const ulong offset, const int stride, const int rows,
+                             const int columns) {
+    const int column = (int)get_global_id(0) * WIDTH;
+    const int row = (int)get_global_id(1);
+    if (column < columns && row < rows) {
+        __global const weight *s = source + offset + (size_t)row * stride + column;
+        __global float *d = dense + (size_t)row * columns + column;
+        if (column + WIDTH <= columns) {
+            storew(load_weights(s), d, 0);
+        } else {
+            for (int i = 0; i < columns - column; i++) {
+                d[i] = load_weight(s + i);
+            }
+        }
+    }
+}
+
+/* found = the bits of the largest finite |x| whose bits are not below `limit`; left as it is when
+ * there is none. One item an element. */
+__kernel void gemm_few_find_overflow(__global int *found, __global const int *x, const ulong count,
+                                     const int limit) {
+    const ulong i = get_global_id(0);
+    if (i < count) {
+        const int magnitude = x[i] & 0x7FFFFFFF;
+        if (magnitude >= limit && magnitude < 0x7F800000) {
+            atomic_max(found, magnitude);
+        }
+    }
+}
+
+/* ---- processors ---- */
+
+#define FEW_PARAMETERS                                                    \
+    const int M, const int N, const int K, const int depth,               \
+        __global const float *restrict a_buffer, const ulong a_offset, const int a_stride
+
+/* sums += the product of ROWS rows of A, of which those past `rows` repeat the last one, and
+ * `depth` rows of a panel. */
+static inline void add_panel(floatw sums[ROWS * VECTORS], __global const float *a,
+                             const int a_stride, const int rows, __global const weight *b,
+                             const int depth) {
+    __global const float *a_row[ROWS];
+    floatw sum[ROWS][VECTORS];
+#pragma unroll
+    for (int r = 0; r < ROWS; r++) {
+        a_row[r] = a + (size_t)min(r, rows - 1) * a_stride;
+#pragma unroll
+        for (int v = 0; v < VECTORS; v++) {
+            sum[r][v] = sums[r * VECTORS + v];
+        }
+    }
+    for (int k = 0; k < depth; k++) {
+        floatw b_row[VECTORS];
+#pragma unroll
+        for (int v = 0; v < VECTORS; v++) {
+            CLM_PREFETCH(b + AHEAD * COLUMNS + v * WIDTH);
+            b_row[v] = load_weights(b + v * WIDTH);
+        }
+#pragma unroll
+        for (int r = 0; r < ROWS; r++) {
+            const floatw a_element = (floatw)a_row[r][k];
+#pragma unroll
+            for (int v = 0; v < VECTORS; v++) {
+                sum[r][v] = a_element * b_row[v] + sum[r][v];
+            }
+        }
+        b += COLUMNS;
+    }
+#pragma unroll
+    for (int r = 0; r < ROWS; r++) {
+#pragma unroll
+        for (int v = 0; v < VECTORS; v++) {
+            sums[r * VECTORS + v] = sum[r][v];
+        }
+    }
+}
+
+/* Panel p of B starts at p * panel_size. Global size (panels, slices of K). */
+__kernel __attribute__((reqd_work_group_size(1, 1, 1))) void gemm_few_panels(
+    FEW_PARAMETERS, __global const weight *restrict b_buffer, const ulong b_offset,
+    const int panel_size, TAIL_PARAMETERS, const ulong slice_size) {
+    const int n0 = (int)get_global_id(0) * COLUMNS;
+    const int slice = (int)get_global_id(1);
+    const int first = slice * depth;
+    const int last = min(K, first + depth);
+    __global const float *a = a_buffer + a_offset;
+    __global const weight *b = b_buffer + b_offset + (size_t)get_global_id(0) * panel_size;
+    floatw sums[ROW_BLOCKS * ROWS * VECTORS];
+    for (int i = 0; i < ROW_BLOCKS * ROWS * VECTORS; i++) {
+        sums[i] = (floatw)0.0f;
+    }
+#if ROW_BLOCKS == 1
+    add_panel(sums, a + first, a_stride, M, b + (size_t)first * COLUMNS, last - first);
+#else
+    /* So much of a panel stays in the second-level cache until all rows have had it. */
+    for (int k = first; k < last; k += K_BLOCK) {
+        for (int i = 0; i < ROW_BLOCKS && i * ROWS < M; i++) {
+            add_panel(sums + i * ROWS * VECTORS, a + (size_t)i * ROWS * a_stride + k, a_stride,
+                      M - i * ROWS, b + (size_t)k * COLUMNS, min(K_BLOCK, last - k));
+        }
+    }
+#endif
+    for (int m = 0; m < M; m++) {
+        __global float *c = c_buffer + c_offset + slice * slice_size + (size_t)m * c_stride + n0;
+        const size_t at = tail_offset + (size_t)m * tail_stride + n0;
+        for (int v = 0; v < VECTORS; v++) {
+            const int n = v * WIDTH;
+            finish_vector(sums[m * VECTORS + v], N - n0 - n, flags, c + n,
+                          bias_buffer + bias_offset + n0 + n, pre_buffer + at + n,
+                          residual_buffer + at + n);
+        }
+    }
+}
+
+/* sums (M,BLOCK) += A (M,STEP) * B (STEP,columns), rows of B b_stride apart; `columns` is a
+ * multiple of WIDTH. */
+static inline void add_rows(__local float *sums, __global const float *a, const int a_stride,
+                            const int M, __global const weight *b, const int b_stride,
+                            const int columns) {
+    for (int n = 0; n < columns; n += WIDTH) {
+        floatw b_rows[STEP];
+#pragma unroll
+        for (int i = 0; i < STEP; i++) {
+            b_rows[i] = load_weights(b + (size_t)i * b_stride + n);
+        }
+        for (int m = 0; m < M; m++) {
+            floatw sum = loadw(sums, m * BLOCK + n);
+#pragma unroll
+            for (int i = 0; i < STEP; i++) {
+                sum = a[(size_t)m * a_stride + i] * b_rows[i] + sum;
+            }
+            storew(sum, sums, m * BLOCK + n);
+        }
+    }
+}
+
+/* The same for one row of B, and any number of columns. */
+static inline void add_row(__local float *sums, __global const float *a, const int a_stride,
+                           const int M, __global const weight *b, const int columns) {
+    for (int n = 0; n < columns; n += WIDTH) {
+        const floatw b_row = load_some_weights(b + n, columns - n);
+        for (int m = 0; m < M; m++) {
+            const floatw sum = loadw(sums, m * BLOCK + n);
+            storew(a[(size_t)m * a_stride] * b_row + sum, sums, m * BLOCK + n);
+        }
+    }
+}
+
+/* Each work-item takes `columns` of the columns, at most BLOCK and a multiple of WIDTH. Global size
+ * (ceil(N / columns), slices of K). */
+__kernel __attribute__((reqd_work_group_size(1, 1, 1))) void gemm_few_rows(
+    FEW_PARAMETERS, __global const weight *restrict b_buffer, const ulong b_offset,
+    const int b_stride, TAIL_PARAMETERS, const ulong slice_size, const int columns) {
+    __local float sums[MOST_ROWS * BLOCK];
+    const int n0 = (int)get_global_id(0) * columns;
+    const int slice = (int)get_global_id(1);
+    const int first = slice * depth;
+    const int last = min(K, first + depth);
+    const int width = min(columns, N - n0);
+    const int whole = width / WIDTH * WIDTH;
+    __global const float *a = a_buffer + a_offset;
+    __global const weight *b = b_buffer + b_offset + n0;
+    for (int m = 0; m < M; m++) {
+        for (int n = 0; n < width; n += WIDTH) {
+            storew((floatw)0.0f, sums, m * BLOCK + n);
+        }
+    }
+    int k = first;
+    for (; k + STEP <= last; k += STEP) {
+        __global const weight *b_rows = b + (size_t)k * b_stride;
+        add_rows(sums, a + k, a_stride, M, b_rows, b_stride, whole);
+        for (int i = 0; i < STEP && whole < width; i++) {
+            add_row(sums + whole, a + k + i, a_stride, M, b_rows + (size_t)i * b_stride + whole,
+                    width - whole);
+        }
+    }
+    for (; k < last; k++) {
+        add_row(sums, a + k, a_stride, M, b + (size_t)k * b_stride, width);
+    }
+    for (int m = 0; m < M; m++) {
+        __global float *c = c_buffer + c_offset + slice * slice_size + (size_t)m * c_stride + n0;
+        const size_t at = tail_offset + (size_t)m * tail_stride + n0;
+        for (int n = 0; n < width; n += WIDTH) {
+            finish_vector(loadw(sums, m * BLOCK + n), width - n, flags, c + n,
+                          bias_buffer + bias_offset + n0 + n, pre_buffer + at + n,
+                          residual_buffer + at + n);
+        }
+    }
+}
+
+#define TILE 4
+
+/* products (TILE,TILE) = A (TILE,depth) * B (depth,TILE); rows past `rows` and columns past
+ * `columns` repeat the last one. */
+static inline void multiply_columns(float products[TILE][TILE], __global const float *a,
+                                    const int a_stride, const int rows, __global const float *b,
+                                    const int b_stride, const int columns, const int depth) {
+    __global const float *a_row[TILE];
+    __global const float *b_column[TILE];
+    floatw sums[TILE][TILE];
+#pragma unroll
+    for (int i = 0; i < TILE; i++) {
+        a_row[i] = a + (size_t)min(i, rows - 1) * a_stride;
+        b_column[i] = b + (size_t)min(i, columns - 1) * b_stride;
+#pragma unroll
+        for (int j = 0; j < TILE; j++) {
+            sums[i][j] = (floatw)0.0f;
+        }
+    }
+    int k = 0;
+    for (; k + WIDTH <= depth; k += WIDTH) {
+        floatw b_vector[TILE];
+#pragma unroll
+        for (int j = 0; j < TILE; j++) {
+            b_vector[j] = loadw(b_column[j], k);
+        }
+#pragma unroll
+        for (int i = 0; i < TILE; i++) {
+            const floatw a_vector = loadw(a_row[i], k);
+#pragma unroll
+            for (int j = 0; j < TILE; j++) {
+                sums[i][j] = a_vector * b_vector[j] + sums[i][j];
+            }
+        }
+    }
+    for (int i = 0; i < TILE; i++) {
+        const floatw a_vector = load_some(a_row[i] + k, depth - k);
+        for (int j = 0; j < TILE; j++) {
+            products[i][j] = sumw(a_vector * load_some(b_column[j] + k, depth - k) + sums[i][j]);
+        }
+    }
+}
+
+/* Each work-item takes `columns` columns. Global size (ceil(N / columns), slices of K). */
+__kernel __attribute__((reqd_work_group_size(1, 1, 1))) void gemm_few_columns(
+    FEW_PARAMETERS, __global const float *restrict b_buffer, const ulong b_offset,
+    const int b_stride, TAIL_PARAMETERS, const ulong slice_size, const int columns) {
+    const int n_end = min(N, ((int)get_global_id(0) + 1) * columns);
+    const int slice = (int)get_global_id(1);
+    const int first = slice * depth;
+    const int last = min(K, first + depth);
+    __global const float *a = a_buffer + a_offset + first;
+    __global const float *b = b_buffer + b_offset + first;
+    for (int n0 = (int)get_global_id(0) * columns; n0 < n_end; n0 += TILE) {
+        for (int m0 = 0; m0 < M; m0 += TILE) {
+            float products[TILE][TILE];
+            multiply_columns(products, a + (size_t)m0 * a_stride, a_stride, M - m0,
+                             b + (size_t)n0 * b_stride, b_stride, N - n0, last - first);
+            for (int m = m0; m < min(M, m0 + TILE); m++) {
+                for (int n = n0; n < min(n_end, n0 + TILE); n++) {
+                    __global float *c =
+                        c_buffer + c_offset + slice * slice_size + (size_t)m * c_stride + n;
+                    const float product = products[m - m0][n - n0];
+                    *c = finish(flags & ADD_C ? *c + product : product, flags,
+                                bias_buffer + bias_offset + n, pre_buffer, residual_buffer,
+                                tail_offset + (size_t)m * tail_stride + n);
+                }
+            }
+        }
+    }
+}
+
+/* ---- GPUs ---- */
+
+#if WIDTH == 4 /* the others are for processors */
+
+/* Items of a work-group beside each other in memory. */
+#ifndef ACROSS
+#define ACROSS 1
+#endif
+#define LANES (LOCAL / ACROSS)
+
+/* B (K,N), a float4 of columns an item: item (x, y) sums elements y, y + LANES, ... of K. Global
+ * size (ceil(N / (4 * ACROSS)) * LOCAL, slices of K). */
+__kernel __attribute__((reqd_work_group_size(LOCAL, 1, 1))) void gemm_few_group(
+    FEW_PARAMETERS, __global const weight *restrict b_buffer, const ulong b_offset,
+    const int b_stride, TAIL_PARAMETERS, const ulong slice_size) {
+    __local float4 scratch[LOCAL];
+    const int item = (int)get_local_id(0);
+    const int n0 = ((int)get_group_id(0) * ACROSS + item % ACROSS) * 4;
+    const int columns = min(N - n0, 4);
+    const int slice = (int)get_group_id(1);
+    const int last = min(K, (slice + 1) * depth);
+    __global const float *a = a_buffer + a_offset;
+    __global const weight *b = b_buffer + b_offset + n0;
+    float4 sums[ROWS];
+#pragma unroll
+    for (int m = 0; m < ROWS; m++) {
+        sums[m] = (float4)0.0f;
+    }
+    if (columns > 0) {
+        for (int k = slice * depth + item / ACROSS; k < last; k += LANES) {
+            const float4 b_row = load_some_weights(b + (size_t)k * b_stride, columns);
+#pragma unroll
+            for (int m = 0; m < ROWS; m++) {
+                sums[m] = a[(size_t)min(m, M - 1) * a_stride + k] * b_row + sums[m];
+            }
+        }
+    }
+#pragma unroll
+    for (int m = 0; m < ROWS; m++) {
+        scratch[item] = sums[m];
+        barrier(CLK_LOCAL_MEM_FENCE);
+        for (int half_of = LOCAL / 2; half_of >= ACROSS; half_of /= 2) {
+            if (item < half_of) {
+                scratch[item] += scratch[item + half_of];
+            }
+            barrier(CLK_LOCAL_MEM_FENCE);
+        }
+        if (item < ACROSS && columns > 0 && m < M) {
+            const size_t at = tail_offset + (size_t)m * tail_stride + n0;
+            finish_vector(scratch[item], columns, flags,
+                          c_buffer + c_offset + slice * slice_size + (size_t)m * c_stride + n0,
+                          bias_buffer + bias_offset + n0, pre_buffer + at, residual_buffer + at);
+        }
+        barrier(CLK_LOCAL_MEM_FENCE);
+    }
+}
+
+/* B (N,K), a column for every ACROSS items: item (x, y) sums float4s x, x + ACROSS, ... of K.
+ * Global size (ceil(N / LANES) * LOCAL, slices of K). */
+__kernel __attribute__((reqd_work_group_size(LOCAL, 1, 1))) void gemm_few_group_columns(
+    FEW_PARAMETERS, __global const float *restrict b_buffer, const ulong b_offset,
+    const int b_stride, TAIL_PARAMETERS, const ulong slice_size) {
+    __local float scratch[LOCAL];
+    const int item = (int)get_local_id(0);
+    const int x = item % ACROSS;
+    const int n = (int)get_group_id(0) * LANES + item / ACROSS;
+    const int slice = (int)get_group_id(1);
+    const int last = min(K, (slice + 1) * depth);
+    __global const float *a = a_buffer + a_offset;
+    __global const float *b = b_buffer + b_offset + (size_t)n * b_stride;
+    float4 sums[ROWS];
+#pragma unroll
+    for (int m = 0; m < ROWS; m++) {
+        sums[m] = (float4)0.0f;
+    }
+    if (n < N) {
+        for (int k = slice * depth + x * 4; k < last; k += ACROSS * 4) {
+            const float4 b_some = load_some(b + k, last - k);
+#pragma unroll
+            for (int m = 0; m < ROWS; m++) {
+                const float4 a_some =
+                    load_some(a + (size_t)min(m, M - 1) * a_stride + k, last - k);
+                sums[m] = a_some * b_some + sums[m];
+            }
+        }
+    }
+#pragma unroll
+    for (int m = 0; m < ROWS; m++) {
+        scratch[item] = sumw(sums[m]);
+        barrier(CLK_LOCAL_MEM_FENCE);
+        for (int half_of = ACROSS / 2; half_of > 0; half_of /= 2) {
+            if (x < half_of) {
+                scratch[item] += scratch[item + half_of];
+            }
+            barrier(CLK_LOCAL_MEM_FENCE);
+        }
+        if (x == 0 && n < N && m < M) {
+            __global float *c = c_buffer + c_offset + slice * slice_size + (size_t)m * c_stride + n;
+            const float sum = scratch[item];
+            *c = finish(flags & ADD_C ? *c + sum : sum, flags, bias_buffer + bias_offset + n,
+                        pre_buffer, residual_buffer, tail_offset + (size_t)m * tail_stride + n);
+        }
+        barrier(CLK_LOCAL_MEM_FENCE);
+    }
+}
+
+#endif
+
+/* ---- slices of K ---- */
+
+/* C = the sum of `slices` matrices (M,N), dense and slice_size apart, then the tail. Global size
+ * (N, M). */
+__kernel void gemm_few_add(const int M, const int N, __global const float *restrict sums,
+                           const int slices, const ulong slice_size, TAIL_PARAMETERS) {
+    const int n = (int)get_global_id(0), m = (int)get_global_id(1);
+    if (m < M && n < N) {
+        float sum = 0.0f;
+        for (int slice = 0; slice < slices; slice++) {
+            sum += sums[slice * slice_size + (size_t)m * N + n];
+        }
+        __global float *c = c_buffer + c_offset + (size_t)m * c_stride + n;
+        *c = finish(flags & ADD_C ? *c + sum : sum, flags, bias_buffer + bias_offset + n,
+                    pre_buffer, residual_buffer, tail_offset + (size_t)m * tail_stride + n);
+    }
+}

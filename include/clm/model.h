@@ -1,0 +1,137 @@
+/* GPT-2 on a device, with a classification head.
+ *
+ * SPDX-License-Identifier: Apache-2.0 */
+#ifndef CLM_MODEL_H
+#define CLM_MODEL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "clm/config.h"
+#include "clm/device.h"
+#include "clm/dtype.h"
+#include "clm/status.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* Which parameters are trained; each includes those before it. The token and position embeddings
+ * are trained by "all" only. */
+typedef enum clm_train_policy {
+    CLM_TRAIN_NOTHING = 0, /* inference: every weight may be packed */
+    CLM_TRAIN_HEAD,
+    CLM_TRAIN_LAST_BLOCK, /* the head, the final LayerNorm and the last block: the recipe */
+    CLM_TRAIN_LAST_TWO_BLOCKS,
+    CLM_TRAIN_ALL
+} clm_train_policy;
+
+/* "head", "last-block", "last-two-blocks" or "all"; CLM_ERROR_ARGUMENT, listing them, for another
+ * text. */
+CLM_API clm_status clm_train_policy_parse(clm_train_policy *policy, const char *text);
+/* The way back, for one of the values above; CLM_TRAIN_NOTHING is "nothing". Static. */
+CLM_API const char *clm_train_policy_name(clm_train_policy policy);
+
+typedef struct clm_model_options {
+    clm_train_policy train;
+    /* A number of classes over 0 replaces whatever head the model has by a new one, (n_labels,C)
+     * with bias, initialised as torch.nn.Linear is after torch.manual_seed(head_seed). */
+    int n_labels;
+    const char *const *labels; /* their names; NULL: LABEL_0 and so on */
+    uint64_t head_seed;
+    /* The head looks at one position of a sequence, so the top block computes what only that one
+     * needs (query, projection and MLP) for it alone, with the same result. True: for all, as a
+     * model does that is read to its end; for comparison. */
+    bool whole_top_block;
+    /* How weights of the blocks' linear layers that are not trained are kept on the device:
+     * CLM_F32, or CLM_F16 or CLM_BF16 in half the memory. They are rounded to nearest even, by at
+     * most 2^-11 of each (F16, below 6.1e-5 by 2^-25) or 2^-8 (BF16); all arithmetic stays that of
+     * floats. Saving a model is not touched by it. */
+    clm_dtype frozen_storage;
+    /* Of a trained block only the input is kept in the forward pass; the backward pass runs it
+     * again from there (Chen et al. 2016, "Training Deep Nets with Sublinear Memory Cost"). Less
+     * memory for activations, about a quarter more time when all blocks are trained, the same bits.
+     */
+    bool recompute;
+} clm_model_options;
+
+#define CLM_MODEL_OPTIONS_DEFAULT \
+    { CLM_TRAIN_NOTHING, 0, NULL, 123, false, CLM_F32, false }
+
+/* A model whose parameters live on a device. One thread at a time may use it. */
+typedef struct clm_model clm_model;
+
+/* Reads the weights of `source` to the device, through *model: a folder as Hugging Face
+ * transformers saves it, a .safetensors file, or "random:n_layer=2,n_embd=64,..." (initialised as
+ * GPT-2 is; see clm_model_config_parse). `device` is borrowed until clm_model_close(); files of
+ * `source` stay open as long. `options` may be NULL. The caller closes *model, which is NULL after
+ * a failure. Blocks.
+ *
+ * CLM_ERROR_NOT_FOUND, CLM_ERROR_IO; CLM_ERROR_FORMAT (a file that is not what it claims to be, a
+ * tensor that is missing, no classes in the model and none in the options), CLM_ERROR_SHAPE
+ * (tensors that contradict config.json), CLM_ERROR_UNSUPPORTED (another architecture),
+ * CLM_ERROR_ARGUMENT (a field after "random:" that does not exist, another frozen_storage than the
+ * three); CLM_ERROR_UNSUPPORTED also for a weight too large for it (65520 in CLM_F16);
+ * CLM_ERROR_DEVICE_MEMORY and what else the device can meet; CLM_ERROR_MEMORY. */
+CLM_API clm_status clm_model_open(clm_model **model, clm_device *device, const char *source,
+                                  const clm_model_options *options);
+CLM_API void clm_model_close(clm_model *model); /* NULL is fine */
+
+/* Lent until the model is closed; clm_model_set_pooling() changes it. */
+CLM_API const clm_model_config *clm_model_get_config(const clm_model *model);
+
+/* How many parameters there are, and how many are trained. */
+CLM_API size_t clm_model_parameter_count(const clm_model *model);
+CLM_API size_t clm_model_trained_count(const clm_model *model);
+
+/* How the head is trained, for clm_finetune_classifier() and for those who use it later;
+ * clm_model_save() writes it into config.json. pad_token: the id that fills up short texts;
+ * padded_length: T of the training texts, 0 when it varies. CLM_ERROR_SHAPE when that is negative
+ * or above the context. */
+CLM_API clm_status clm_model_set_pooling(clm_model *model, clm_pooling pooling, int pad_token,
+                                         int padded_length);
+
+/* logits (B,n_labels) of tokens (B,T), both in host memory. lengths (B) are the tokens of each
+ * before padding, needed for CLM_POOLING_LAST_TOKEN only. CLM_ERROR_SHAPE when T is above the
+ * context, CLM_ERROR_ARGUMENT for a token outside the vocabulary. Blocks. */
+CLM_API clm_status clm_model_logits(clm_model *model, const int32_t *tokens, const int32_t *lengths,
+                                    int B, int T, float *logits);
+
+/* Writes config.json and model.safetensors, so that Hugging Face transformers opens the folder as
+ * GPT2ForSequenceClassification and gives the same logits; with the tokenizer's files beside them
+ * (clm_tokenizer_save()) it is complete. The folder is made when missing; files of these names are
+ * replaced, each whole or not at all. CLM_ERROR_IO, CLM_ERROR_NO_SPACE, errors of the device,
+ * CLM_ERROR_MEMORY. Blocks. */
+CLM_API clm_status clm_model_save(clm_model *model, const char *folder);
+
+/* What is to be done with a model: passes of tokens (B,T), and its options' fields of these names.
+ */
+typedef struct clm_memory_plan {
+    clm_train_policy train;
+    clm_dtype frozen_storage;
+    bool whole_top_block;
+    bool recompute;
+    int B, T;
+} clm_memory_plan;
+
+/* What that takes on the device. */
+typedef struct clm_memory_estimate {
+    uint64_t parameters_bytes;
+    uint64_t gradients_bytes;
+    uint64_t moments_bytes; /* AdamW's two */
+    uint64_t activations_bytes;
+    uint64_t largest_buffer_bytes; /* that cannot lie in parts, as the token embedding can */
+    uint64_t total_bytes;
+} clm_memory_estimate;
+
+/* Works it out before anything is allocated; needs no device. CLM_ERROR_SHAPE for sizes that cannot
+ * be, CLM_ERROR_MEMORY. */
+CLM_API clm_status clm_model_estimate_memory(const clm_model_config *config,
+                                             const clm_memory_plan *plan,
+                                             clm_memory_estimate *estimate);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,136 @@
+/* Fine-tuning a classifier, as LLMs-from-scratch chapter 6 does it.
+ *
+ * SPDX-License-Identifier: Apache-2.0 */
+#ifndef CLM_TRAIN_H
+#define CLM_TRAIN_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "clm/data.h"
+#include "clm/model.h"
+#include "clm/status.h"
+#include "clm/text.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef enum clm_train_event_kind {
+    CLM_TRAIN_STARTED = 0, /* afresh */
+    CLM_TRAIN_RESUMED,     /* from a checkpoint: step and epoch say where */
+    CLM_TRAIN_STEP,        /* step, loss, seconds */
+    CLM_TRAIN_EVAL,        /* step, train_loss, val_loss */
+    CLM_TRAIN_EPOCH,       /* epoch, train_accuracy, val_accuracy */
+    CLM_TRAIN_EVALUATING,  /* final accuracies are being computed: batch of batch_count */
+    CLM_TRAIN_FINAL,       /* train_accuracy, val_accuracy, test_accuracy, seconds */
+    CLM_TRAIN_CHECKPOINT   /* one was saved */
+} clm_train_event_kind;
+
+typedef struct clm_train_event {
+    clm_train_event_kind kind;
+    int64_t step;       /* 0 for the first */
+    int64_t step_count; /* of the whole run */
+    int epoch;          /* 1 for the first */
+    double loss, train_loss, val_loss;
+    double train_accuracy, val_accuracy, test_accuracy; /* 0 to 1 */
+    double seconds;       /* of this step; for CLM_TRAIN_FINAL of the run */
+    double tokens_second; /* over the latest steps */
+    double seconds_left;  /* estimated, of training; negative when not known */
+    int64_t examples;     /* seen in training */
+    int64_t batch, batch_count;
+} clm_train_event;
+
+/* What lies below the lowest trained layer gives the same output (its features) for a text in every
+ * epoch and evaluation, so it is computed once and kept. Where? */
+typedef enum clm_feature_place {
+    CLM_FEATURES_AUTO = 0, /* the first of device, host and disk with room for all of them */
+    CLM_FEATURES_OFF,      /* nowhere: frozen layers run in every step */
+    CLM_FEATURES_DEVICE,
+    CLM_FEATURES_HOST, /* memory of the host */
+    CLM_FEATURES_DISK  /* a file in the run folder, without a name, that goes with the process */
+} clm_feature_place;
+
+typedef enum clm_feature_storage {
+    CLM_FEATURES_F32 = 0, /* the same losses, bit for bit, as without */
+    CLM_FEATURES_F16      /* half the room; values are rounded to 11 bits */
+} clm_feature_storage;
+
+typedef struct clm_finetune_options {
+    int epochs;
+    int batch; /* texts that go through the model together */
+    /* Passes of `batch` texts that make a step: the gradients of all of them are added up, and the
+     * loss is the mean over batch x accumulate texts. A run is that of a batch of so many, in order
+     * of texts, random streams, steps and evaluations, with losses equal but for rounding, and
+     * takes the memory of one pass. As in PyTorch and transformers (gradient_accumulation_steps).
+     */
+    int accumulate;
+    double learning_rate;
+    double weight_decay; /* on every trained parameter */
+    double beta1, beta2, epsilon;
+    int eval_every;    /* steps between evaluations; 0 for none */
+    int eval_batches;  /* batches, as many texts as a step, of each set that an evaluation, or an
+                          epoch's accuracy, looks at */
+    int64_t max_steps; /* ends training early; 0 for no limit */
+    uint64_t seed;     /* of the order of batches */
+    bool final_accuracies; /* over the full sets at the end */
+    bool resume;           /* go on from the run folder's checkpoint */
+    /* The losses of a step are read while the next one runs, so that the device never waits for the
+     * host. True: before it begins. The same bits, for comparison. */
+    bool wait_for_each_step;
+    clm_feature_place features;
+    clm_feature_storage feature_storage;
+    /* Bytes that features may take; those that do not fit are computed each time. 0: what is free
+     * there, less a reserve. */
+    uint64_t feature_budget_bytes;
+    /* Describes the model's source and the data, for a message when a run is resumed with others;
+     * may be NULL. */
+    const char *source;
+    /* Hears of progress; may be NULL. */
+    void (*on_event)(void *context, const clm_train_event *event);
+    /* Asked after each batch; true stops at once, with a checkpoint; may be NULL. */
+    bool (*should_stop)(void *context);
+    void *context;
+} clm_finetune_options;
+
+/* The recipe's. */
+#define CLM_FINETUNE_OPTIONS_DEFAULT                                             \
+    {                                                                            \
+        5, 8, 1, 5e-5, 0.1, 0.9, 0.999, 1e-8, 50, 5, 0, 123, true, false, false, \
+            CLM_FEATURES_AUTO, CLM_FEATURES_F32, 0, NULL, NULL, NULL, NULL       \
+    }
+
+typedef struct clm_finetune_result {
+    int64_t steps; /* of the whole run, also those before it was resumed */
+    double train_accuracy, val_accuracy, test_accuracy; /* NaN when not computed */
+} clm_finetune_result;
+
+/* Trains `model`, which was opened with a policy and a new head, on train, and looks at validation
+ * and test; all padded to one length. Batches come in the order of PyTorch's DataLoader with the
+ * seed.
+ *
+ * Into the folder `run`, made when missing, it writes metrics.jsonl as it goes (one object a line:
+ * see README.md), checkpoint.safetensors after each epoch and when stopped, and at the end
+ * config.json, model.safetensors and the tokenizer's files (`tokenizer` may be NULL). A folder that
+ * has a run already is CLM_ERROR_EXISTS unless options->resume: then the run goes on where its
+ * checkpoint left it, and ends in the same bits as if it had never stopped; without a checkpoint it
+ * begins afresh and says so in the log.
+ *
+ * CLM_ERROR_INTERRUPTED: stopped by should_stop, the checkpoint is saved. CLM_ERROR_NOT_FINITE: the
+ * loss of a step is not a number; the message says which step and batch, and the last checkpoint
+ * stays. CLM_ERROR_DEVICE_MEMORY: it does not fit; the message says what is needed and the largest
+ * batch that fits. CLM_ERROR_SHAPE or CLM_ERROR_ARGUMENT: sets, model and options that do not go
+ * together. Else errors of files and of the device. Everything passed in is borrowed for the call;
+ * `options` and `result` may be NULL. Blocks until the training has ended; on_event and should_stop
+ * are called from this thread. */
+CLM_API clm_status clm_finetune_classifier(clm_model *model, const clm_tokenizer *tokenizer,
+                                           const clm_dataset *train, const clm_dataset *validation,
+                                           const clm_dataset *test, const char *run,
+                                           const clm_finetune_options *options,
+                                           clm_finetune_result *result);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,180 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "base/json.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/file.h"
+#include "base/memory.h"
+
+clm_status clm_json_parse(cJSON **json, const char *text, size_t count, const char *where) {
+    *json = NULL;
+    size_t valid = clm_utf8_check(text, count);
+    if (valid < count) {
+        return clm_fail(CLM_ERROR_FORMAT, "%s: byte %zu: not valid UTF-8", where, valid);
+    }
+    const char *end = NULL;
+    cJSON *parsed = cJSON_ParseWithLengthOpts(text, count, &end, false);
+    if (parsed == NULL) {
+        return clm_fail(CLM_ERROR_FORMAT, "%s: byte %zu: not valid JSON", where,
+                        end != NULL ? (size_t)(end - text) : 0);
+    }
+    for (; end < text + count; end++) {
+        if (strchr(" \t\r\n", *end) == NULL || *end == '\0') {
+            cJSON_Delete(parsed);
+            return clm_fail(CLM_ERROR_FORMAT, "%s: byte %zu: something follows the JSON value",
+                            where, (size_t)(end - text));
+        }
+    }
+    *json = parsed;
+    return CLM_OK;
+}
+
+clm_status clm_json_read(cJSON **json, const char *path) {
+    *json = NULL;
+    char *text = NULL;
+    size_t count = 0;
+    clm_status status = clm_file_read(path, &text, &count);
+    if (status == CLM_OK) {
+        status = clm_json_parse(json, text, count, path);
+    }
+    clm_free(text);
+    return status;
+}
+
+/* Sets *item to NULL when the member is missing and need not be there. */
+static clm_status find(const cJSON *object, const char *name, bool required, const cJSON **item,
+                       const char *where) {
+    *item = cJSON_GetObjectItemCaseSensitive(object, name);
+    if (cJSON_IsNull(*item)) {
+        *item = NULL;
+    }
+    if (*item == NULL && required) {
+        return clm_fail(CLM_ERROR_FORMAT, "%s: \"%s\" is missing", where, name);
+    }
+    return CLM_OK;
+}
+
+clm_status clm_json_get_int(const cJSON *object, const char *name, bool required, int least,
+                            int most, int *value, const char *where) {
+    const cJSON *item = NULL;
+    clm_status status = find(object, name, required, &item, where);
+    if (status != CLM_OK || item == NULL) {
+        return status;
+    }
+    double number = item->valuedouble;
+    if (!cJSON_IsNumber(item) || !(number >= least && number <= most) ||
+        (double)(int)number != number) {
+        return clm_fail(CLM_ERROR_FORMAT, "%s: \"%s\" must be a whole number from %d to %d", where,
+                        name, least, most);
+    }
+    *value = (int)number;
+    return CLM_OK;
+}
+
+clm_status clm_json_get_double(const cJSON *object, const char *name, bool required, double *value,
+                               const char *where) {
+    const cJSON *item = NULL;
+    clm_status status = find(object, name, required, &item, where);
+    if (status != CLM_OK || item == NULL) {
+        return status;
+    }
+    if (!cJSON_IsNumber(item) || !isfinite(item->valuedouble)) {
+        return clm_fail(CLM_ERROR_FORMAT, "%s: \"%s\" must be a number", where, name);
+    }
+    *value = item->valuedouble;
+    return CLM_OK;
+}
+
+clm_status clm_json_get_bool(const cJSON *object, const char *name, bool required, bool *value,
+                             const char *where) {
+    const cJSON *item = NULL;
+    clm_status status = find(object, name, required, &item, where);
+    if (status != CLM_OK || item == NULL) {
+        return status;
+    }
+    if (!cJSON_IsBool(item)) {
+        return clm_fail(CLM_ERROR_FORMAT, "%s: \"%s\" must be true or false", where, name);
+    }
+    *value = cJSON_IsTrue(item);
+    return CLM_OK;
+}
+
+clm_status clm_json_get_string(const cJSON *object, const char *name, bool required,
+                               const char **value, const char *where) {
+    const cJSON *item = NULL;
+    clm_status status = find(object, name, required, &item, where);
+    if (status != CLM_OK || item == NULL) {
+        return status;
+    }
+    if (!cJSON_IsString(item)) {
+        return clm_fail(CLM_ERROR_FORMAT, "%s: \"%s\" must be a string", where, name);
+    }
+    *value = item->valuestring;
+    return CLM_OK;
+}
+
+void clm_json_add_bytes(clm_string *out, const char *text, size_t count) {
+    const unsigned char *bytes = (const unsigned char *)text;
+    clm_string_add(out, "\"");
+    for (size_t at = 0; at < count;) {
+        uint32_t code_point = 0;
+        size_t length = clm_utf8_decode(bytes + at, count - at, &code_point);
+        if (length == 0) {
+            clm_string_add(out, "\xEF\xBF\xBD");
+            at++;
+            continue;
+        }
+        if (code_point == '"' || code_point == '\\') {
+            clm_string_add_format(out, "\\%c", (char)code_point);
+        } else if (code_point == '\n') {
+            clm_string_add(out, "\\n");
+        } else if (code_point == '\r') {
+            clm_string_add(out, "\\r");
+        } else if (code_point == '\t') {
+            clm_string_add(out, "\\t");
+        } else if (code_point < 0x20 || code_point == 0x7F) {
+            clm_string_add_format(out, "\\u%04x", code_point);
+        } else {
+            clm_string_add_bytes(out, bytes + at, length);
+        }
+        at += length;
+    }
+    clm_string_add(out, "\"");
+}
+
+void clm_json_add_string(clm_string *out, const char *text) {
+    clm_json_add_bytes(out, text, strlen(text));
+}
+
+void clm_json_add_float(clm_string *out, float value) {
+    if (!isfinite(value)) {
+        clm_string_add(out, "null");
+        return;
+    }
+    char digits[40];
+    for (int precision = 6; precision <= 9; precision++) {
+        (void)snprintf(digits, sizeof digits, "%.*g", precision, (double)value);
+        if (strtof(digits, NULL) == value) {
+            break;
+        }
+    }
+    clm_string_add(out, digits);
+}
+
+void clm_json_add_double(clm_string *out, double value) {
+    if (!isfinite(value)) {
+        clm_string_add(out, "null");
+        return;
+    }
+    char digits[40];
+    for (int precision = 6; precision <= 17; precision++) {
+        (void)snprintf(digits, sizeof digits, "%.*g", precision, value);
+        if (strtod(digits, NULL) == value) {
+            break;
+        }
+    }
+    clm_string_add(out, digits);
+}

@@ -1,0 +1,154 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "base/string.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <strings.h>
+
+#include "base/memory.h"
+
+static bool make_room(clm_string *string, size_t more) {
+    if (string->status == CLM_OK) {
+        string->status =
+            clm_reserve(&string->text, &string->capacity, string->length + more + 1, 1, "a string");
+    }
+    return string->status == CLM_OK;
+}
+
+void clm_string_add_bytes(clm_string *string, const void *bytes, size_t count) {
+    if (!make_room(string, count)) {
+        return;
+    }
+    if (count > 0) {
+        memcpy(string->text + string->length, bytes, count);
+    }
+    string->length += count;
+    string->text[string->length] = '\0';
+}
+
+void clm_string_add(clm_string *string, const char *text) {
+    clm_string_add_bytes(string, text, strlen(text));
+}
+
+void clm_string_add_format(clm_string *string, const char *format, ...) {
+    va_list arguments;
+    va_start(arguments, format);
+    va_list again;
+    va_copy(again, arguments);
+    int length = vsnprintf(NULL, 0, format, arguments);
+    va_end(arguments);
+    if (length >= 0 && make_room(string, (size_t)length)) {
+        (void)vsnprintf(string->text + string->length, (size_t)length + 1, format, again);
+        string->length += (size_t)length;
+    }
+    va_end(again);
+}
+
+void clm_string_clear(clm_string *string) {
+    string->length = 0;
+    string->status = CLM_OK;
+    if (string->text != NULL) {
+        string->text[0] = '\0';
+    }
+}
+
+void clm_string_free(clm_string *string) {
+    clm_free(string->text);
+    *string = (clm_string){0};
+}
+
+clm_status clm_string_status(const clm_string *string) {
+    return string->status;
+}
+
+size_t clm_utf8_decode(const unsigned char *bytes, size_t count, uint32_t *code_point) {
+    if (count == 0) {
+        return 0;
+    }
+    if (bytes[0] < 0x80) {
+        *code_point = bytes[0];
+        return 1;
+    }
+    static const uint32_t least[5] = {0, 0, 0x80, 0x800, 0x10000};
+    size_t length = (bytes[0] & 0xE0) == 0xC0   ? 2
+                    : (bytes[0] & 0xF0) == 0xE0 ? 3
+                    : (bytes[0] & 0xF8) == 0xF0 ? 4
+                                                : 0;
+    if (length == 0 || length > count) {
+        return 0;
+    }
+    uint32_t value = bytes[0] & (0x7FU >> length);
+    for (size_t i = 1; i < length; i++) {
+        if ((bytes[i] & 0xC0) != 0x80) {
+            return 0;
+        }
+        value = value << 6 | (bytes[i] & 0x3FU);
+    }
+    if (value < least[length] || value > 0x10FFFF || (value >= 0xD800 && value <= 0xDFFF)) {
+        return 0;
+    }
+    *code_point = value;
+    return length;
+}
+
+size_t clm_utf8_encode(uint32_t code_point, unsigned char bytes[4]) {
+    if (code_point < 0x80) {
+        bytes[0] = (unsigned char)code_point;
+        return 1;
+    }
+    if (code_point < 0x800) {
+        bytes[0] = (unsigned char)(0xC0 | code_point >> 6);
+        bytes[1] = (unsigned char)(0x80 | (code_point & 0x3F));
+        return 2;
+    }
+    if (code_point < 0x10000) {
+        bytes[0] = (unsigned char)(0xE0 | code_point >> 12);
+        bytes[1] = (unsigned char)(0x80 | (code_point >> 6 & 0x3F));
+        bytes[2] = (unsigned char)(0x80 | (code_point & 0x3F));
+        return 3;
+    }
+    bytes[0] = (unsigned char)(0xF0 | code_point >> 18);
+    bytes[1] = (unsigned char)(0x80 | (code_point >> 12 & 0x3F));
+    bytes[2] = (unsigned char)(0x80 | (code_point >> 6 & 0x3F));
+    bytes[3] = (unsigned char)(0x80 | (code_point & 0x3F));
+    return 4;
+}
+
+size_t clm_utf8_check(const void *bytes, size_t count) {
+    const unsigned char *p = bytes;
+    size_t at = 0;
+    while (at < count) {
+        /* Most text is ASCII: eight bytes at a time while none has its highest bit set. */
+        uint64_t eight = 0;
+        for (; at + sizeof eight <= count; at += sizeof eight) {
+            memcpy(&eight, p + at, sizeof eight);
+            if ((eight & 0x8080808080808080ULL) != 0) {
+                break;
+            }
+        }
+        if (at == count) {
+            break;
+        }
+        uint32_t ignored = 0;
+        size_t length = clm_utf8_decode(p + at, count - at, &ignored);
+        if (length == 0) {
+            return at;
+        }
+        at += length;
+    }
+    return count;
+}
+
+bool clm_contains_ignoring_case(const char *text, const char *part) {
+    size_t length = strlen(part);
+    for (; strlen(text) >= length; text++) {
+        if (strncasecmp(text, part, length) == 0) {
+            return true;
+        }
+        if (*text == '\0') {
+            break;
+        }
+    }
+    return false;
+}

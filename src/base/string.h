@@ -1,0 +1,43 @@
+/* A string that grows, and UTF-8.
+ *
+ * SPDX-License-Identifier: Apache-2.0 */
+#ifndef CLM_BASE_STRING_H
+#define CLM_BASE_STRING_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/error.h"
+
+/* Start from `{0}`. `text` is NUL-terminated once anything was added; NULL before. The error is
+ * sticky: after a failed addition further ones do nothing, and clm_string_status() says so, so
+ * that a writer checks once at its end. */
+typedef struct clm_string {
+    char *text;
+    size_t length;
+    size_t capacity;
+    clm_status status;
+} clm_string;
+
+void clm_string_add(clm_string *string, const char *text);
+void clm_string_add_bytes(clm_string *string, const void *bytes, size_t count);
+void clm_string_add_format(clm_string *string, const char *format, ...) CLM_PRINTF(2, 3);
+void clm_string_clear(clm_string *string); /* keeps the memory and forgets the error */
+void clm_string_free(clm_string *string);
+clm_status clm_string_status(const clm_string *string);
+
+/* Decodes one code point at bytes[0..count). Returns its length (1 to 4), or 0 when the bytes there
+ * are not valid UTF-8 (overlong forms, surrogates and values over U+10FFFF are not). */
+size_t clm_utf8_decode(const unsigned char *bytes, size_t count, uint32_t *code_point);
+
+/* Writes one code point; returns its length (1 to 4). */
+size_t clm_utf8_encode(uint32_t code_point, unsigned char bytes[4]);
+
+/* The offset of the first byte that is not valid UTF-8, or `count` when all are. */
+size_t clm_utf8_check(const void *bytes, size_t count);
+
+/* Whether `text` contains `part`, ASCII letters compared without case. */
+bool clm_contains_ignoring_case(const char *text, const char *part);
+
+#endif

@@ -1,0 +1,259 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <stdio.h>
+
+#include "base/json.h"
+#include "base/memory.h"
+#include "cli/cli.h"
+#include "clm/device.h"
+#include "clm/selftest.h"
+#include "ops/tuning_file.h"
+
+/* A device, and what clm has found out about it. */
+typedef struct entry {
+    const clm_device_info *info;
+    char failure[512]; /* why it cannot be opened; "" when it can */
+    clm_selftest_report selftest;
+    clm_tuned tuned;
+} entry;
+
+/* What clm would do with an extension. It needs none. */
+static const struct {
+    const char *name;
+    size_t offset;
+    const char *use;
+} extensions[] = {
+    {"cl_khr_fp16", offsetof(clm_device_info, has_fp16),
+     "half arithmetic; storing halves does "
+     "without"},
+    {"cl_khr_fp64", offsetof(clm_device_info, has_fp64), "not needed"},
+    {"cl_khr_subgroups", offsetof(clm_device_info, has_subgroups), "not needed"},
+};
+enum { EXTENSIONS = sizeof extensions / sizeof *extensions };
+
+static bool has_extension(const clm_device_info *info, size_t i) {
+    return *(const bool *)((const char *)info + extensions[i].offset);
+}
+
+/* A device that cannot be opened is listed all the same. */
+static void look_at(entry *e) {
+    char index[24];
+    clm_device *device = NULL;
+    clm_device_options options = CLM_DEVICE_OPTIONS_DEFAULT;
+    (void)snprintf(index, sizeof index, "%d", e->info->index);
+    options.pattern = index;
+    e->tuned = clm_tuned_nothing();
+    clm_status status = clm_device_open(&device, &options);
+    if (status == CLM_OK) {
+        clm_tuned_load(&e->tuned, device);
+        status = clm_selftest_recall(&e->selftest, device);
+    }
+    if (status != CLM_OK && status != CLM_ERROR_DEVICE_WRONG) {
+        (void)snprintf(e->failure, sizeof e->failure, "%s", clm_error_message());
+    }
+    clm_error_clear();
+    clm_device_close(device);
+}
+
+/* ---- JSON ---- */
+
+static void add_text(clm_string *out, const char *before, const char *text) {
+    clm_string_add(out, before);
+    clm_json_add_string(out, text);
+}
+
+static void add_found_out(clm_string *out, const entry *e) {
+    add_text(out, ",\"selftest\":{\"outcome\":", clm_selftest_outcome_name(e->selftest.outcome));
+    clm_string_add_format(out, ",\"comparisons\":%d,\"seconds\":%.2f", e->selftest.comparisons,
+                          e->selftest.seconds);
+    add_text(out, ",\"replaced\":", e->selftest.replaced);
+    add_text(out, ",\"why\":", e->selftest.why);
+    add_text(out, "},\"tuning\":{\"preset\":", e->tuned.preset);
+    clm_string_add_format(out, ",\"gain\":%.3f}", e->tuned.gain);
+    if (e->failure[0] != '\0') {
+        add_text(out, ",\"error\":", e->failure);
+    }
+    const clm_quirk *quirk = NULL;
+    clm_string_add(out, ",\"quirks\":[");
+    for (size_t i = 0; (quirk = clm_device_quirk(e->info, i)) != NULL; i++) {
+        add_text(out, i > 0 ? ",{\"name\":" : "{\"name\":", quirk->name);
+        add_text(out, ",\"reason\":", quirk->reason);
+        add_text(out, ",\"action\":", quirk->action);
+        add_text(out, ",\"see\":", quirk->see);
+        clm_string_add(out, "}");
+    }
+    clm_string_add(out, "]}");
+}
+
+static void add_json(clm_string *out, const entry *e) {
+    const clm_device_info *info = e->info;
+    clm_string_add_format(out, "{\"index\":%d,\"default\":%s,\"rank\":%d", info->index,
+                          info->is_default ? "true" : "false", info->rank);
+    const struct {
+        const char *key;
+        const char *text;
+    } texts[] = {
+        {"rank_reason", info->rank_reason},
+        {"type", clm_device_type_name(info->type)},
+        {"name", info->name},
+        {"vendor", info->vendor},
+        {"platform", info->platform},
+        {"platform_version", info->platform_version},
+        {"driver", info->driver},
+        {"version", info->version},
+    };
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
+        clm_string_add_format(out, ",\"%s\":", texts[i].key);
+        clm_json_add_string(out, texts[i].text);
+    }
+    clm_string_add_format(
+        out,
+        ",\"compute_units\":%d,\"clock_mhz\":%d,\"max_work_group_size\":%zu,"
+        "\"memory_size_bytes\":%llu,\"max_allocation_size_bytes\":%llu,"
+        "\"local_memory_size_bytes\":%llu,\"fp16\":%s,\"fp64\":%s,\"subgroups\":%s",
+        info->compute_units, info->clock_mhz, info->max_work_group_size,
+        (unsigned long long)info->memory_size_bytes,
+        (unsigned long long)info->max_allocation_size_bytes,
+        (unsigned long long)info->local_memory_size_bytes, info->has_fp16 ? "true" : "false",
+        info->has_fp64 ? "true" : "false", info->has_subgroups ? "true" : "false");
+    add_found_out(out, e);
+}
+
+static clm_status print_json(const entry *entries, size_t count) {
+    clm_string out = {0};
+    clm_string_add(&out, "[");
+    for (size_t i = 0; i < count; i++) {
+        clm_string_add(&out, i > 0 ? ",\n " : "");
+        add_json(&out, &entries[i]);
+    }
+    clm_string_add(&out, "]\n");
+    const clm_status status = clm_string_status(&out);
+    if (status == CLM_OK) {
+        (void)fputs(out.text, stdout);
+    }
+    clm_string_free(&out);
+    return status;
+}
+
+/* ---- the page ---- */
+
+static void print_found_out(const entry *e) {
+    const clm_selftest_report *test = &e->selftest;
+    if (e->failure[0] != '\0') {
+        (void)printf("     cannot be opened: %s\n", e->failure);
+        return;
+    }
+    (void)printf("     self-test   %s", clm_selftest_outcome_name(test->outcome));
+    if (test->outcome == CLM_SELFTEST_UNKNOWN) {
+        (void)printf(" with this driver and these settings; 'clm selftest' does\n");
+    } else {
+        (void)printf(" (%d comparisons in %.1f s)\n", test->comparisons, test->seconds);
+    }
+    if (test->replaced[0] != '\0') {
+        (void)printf("                 stand-ins: %s\n", test->replaced);
+    }
+    if (test->why[0] != '\0') {
+        (void)printf("                 wrong: %s\n", test->why);
+    }
+    if (e->tuned.preset[0] == '\0') {
+        (void)printf("     tuning      none; 'clm tune' looks for what is fastest\n");
+    } else if (e->tuned.gain > 0) {
+        (void)printf("     tuning      preset %s, GEMM at %.2f times the speed of the defaults\n",
+                     e->tuned.preset, e->tuned.gain);
+    } else {
+        (void)printf("     tuning      preset %s: which GEMM is the faster one\n", e->tuned.preset);
+    }
+}
+
+static void print_quirks(const clm_device_info *info) {
+    const clm_quirk *quirk = NULL;
+    for (size_t i = 0; (quirk = clm_device_quirk(info, i)) != NULL; i++) {
+        (void)printf("     %-11s %s: %s;\n                 clm: %s\n                 see %s\n",
+                     i == 0 ? "quirks" : "", quirk->name, quirk->reason, quirk->action, quirk->see);
+    }
+}
+
+static void print_entry(const entry *e, size_t count) {
+    const double mib = 1024.0 * 1024.0;
+    const clm_device_info *info = e->info;
+    (void)printf("%c %d: %s\n", info->is_default ? '*' : ' ', info->index, info->name);
+    (void)printf("     rank        %d of %zu: %s\n", info->rank, count, info->rank_reason);
+    (void)printf("     platform    %s (%s)\n", info->platform, info->platform_version);
+    (void)printf("     driver      %s, by %s; %s\n", info->driver, info->vendor, info->version);
+    (void)printf("     units       %d at %d MHz, work-groups of up to %zu items\n",
+                 info->compute_units, info->clock_mhz, info->max_work_group_size);
+    (void)printf("     memory      %.0f MiB, at most %.0f MiB in one piece, %.0f KiB local\n",
+                 (double)info->memory_size_bytes / mib,
+                 (double)info->max_allocation_size_bytes / mib,
+                 (double)info->local_memory_size_bytes / 1024.0);
+    for (size_t i = 0; i < EXTENSIONS; i++) {
+        (void)printf("     %-11s %-17s %-3s (%s)\n", i == 0 ? "extensions" : "", extensions[i].name,
+                     has_extension(info, i) ? "yes" : "no", extensions[i].use);
+    }
+    print_found_out(e);
+    print_quirks(info);
+    (void)printf("\n");
+}
+
+static void print_page(const entry *entries, size_t count) {
+    char hints[1024] = "";
+    for (size_t i = 0; i < count; i++) {
+        print_entry(&entries[i], count);
+    }
+    if (count > 0) {
+        (void)printf(
+            "* is what clm takes unless --device or CLM_DEVICE says otherwise: an index, "
+            "gpu, cpu,\naccelerator, or part of a name. GPUs go before accelerators, "
+            "these before CPUs, native\ndrivers before emulation, more units before "
+            "fewer.\n");
+    }
+    if (clm_device_hints(hints, sizeof hints) == CLM_OK && hints[0] != '\0') {
+        (void)printf("%s\n", hints);
+    }
+}
+
+static int no_device(void) {
+    (void)clm_cli_flush();
+    (void)fprintf(stderr,
+                  "clm: the installed OpenCL platforms show no device: install your GPU's "
+                  "driver, or PoCL (Debian and Ubuntu: apt install pocl-opencl-icd)\n");
+    return CLM_EXIT_DEVICE;
+}
+
+int clm_command_devices(int argc, char **argv) {
+    bool json = false;
+    const clm_cli_option options[] = {
+        {"--json", CLM_CLI_FLAG, &json, NULL, "print a JSON array; README.md names its members"},
+    };
+    int positional = 0;
+    int result = clm_cli_parse(
+        argc, argv, options, 1, "clm devices [--json]",
+        "Lists the OpenCL devices of this machine: what they are, in which order clm prefers "
+        "them,\nwhat it found out about them, and what is known of their drivers. Status 4 when "
+        "there is none.",
+        &positional);
+    if (result >= 0) {
+        return result;
+    }
+    if (positional > 0) {
+        return clm_cli_usage("devices", "what is \"%s\" for?", argv[1]);
+    }
+    clm_device_info *list = NULL;
+    entry *entries = NULL;
+    size_t count = 0;
+    clm_status status = CLM_OK;
+    CLM_TRY(clm_device_list(&list, &count));
+    CLM_TRY(clm_allocate(&entries, count, sizeof *entries, "the list of devices"));
+    for (size_t i = 0; i < count; i++) {
+        entries[i].info = &list[i];
+        look_at(&entries[i]);
+    }
+    if (json) {
+        CLM_TRY(print_json(entries, count));
+    } else {
+        print_page(entries, count);
+    }
+cleanup:
+    clm_free(entries);
+    clm_device_list_free(list);
+    return status != CLM_OK ? clm_cli_fail(status) : count == 0 ? no_device() : CLM_EXIT_DONE;
+}

@@ -1,0 +1,18 @@
+/* An end that a person asks for: Ctrl-C (SIGINT) or SIGTERM.
+ *
+ * SPDX-License-Identifier: Apache-2.0 */
+#ifndef CLM_CLI_STOP_H
+#define CLM_CLI_STOP_H
+
+#include <stdbool.h>
+
+/* From now on the first signal asks for an end in good order, and the second ends the process as
+ * if nobody caught it. A thread of its own waits for them, and every other is spared: a compiler
+ * in an OpenCL driver (LLVM, in PoCL) has its own handler, which takes the files of a build that
+ * is under way with it. So call this before the first OpenCL call. */
+void clm_cli_catch_stops(void);
+
+/* Whether one came. `context` is not used: this is a should_stop of the options structures. */
+bool clm_cli_stop_was_requested(void *context);
+
+#endif

@@ -1,0 +1,269 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/file.h"
+#include "base/json.h"
+#include "base/memory.h"
+#include "base/string.h"
+#include "cli/cli.h"
+#include "clm/data.h"
+#include "clm/text.h"
+
+typedef struct clm_tokenize {
+    const char *vocab;
+    bool ids;
+    bool decode;
+    bool special;
+    bool table;
+    const char *train;
+    const char *out;
+    int vocab_size;
+    int min_frequency;
+    clm_tokenizer *tokenizer;
+} clm_tokenize;
+
+/* The ids alone, or each with its bytes as a JSON string: 15496:"Hello" 995:" world". */
+static clm_status print_tokens(const clm_tokenize *job, const int32_t *ids, size_t count) {
+    clm_status status = CLM_OK;
+    clm_string out = {0};
+    for (size_t i = 0; i < count; i++) {
+        clm_string_add_format(&out, "%s%d", i > 0 ? " " : "", ids[i]);
+        if (!job->ids) {
+            const char *bytes = NULL;
+            size_t length = 0;
+            CLM_TRY(clm_tokenizer_token(job->tokenizer, ids[i], &bytes, &length));
+            clm_string_add(&out, ":");
+            clm_json_add_bytes(&out, bytes, length);
+        }
+    }
+    clm_string_add(&out, "\n");
+    CLM_TRY(clm_string_status(&out));
+    (void)fwrite(out.text, 1, out.length, stdout);
+cleanup:
+    clm_string_free(&out);
+    return status;
+}
+
+static clm_status encode_text(const clm_tokenize *job, const char *text, size_t length) {
+    const clm_encode_options options = {.special_tokens = job->special};
+    int32_t *ids = NULL;
+    size_t count = 0;
+    clm_status status = clm_tokenizer_encode(job->tokenizer, text, length, &options, &ids, &count);
+    if (status == CLM_OK) {
+        status = print_tokens(job, ids, count);
+    }
+    clm_tokens_free(ids);
+    return status;
+}
+
+/* Decodes the ids in `text`, with white space or commas between, and prints what they say. */
+static clm_status decode_text(const clm_tokenize *job, const char *text, size_t length) {
+    clm_status status = CLM_OK;
+    int32_t *ids = NULL;
+    size_t count = 0;
+    size_t capacity = 0;
+    char *decoded = NULL;
+    size_t decoded_length = 0;
+    for (const char *at = text; at < text + length;) {
+        if (strchr(" \t\r\n,", *at) != NULL && *at != '\0') {
+            at++;
+            continue;
+        }
+        char *end = NULL;
+        errno = 0;
+        long id = strtol(at, &end, 10);
+        if (end == at || errno != 0 || id < 0 || id > INT32_MAX) {
+            const size_t word = strcspn(at, " \t\r\n,");
+            status = clm_fail(CLM_ERROR_FORMAT, "byte %zu: \"%.*s\" is no token id",
+                              (size_t)(at - text), (int)(word < 20 ? word : 20), at);
+            goto cleanup;
+        }
+        CLM_TRY(clm_reserve(&ids, &capacity, count + 1, sizeof *ids, "token ids"));
+        ids[count++] = (int32_t)id;
+        at = end;
+    }
+    CLM_TRY(clm_tokenizer_decode(job->tokenizer, ids, count, &decoded, &decoded_length));
+    (void)fwrite(decoded, 1, decoded_length, stdout);
+    (void)putchar('\n');
+cleanup:
+    clm_free(ids);
+    clm_text_free(decoded);
+    return status;
+}
+
+static clm_status one_text(const clm_tokenize *job, const char *text, size_t length) {
+    return job->decode ? decode_text(job, text, length) : encode_text(job, text, length);
+}
+
+static clm_status each_line(const clm_tokenize *job) {
+    clm_status status = CLM_OK;
+    char *line = NULL;
+    size_t capacity = 0;
+    for (size_t number = 1;; number++) {
+        errno = 0;
+        ssize_t length = getline(&line, &capacity, stdin);
+        if (length < 0) {
+            status = errno != 0 && !feof(stdin)
+                         ? clm_fail_errno(errno, "standard input, line %zu", number)
+                         : CLM_OK;
+            break;
+        }
+        if (length > 0 && line[length - 1] == '\n') {
+            line[--length] = '\0';
+        }
+        status = one_text(job, line, (size_t)length);
+        if (status != CLM_OK) {
+            status = clm_error_prefix(status, "standard input, line %zu", number);
+            break;
+        }
+        if (!clm_cli_can_write()) {
+            break;
+        }
+    }
+    free(line);
+    return status;
+}
+
+/* Ids that stand in several arguments are one text. */
+static clm_status joined(const clm_tokenize *job, char **arguments, int count) {
+    clm_string all = {0};
+    for (int i = 0; i < count; i++) {
+        clm_string_add(&all, arguments[i]);
+        clm_string_add(&all, " ");
+    }
+    clm_status status = clm_string_status(&all);
+    if (status == CLM_OK) {
+        status = one_text(job, all.text, all.length);
+    }
+    clm_string_free(&all);
+    return status;
+}
+
+static clm_status run(clm_tokenize *job, char **texts, int count) {
+    clm_status status = CLM_OK;
+    CLM_TRY(clm_tokenizer_open(&job->tokenizer, job->vocab));
+    if (count == 0 || (count == 1 && strcmp(texts[0], "-") == 0)) {
+        CLM_TRY(each_line(job));
+    } else if (job->decode) {
+        CLM_TRY(joined(job, texts, count));
+    } else {
+        for (int i = 0; i < count; i++) {
+            CLM_TRY(encode_text(job, texts[i], strlen(texts[i])));
+        }
+    }
+cleanup:
+    clm_tokenizer_close(job->tokenizer);
+    return status;
+}
+
+/* What a vocabulary is made from: a whole file, or the texts of a table. */
+typedef struct corpus {
+    char *file;
+    clm_table *table;
+    const char **texts;
+    size_t *lengths;
+    size_t count;
+} corpus;
+
+static void corpus_free(corpus *c) {
+    clm_free(c->texts);
+    clm_free(c->lengths);
+    clm_table_free(c->table);
+    clm_free(c->file);
+}
+
+static clm_status corpus_read(corpus *c, const clm_tokenize *job) {
+    clm_status status = CLM_OK;
+    c->count = 1;
+    if (job->table) {
+        CLM_TRY(clm_table_read(&c->table, job->train, NULL));
+        c->count = clm_table_count(c->table);
+    }
+    CLM_TRY(clm_allocate(&c->texts, c->count, sizeof *c->texts, "texts"));
+    CLM_TRY(clm_allocate(&c->lengths, c->count, sizeof *c->lengths, "texts"));
+    if (!job->table) {
+        CLM_TRY(clm_file_read(job->train, &c->file, &c->lengths[0]));
+        c->texts[0] = c->file;
+        goto cleanup;
+    }
+    for (size_t i = 0; i < c->count; i++) {
+        c->texts[i] = clm_table_text(c->table, i, &c->lengths[i]);
+    }
+cleanup:
+    return status;
+}
+
+static clm_status train(const clm_tokenize *job) {
+    clm_status status = CLM_OK;
+    corpus c = {0};
+    clm_tokenizer *tokenizer = NULL;
+    clm_tokenizer_train_options options = CLM_TOKENIZER_TRAIN_OPTIONS_DEFAULT;
+    options.vocab_size = job->vocab_size;
+    options.min_frequency = job->min_frequency;
+    CLM_TRY(corpus_read(&c, job));
+    CLM_TRY(clm_tokenizer_train(&tokenizer, c.texts, c.lengths, c.count, &options));
+    CLM_TRY(clm_tokenizer_save(tokenizer, job->out));
+    (void)printf("%s: %d tokens\n", job->out, clm_tokenizer_vocab_size(tokenizer));
+cleanup:
+    clm_tokenizer_close(tokenizer);
+    corpus_free(&c);
+    return status;
+}
+
+int clm_command_tokenize(int argc, char **argv) {
+    clm_tokenize job = {.vocab_size = 50257, .min_frequency = 2};
+    const clm_cli_option options[] = {
+        {"--vocab", CLM_CLI_STRING, &job.vocab, "DIR", "the folder with the tokenizer's files"},
+        {"--ids", CLM_CLI_FLAG, &job.ids, NULL, "print ids only"},
+        {"--decode", CLM_CLI_FLAG, &job.decode, NULL, "take ids, and print their text"},
+        {"--special", CLM_CLI_FLAG, &job.special, NULL,
+         "take special tokens such as <|endoftext|> in the text as tokens"},
+        {"--train", CLM_CLI_STRING, &job.train, "FILE", "make a vocabulary from a text file"},
+        {"--out", CLM_CLI_STRING, &job.out, "DIR", "where --train writes"},
+        {"--table", CLM_CLI_FLAG, &job.table, NULL,
+         "FILE is a table: make it from its texts, read as 'clm data' reads them"},
+        {"--vocab-size", CLM_CLI_INT, &job.vocab_size, "N", "tokens at most (50257)"},
+        {"--min-frequency", CLM_CLI_INT, &job.min_frequency, "N",
+         "how often a pair occurs to be merged (2)"},
+    };
+    int count = 0;
+    int result = clm_cli_parse(
+        argc, argv, options, sizeof options / sizeof *options,
+        "clm tokenize --vocab DIR [--ids | --decode] [TEXT... | -]\n"
+        "       clm tokenize --train FILE [--table] --out DIR [--vocab-size N]",
+        "Turns texts into tokens, one line a text: each token as its id and its bytes,\n"
+        "15496:\"Hello\" 995:\" world\", or with --ids the ids alone. With --decode the other way\n"
+        "round: the ids of all arguments are one text. Without TEXT, or with -, each line of\n"
+        "standard input is a text. Bytes that are not UTF-8 show as U+FFFD, but have ids as any\n"
+        "others. DIR has tokenizer.json, vocab.json and merges.txt, or encoder.json and "
+        "vocab.bpe.\n"
+        "--train takes FILE as one text, or with --table each of its texts, and adds "
+        "<|endoftext|>\n"
+        "as the last token.",
+        &count);
+    if (result >= 0) {
+        return result;
+    }
+    if (job.train != NULL) {
+        if (job.out == NULL || job.vocab != NULL || count > 0) {
+            return clm_cli_usage(argv[0], "--train FILE goes with --out DIR, and without a text");
+        }
+        clm_status status = train(&job);
+        return status == CLM_OK ? CLM_EXIT_DONE : clm_cli_fail(status);
+    }
+    if (job.table) {
+        return clm_cli_usage(argv[0], "--table goes with --train");
+    }
+    if (job.vocab == NULL) {
+        return clm_cli_usage(argv[0], "--vocab DIR is missing");
+    }
+    if (job.ids && job.decode) {
+        return clm_cli_usage(argv[0], "--ids and --decode exclude each other");
+    }
+    clm_status status = run(&job, argv + 1, count);
+    return status == CLM_OK ? CLM_EXIT_DONE : clm_cli_fail(status);
+}

@@ -1,0 +1,335 @@
+/* Buffers from a pool: training asks for the same sizes in every step, and a driver's own
+ * allocation costs from microseconds to milliseconds.
+ *
+ * SPDX-License-Identifier: Apache-2.0 */
+#include <inttypes.h>
+#include <string.h>
+
+#include "base/memory.h"
+#include "device/internal.h"
+
+struct clm_buffer {
+    clm_device *device;
+    clm_buffer *next; /* in the pool */
+    cl_mem memory;
+    size_t size_bytes;     /* what was asked for */
+    size_t capacity_bytes; /* what the driver gave */
+    bool is_outside;       /* part of another buffer, or the host's memory; never in the pool */
+    clm_buffer **parts;    /* NULL for a buffer in one piece; else `memory` is */
+    size_t part_count;
+};
+
+/* Sizes come in steps of an eighth of their power of two, so that like sizes meet in the pool and
+ * at most an eighth is wasted. */
+static size_t rounded(size_t size_bytes) {
+    size_t step = 64;
+    while (step < size_bytes / 16) {
+        step *= 2;
+    }
+    return (size_bytes + step - 1) / step * step;
+}
+
+/* The same within what the device allocates: its largest buffer has no room for rounding. */
+static size_t capacity_for(const clm_device *device, size_t size_bytes) {
+    const size_t capacity_bytes = rounded(size_bytes > 0 ? size_bytes : sizeof(float));
+    return capacity_bytes <= device->info.max_allocation_size_bytes
+               ? capacity_bytes
+               : (size_bytes + sizeof(float) - 1) / sizeof(float) * sizeof(float);
+}
+
+static void destroy(clm_buffer *buffer) {
+    for (size_t i = 0; i < buffer->part_count; i++) {
+        clm_buffer_release(buffer->parts[i]);
+    }
+    clm_free(buffer->parts);
+    if (buffer->memory != NULL) {
+        (void)clReleaseMemObject(buffer->memory);
+    }
+    clm_free(buffer);
+}
+
+static void empty_pool(clm_device *device) {
+    while (device->pool != NULL) {
+        clm_buffer *buffer = device->pool;
+        device->pool = buffer->next;
+        destroy(buffer);
+    }
+    device->pool_bytes = 0;
+}
+
+clm_status clm_buffer_pool_open(clm_device *device) {
+    return clm_buffer_create(&device->nothing, device, 64, "the device's empty buffer");
+}
+
+void clm_buffer_pool_close(clm_device *device) {
+    clm_buffer_release(device->nothing);
+    device->nothing = NULL;
+    empty_pool(device);
+}
+
+clm_status clm_buffer_pool_trim(clm_device *device) {
+    const clm_status status = clm_device_finish(device);
+    empty_pool(device);
+    return status;
+}
+
+static clm_buffer *take_from_pool(clm_device *device, size_t capacity_bytes) {
+    for (clm_buffer **at = &device->pool; *at != NULL; at = &(*at)->next) {
+        clm_buffer *buffer = *at;
+        if (buffer->capacity_bytes == capacity_bytes) {
+            *at = buffer->next;
+            device->pool_bytes -= buffer->capacity_bytes;
+            return buffer;
+        }
+    }
+    return NULL;
+}
+
+static clm_status no_memory(const clm_device *device, size_t size_bytes, const char *what,
+                            cl_int code) {
+    const double mib = 1024.0 * 1024.0;
+    return clm_fail(CLM_ERROR_DEVICE_MEMORY,
+                    "%s: no %.1f MiB for %s (%s; %.1f MiB in use of %.1f, at most %.1f in one "
+                    "piece); try a smaller batch or another device",
+                    device->info.name, (double)size_bytes / mib, what, clm_opencl_error_name(code),
+                    (double)device->used_bytes / mib, (double)device->info.memory_size_bytes / mib,
+                    (double)device->info.max_allocation_size_bytes / mib);
+}
+
+/* Drivers may defer allocation, so that this proves little; but what it refuses is refused here. */
+static clm_status create_memory(clm_buffer *buffer, const char *what) {
+    clm_device *device = buffer->device;
+    if (buffer->size_bytes > device->info.max_allocation_size_bytes) {
+        return no_memory(device, buffer->size_bytes, what, CL_INVALID_BUFFER_SIZE);
+    }
+    cl_int code = CL_SUCCESS;
+    for (int attempt = 0; attempt < 2; attempt++) {
+        buffer->memory =
+            clCreateBuffer(device->context, CL_MEM_READ_WRITE, buffer->capacity_bytes, NULL, &code);
+        if (code == CL_SUCCESS) {
+            return CLM_OK;
+        }
+        /* What waits in the pool may be what is missing. */
+        clm_status status = clm_wait_queue(device);
+        if (status != CLM_OK && device->is_given_up) {
+            return status;
+        }
+        empty_pool(device);
+    }
+    return no_memory(device, buffer->size_bytes, what, code);
+}
+
+clm_status clm_buffer_create(clm_buffer **buffer, clm_device *device, size_t size_bytes,
+                             const char *what) {
+    *buffer = NULL;
+    size_t capacity_bytes = capacity_for(device, size_bytes);
+    clm_buffer *made = take_from_pool(device, capacity_bytes);
+    clm_status status = CLM_OK;
+    if (made == NULL) {
+        status = clm_allocate(&made, 1, sizeof *made, what);
+        if (status != CLM_OK) {
+            return status;
+        }
+        *made = (clm_buffer){.device = device, .size_bytes = size_bytes};
+        made->capacity_bytes = capacity_bytes;
+        status = create_memory(made, what);
+        if (status != CLM_OK) {
+            destroy(made);
+            return status;
+        }
+    }
+    made->size_bytes = size_bytes;
+    made->next = NULL;
+    device->used_bytes += capacity_bytes;
+    if (device->used_bytes + device->pool_bytes > device->peak_bytes) {
+        device->peak_bytes = device->used_bytes + device->pool_bytes;
+    }
+    if (device->poison) {
+        static const cl_uint nan_bits = 0xFFFFFFFFU;
+        (void)clEnqueueFillBuffer(device->queue, made->memory, &nan_bits, sizeof nan_bits, 0,
+                                  capacity_bytes, 0, NULL, NULL);
+    }
+    *buffer = made;
+    return CLM_OK;
+}
+
+clm_status clm_buffer_create_lent(clm_buffer **buffer, clm_device *device, const void *host,
+                                  size_t size_bytes, const char *what) {
+    *buffer = NULL;
+    clm_buffer *made = NULL;
+    clm_status status = CLM_OK;
+    if (!clm_device_is_cpu(device) || size_bytes > device->info.max_allocation_size_bytes) {
+        CLM_TRY(clm_buffer_create(&made, device, size_bytes, what));
+        CLM_TRY(clm_buffer_write(made, 0, host, size_bytes));
+        *buffer = made;
+        return CLM_OK;
+    }
+    CLM_TRY(clm_allocate(&made, 1, sizeof *made, what));
+    *made = (clm_buffer){.device = device, .size_bytes = size_bytes, .is_outside = true};
+    cl_int code = CL_SUCCESS;
+    void *in_place = NULL; /* OpenCL has no const for memory that kernels only read */
+    memcpy(&in_place, &host, sizeof in_place);
+    made->memory = clCreateBuffer(device->context, CL_MEM_READ_ONLY | CL_MEM_USE_HOST_PTR,
+                                  size_bytes, in_place, &code);
+    if (code != CL_SUCCESS) {
+        status = no_memory(device, size_bytes, what, code);
+        goto cleanup;
+    }
+    *buffer = made;
+    return CLM_OK;
+cleanup:
+    if (made != NULL && made->is_outside) {
+        clm_free(made);
+    } else {
+        clm_buffer_release(made);
+    }
+    return status;
+}
+
+size_t clm_device_part_alignment_bytes(const clm_device *device) {
+    return device->part_alignment_bytes;
+}
+
+clm_status clm_buffer_create_part(clm_buffer **part, clm_buffer *whole, size_t offset_bytes,
+                                  size_t size_bytes, const char *what) {
+    *part = NULL;
+    clm_device *device = whole->device;
+    clm_buffer *made = NULL;
+    clm_status status = CLM_OK;
+    if (size_bytes == 0 || offset_bytes % device->part_alignment_bytes != 0 ||
+        offset_bytes > whole->size_bytes || size_bytes > whole->size_bytes - offset_bytes) {
+        return clm_fail(CLM_ERROR_ARGUMENT,
+                        "%s: %zu bytes at %zu are no part of a buffer of %zu bytes; parts begin at "
+                        "multiples of %zu",
+                        what, size_bytes, offset_bytes, whole->size_bytes,
+                        device->part_alignment_bytes);
+    }
+    CLM_TRY(clm_allocate(&made, 1, sizeof *made, what));
+    *made = (clm_buffer){.device = device, .size_bytes = size_bytes, .is_outside = true};
+    const cl_buffer_region region = {offset_bytes, size_bytes};
+    cl_int code = CL_SUCCESS;
+    made->memory =
+        clCreateSubBuffer(whole->memory, 0, CL_BUFFER_CREATE_TYPE_REGION, &region, &code);
+    CLM_TRY(clm_opencl_check(code, "clCreateSubBuffer", what));
+    *part = made;
+    made = NULL;
+cleanup:
+    clm_free(made);
+    return status;
+}
+
+clm_status clm_buffer_join(clm_buffer **joined, clm_buffer *const *parts, size_t count,
+                           const char *what) {
+    *joined = NULL;
+    clm_buffer *made = NULL;
+    clm_status status = CLM_OK;
+    CLM_TRY(clm_allocate(&made, 1, sizeof *made, what));
+    *made = (clm_buffer){.device = parts[0]->device, .is_outside = true};
+    CLM_TRY(clm_allocate(&made->parts, count, sizeof *made->parts, what));
+    for (size_t i = 0; i < count; i++) {
+        const size_t size_bytes = parts[i]->size_bytes;
+        if (i > 0 && (size_bytes > parts[0]->size_bytes ||
+                      (size_bytes < parts[0]->size_bytes && i + 1 < count))) {
+            status = clm_fail(CLM_ERROR_ARGUMENT, "%s: part %zu has %zu bytes, the first %zu", what,
+                              i, size_bytes, parts[0]->size_bytes);
+            goto cleanup;
+        }
+        made->size_bytes += size_bytes;
+    }
+    memcpy(made->parts, parts, count * sizeof *parts);
+    made->part_count = count;
+    *joined = made;
+    return CLM_OK;
+cleanup:
+    if (made != NULL) {
+        destroy(made);
+    }
+    for (size_t i = 0; i < count; i++) {
+        clm_buffer_release(parts[i]);
+    }
+    return status;
+}
+
+static clm_status create_or_lend(clm_buffer **buffer, clm_device *device, const void *host,
+                                 size_t size_bytes, const char *what) {
+    return host != NULL ? clm_buffer_create_lent(buffer, device, host, size_bytes, what)
+                        : clm_buffer_create(buffer, device, size_bytes, what);
+}
+
+clm_status clm_buffer_create_in_parts(clm_buffer **buffer, clm_device *device, const void *host,
+                                      size_t size_bytes, size_t unit_bytes, const char *what) {
+    const uint64_t most_bytes = device->info.max_allocation_size_bytes;
+    if (size_bytes <= most_bytes || unit_bytes == 0 || unit_bytes > most_bytes) {
+        return create_or_lend(buffer, device, host, size_bytes, what);
+    }
+    *buffer = NULL;
+    const size_t part_bytes = (size_t)(most_bytes / unit_bytes) * unit_bytes;
+    const size_t count = (size_bytes - 1) / part_bytes + 1;
+    clm_buffer **parts = NULL;
+    size_t made = 0;
+    clm_status status = CLM_OK;
+    CLM_TRY(clm_allocate(&parts, count, sizeof(clm_buffer *), what));
+    for (; made < count; made++) {
+        const size_t at = made * part_bytes;
+        const size_t left_bytes = size_bytes - at;
+        CLM_TRY(create_or_lend(&parts[made], device,
+                               host != NULL ? (const unsigned char *)host + at : NULL,
+                               left_bytes < part_bytes ? left_bytes : part_bytes, what));
+    }
+    made = 0; /* they are the whole's now, whatever comes */
+    CLM_TRY(clm_buffer_join(buffer, parts, count, what));
+cleanup:
+    for (size_t i = 0; i < made; i++) {
+        clm_buffer_release(parts[i]);
+    }
+    clm_free(parts);
+    return status;
+}
+
+size_t clm_buffer_part_count(const clm_buffer *buffer) {
+    return buffer->parts != NULL ? buffer->part_count : 1;
+}
+
+const clm_buffer *clm_buffer_part(const clm_buffer *buffer, size_t i) {
+    return buffer->parts != NULL ? buffer->parts[i] : buffer;
+}
+
+clm_buffer_range clm_buffer_range_at(const clm_buffer *buffer, size_t offset_bytes,
+                                     size_t size_bytes) {
+    clm_buffer_range range = {buffer, offset_bytes, size_bytes};
+    if (buffer->parts != NULL) {
+        const size_t part_bytes = buffer->parts[0]->size_bytes;
+        range.part = buffer->parts[offset_bytes / part_bytes];
+        range.offset_bytes = offset_bytes % part_bytes;
+        const size_t left_bytes = range.part->size_bytes - range.offset_bytes;
+        range.size_bytes = left_bytes < size_bytes ? left_bytes : size_bytes;
+    }
+    return range;
+}
+
+void clm_buffer_release(clm_buffer *buffer) {
+    if (buffer == NULL) {
+        return;
+    }
+    if (buffer->is_outside) {
+        destroy(buffer);
+        return;
+    }
+    clm_device *device = buffer->device;
+    device->used_bytes -= buffer->capacity_bytes;
+    device->pool_bytes += buffer->capacity_bytes;
+    buffer->next = device->pool;
+    device->pool = buffer;
+}
+
+size_t clm_buffer_size_bytes(const clm_buffer *buffer) {
+    return buffer->size_bytes;
+}
+
+cl_mem clm_buffer_memory(const clm_buffer *buffer) {
+    return buffer->memory;
+}
+
+clm_device *clm_buffer_device(const clm_buffer *buffer) {
+    return buffer->device;
+}

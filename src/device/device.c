@@ -1,0 +1,192 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "device/device.h"
+
+#include <stdlib.h>
+
+#include "base/log.h"
+#include "base/memory.h"
+#include "device/find.h"
+#include "device/internal.h"
+
+/* $CLM_MAX_ALLOC_MIB makes a device of smaller pieces, so that what lies in parts can be tested
+ * with little. */
+static clm_status lower_largest_allocation(clm_device_info *info) {
+    const double mib = 1024.0 * 1024.0;
+    const char *text = getenv("CLM_MAX_ALLOC_MIB");
+    if (text == NULL || text[0] == '\0') {
+        return CLM_OK;
+    }
+    char *end = NULL;
+    const double most = strtod(text, &end);
+    if (end == text || *end != '\0' || !(most * mib >= 64.0)) {
+        return clm_fail(CLM_ERROR_ARGUMENT,
+                        "CLM_MAX_ALLOC_MIB is \"%s\": it must be a number of MiB", text);
+    }
+    if (most * mib < (double)info->max_allocation_size_bytes) {
+        info->max_allocation_size_bytes = (uint64_t)(most * mib) / sizeof(float) * sizeof(float);
+    }
+    return CLM_OK;
+}
+
+static clm_status open_found(clm_device *device, const clm_found_device *found, bool profile) {
+    clm_status status = CLM_OK;
+    device->platform = found->platform;
+    device->id = found->id;
+    device->info = found->info;
+    CLM_TRY(lower_largest_allocation(&device->info));
+    device->profile = profile;
+    CLM_TRY(clm_wait_limit_read(&device->limit_seconds));
+    device->poison = getenv("CLM_POISON_BUFFERS") != NULL;
+    cl_uint width = 0;
+    /* Kernels of another width would give other bits. */
+    CLM_TRY(clm_opencl_check(clGetDeviceInfo(device->id, CL_DEVICE_NATIVE_VECTOR_WIDTH_FLOAT,
+                                             sizeof width, &width, NULL),
+                             "clGetDeviceInfo", device->info.name));
+    device->vector_width = width >= 16 ? 16 : width >= 8 ? 8 : 4;
+    cl_uint alignment_bits = 0;
+    CLM_TRY(clm_opencl_check(clGetDeviceInfo(device->id, CL_DEVICE_MEM_BASE_ADDR_ALIGN,
+                                             sizeof alignment_bits, &alignment_bits, NULL),
+                             "clGetDeviceInfo", device->info.name));
+    device->part_alignment_bytes = alignment_bits / 8 > 64 ? alignment_bits / 8 : 64;
+
+    cl_int code = CL_SUCCESS;
+    const cl_context_properties properties[] = {CL_CONTEXT_PLATFORM,
+                                                (cl_context_properties)found->platform, 0};
+    device->context = clCreateContext(properties, 1, &device->id, NULL, NULL, &code);
+    CLM_TRY(clm_opencl_check(code, "clCreateContext", device->info.name));
+    device->queue = clCreateCommandQueue(device->context, device->id,
+                                         profile ? CL_QUEUE_PROFILING_ENABLE : 0, &code);
+    CLM_TRY(clm_opencl_check(code, "clCreateCommandQueue", device->info.name));
+    CLM_TRY(clm_buffer_pool_open(device));
+cleanup:
+    return status;
+}
+
+clm_status clm_device_open(clm_device **device, const clm_device_options *options) {
+    static const clm_device_options defaults = CLM_DEVICE_OPTIONS_DEFAULT;
+    *device = NULL;
+    options = options != NULL ? options : &defaults;
+    clm_status status = CLM_OK;
+    clm_device *opened = NULL;
+    clm_found_device *found = NULL;
+    size_t count = 0;
+    size_t chosen = 0;
+    CLM_TRY(clm_find_devices(&found, &count));
+    CLM_TRY(clm_choose_device(found, count, options->pattern, &chosen));
+    CLM_TRY(clm_allocate(&opened, 1, sizeof *opened, "a device"));
+    CLM_TRY(open_found(opened, &found[chosen], options->profile));
+    clm_log(CLM_LOG_INFO, "device: %s (%s, %s), %d units; device %zu of %zu", opened->info.name,
+            opened->info.platform, clm_device_type_name(opened->info.type),
+            opened->info.compute_units, chosen, count);
+    *device = opened;
+    opened = NULL;
+cleanup:
+    clm_device_close(opened);
+    clm_free(found);
+    return status;
+}
+
+/* Kernels and copies that never end use the device's objects and the memory lent to it. */
+static void leave_as_it_is(clm_device *device) {
+    static _Thread_local clm_device *given_up;
+    device->next_given_up = given_up;
+    given_up = device;
+}
+
+void clm_device_close(clm_device *device) {
+    if (device == NULL) {
+        return;
+    }
+    if (device->queue != NULL) {
+        clm_error_hold();
+        (void)clm_wait_queue(device);
+        clm_error_release();
+    }
+    if (device->is_given_up) {
+        leave_as_it_is(device);
+        return;
+    }
+    for (size_t i = device->hook_count; i > 0; i--) {
+        device->hooks[i - 1].hook(device->hooks[i - 1].context);
+    }
+    clm_free(device->hooks);
+    clm_profile_close(device);
+    clm_watch_close(device);
+    clm_free(device->kept);
+    clm_programs_close(device);
+    clm_staging_close(device);
+    clm_buffer_pool_close(device);
+    if (device->queue != NULL) {
+        (void)clReleaseCommandQueue(device->queue);
+    }
+    if (device->context != NULL) {
+        (void)clReleaseContext(device->context);
+    }
+    clm_free(device);
+}
+
+clm_status clm_device_on_close(clm_device *device, void (*hook)(void *context), void *context) {
+    clm_status status = clm_reserve(&device->hooks, &device->hook_capacity, device->hook_count + 1,
+                                    sizeof *device->hooks, "close hooks");
+    if (status == CLM_OK) {
+        device->hooks[device->hook_count++] = (clm_close_hook){hook, context};
+    }
+    return status;
+}
+
+void *clm_device_close_context(const clm_device *device, void (*hook)(void *context)) {
+    for (size_t i = device->hook_count; i > 0; i--) {
+        if (device->hooks[i - 1].hook == hook) {
+            return device->hooks[i - 1].context;
+        }
+    }
+    return NULL;
+}
+
+const clm_device_info *clm_device_get_info(const clm_device *device) {
+    return &device->info;
+}
+
+clm_status clm_device_finish(clm_device *device) {
+    return clm_wait_queue(device);
+}
+
+cl_command_queue clm_device_queue(clm_device *device) {
+    return device->queue;
+}
+
+cl_context clm_device_context(clm_device *device) {
+    return device->context;
+}
+
+cl_device_id clm_device_id(clm_device *device) {
+    return device->id;
+}
+
+bool clm_device_is_cpu(const clm_device *device) {
+    return device->info.type == CLM_DEVICE_CPU;
+}
+
+int clm_device_vector_width(const clm_device *device) {
+    return device->vector_width;
+}
+
+size_t clm_device_work_group(const clm_device *device, size_t want) {
+    size_t size = 1;
+    while (size * 2 <= want && size * 2 <= device->info.max_work_group_size) {
+        size *= 2;
+    }
+    return size;
+}
+
+int clm_device_most_rounds(const clm_device *device) {
+    return clm_quirk_most_rounds(&device->info);
+}
+
+uint64_t clm_device_memory_bytes(const clm_device *device) {
+    return device->used_bytes;
+}
+
+uint64_t clm_device_memory_peak_bytes(const clm_device *device) {
+    return device->peak_bytes;
+}

@@ -1,0 +1,26 @@
+/* Finding and choosing devices; apart from opening them, so that the choice can be tested on
+ * made-up lists.
+ *
+ * SPDX-License-Identifier: Apache-2.0 */
+#ifndef CLM_DEVICE_FIND_H
+#define CLM_DEVICE_FIND_H
+
+#include "device/device.h"
+
+typedef struct clm_found_device {
+    cl_platform_id platform;
+    cl_device_id id;
+    clm_device_info info;
+} clm_found_device;
+
+/* All available devices through *found (clm_free). */
+clm_status clm_find_devices(clm_found_device **found, size_t *count);
+
+/* Fills in rank, rank_reason and is_default. */
+void clm_rank_devices(clm_found_device *found, size_t count);
+
+/* The best of those that match; see clm_device_options.pattern. */
+clm_status clm_choose_device(const clm_found_device *found, size_t count, const char *pattern,
+                             size_t *chosen);
+
+#endif

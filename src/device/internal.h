@@ -1,0 +1,170 @@
+/* What the files of this room share.
+ *
+ * SPDX-License-Identifier: Apache-2.0 */
+#ifndef CLM_DEVICE_INTERNAL_H
+#define CLM_DEVICE_INTERNAL_H
+
+#include "device/device.h"
+
+typedef struct clm_kernel {
+    char *name;
+    cl_kernel kernel;
+} clm_kernel;
+
+/* A built program: one file with one set of options. */
+typedef struct clm_program {
+    char *file;
+    char *options;
+    cl_program program;
+    clm_kernel *kernels;
+    size_t kernel_count;
+    size_t kernel_capacity;
+} clm_program;
+
+/* A launch whose time has not been read yet, or that may not have ended. */
+typedef struct clm_pending_time {
+    cl_event event;
+    const char *kernel;
+} clm_pending_time;
+
+/* Where small writes wait for the queue to come to them; the oldest is taken again. */
+enum { CLM_STAGING_COUNT = 16, CLM_STAGING_BYTES = 16384 };
+typedef struct clm_staging {
+    cl_event event; /* of the write, NULL when none is under way */
+    void *bytes;    /* CLM_STAGING_BYTES of them, once used */
+} clm_staging;
+
+typedef struct clm_close_hook {
+    void (*hook)(void *context);
+    void *context;
+} clm_close_hook;
+
+struct clm_device {
+    cl_platform_id platform;
+    cl_device_id id;
+    cl_context context;
+    cl_command_queue queue;
+    clm_device_info info;
+    int vector_width;
+    size_t part_alignment_bytes;
+
+    clm_program *programs;
+    size_t program_count;
+    size_t program_capacity;
+
+    clm_buffer *nothing; /* stands for a NULL argument */
+    clm_buffer *pool;    /* released buffers, most recent first */
+    uint64_t pool_bytes;
+    uint64_t used_bytes;
+    uint64_t peak_bytes;
+    bool poison; /* fill new buffers with NaN, for tests */
+
+    clm_staging staging[CLM_STAGING_COUNT];
+    size_t next_staging;
+
+    const char *launched[CLM_LAUNCHED_MOST]; /* kernels, since clm_device_launched() was asked */
+    size_t launched_count;
+
+    double limit_seconds; /* how long nothing may end while somebody waits; 0 for ever */
+    bool is_given_up;
+    const char *hanging; /* the kernel that ran then, NULL when none did */
+    clm_pending_time *watched;
+    size_t watched_count;
+    size_t watched_capacity;
+    size_t watched_most; /* when there are so many, those that have ended are forgotten */
+    void **kept;         /* what a device that was given up may still use */
+    size_t kept_count;
+    size_t kept_capacity;
+    clm_device *next_given_up;
+
+    bool profile;
+    clm_pending_time *pending;
+    size_t pending_count;
+    size_t pending_capacity;
+    clm_kernel_time *times;
+    size_t time_count;
+    size_t time_capacity;
+
+    clm_close_hook *hooks;
+    size_t hook_count;
+    size_t hook_capacity;
+};
+
+/* Reads what a device says of itself. */
+clm_status clm_device_describe(clm_device_info *info, cl_platform_id platform, cl_device_id id);
+
+/* Sets what drivers read from the environment when they start, unless the user has. Once a process,
+ * before the first OpenCL call. */
+void clm_quirks_before_first_call(void);
+
+/* Whether a device is emulated on the processor: it ranks behind native drivers. */
+bool clm_quirk_is_emulation(const clm_device_info *info);
+
+/* Whether others drive the same kind of device better. */
+bool clm_quirk_is_behind(const clm_device_info *info);
+
+/* Options that every kernel is built with on the device, with a blank before each; "" for none.
+ * Static. */
+const char *clm_quirk_build_options(const clm_device_info *info);
+
+/* Whether the driver keeps built kernels on disk itself, so that a cache of ours would only cost.
+ */
+bool clm_quirk_caches_kernels(const clm_device_info *info);
+
+/* How often a work-item may go round loops. */
+int clm_quirk_most_rounds(const clm_device_info *info);
+
+/* What to say of a platform that shows no device; NULL for nothing. Static. */
+const char *clm_quirk_hint_for_empty_platform(const char *platform);
+
+/* CLM_DEVICE_TIMEOUT; 0 when it is not set. CLM_ERROR_ARGUMENT when it is no number of seconds. */
+clm_status clm_wait_limit_read(double *seconds);
+
+/* Block until the event has come, or until everything enqueued is done. The event stays the
+ * caller's. CLM_ERROR_OPENCL when the device failed meanwhile, CLM_ERROR_TIMEOUT when it hangs. */
+clm_status clm_wait_event(clm_device *device, cl_event event);
+clm_status clm_wait_queue(clm_device *device);
+
+/* What to call before a call of OpenCL that blocks: where there is a limit, waits within it. */
+clm_status clm_wait_before_blocking(clm_device *device);
+
+/* CLM_ERROR_TIMEOUT, with the message of when the device was given up. */
+clm_status clm_wait_given_up(const clm_device *device);
+
+/* clm_opencl_check() for calls that wait: there CL_OUT_OF_RESOURCES does not mean memory. */
+clm_status clm_opencl_check_wait(cl_int code, const char *call, const clm_device *device);
+void clm_watch_close(clm_device *device);
+
+clm_status clm_buffer_pool_open(clm_device *device);
+void clm_buffer_pool_close(clm_device *device);
+clm_device *clm_buffer_device(const clm_buffer *buffer);
+
+/* Where some of a buffer's bytes lie: in one of its parts, as many of them as that has. */
+typedef struct clm_buffer_range {
+    const clm_buffer *part;
+    size_t offset_bytes;
+    size_t size_bytes;
+} clm_buffer_range;
+clm_buffer_range clm_buffer_range_at(const clm_buffer *buffer, size_t offset_bytes,
+                                     size_t size_bytes);
+
+void clm_staging_close(clm_device *device);
+void clm_programs_close(clm_device *device);
+void clm_profile_close(clm_device *device);
+
+/* The source of cl/<file>.cl with its include put in its place, through *source (clm_free). */
+clm_status clm_kernel_source(char **source, const char *file);
+
+/* Built programs on disk. Load leaves *program NULL, with CLM_OK, when there is no entry or a
+ * damaged one; store never fails: what cannot be kept is only slower next time. */
+clm_status clm_kernel_cache_load(cl_program *program, clm_device *device, const char *source,
+                                 const char *options);
+void clm_kernel_cache_store(clm_device *device, cl_program program, const char *source,
+                            const char *options);
+
+/* Removes entries of the folder, those first that were not used for longest, until the others have
+ * `most_bytes` or less together, and what killed processes left half written. Never fails: what
+ * cannot be removed stays. */
+void clm_kernel_cache_trim(const char *folder, uint64_t most_bytes);
+
+#endif

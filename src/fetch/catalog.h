@@ -1,0 +1,32 @@
+/* What each name consists of, and where it is.
+ *
+ * SPDX-License-Identifier: Apache-2.0 */
+#ifndef CLM_FETCH_CATALOG_H
+#define CLM_FETCH_CATALOG_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+enum { CLM_FETCH_MAX_FILES = 4 };
+
+typedef struct clm_fetch_file {
+    const char *name;
+    const char *url;
+    uint64_t size_bytes; /* 0 when not known */
+    const char *sha256;  /* NULL when not known for certain */
+    /* A zip archive, from which this one file is taken; NULL for all else. */
+    const char *member;
+    const char *member_sha256;
+} clm_fetch_file;
+
+typedef struct clm_fetch_item {
+    const char *name;
+    const char *about;
+    size_t file_count;
+    clm_fetch_file files[CLM_FETCH_MAX_FILES];
+} clm_fetch_item;
+
+/* NULL past the last. */
+const clm_fetch_item *clm_fetch_item_at(size_t index);
+
+#endif

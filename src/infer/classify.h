@@ -1,0 +1,13 @@
+/* What a text must be.
+ *
+ * SPDX-License-Identifier: Apache-2.0 */
+#ifndef CLM_INFER_CLASSIFY_H
+#define CLM_INFER_CLASSIFY_H
+
+#include "clm/infer.h"
+
+/* CLM_ERROR_FORMAT for an empty text, CLM_ERROR_ENCODING for invalid UTF-8 or a NUL byte, whose
+ * place from 0 the message has; which text it is the caller prefixes. */
+clm_status clm_classify_check_text(const char *text, size_t length_bytes);
+
+#endif

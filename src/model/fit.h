@@ -1,0 +1,25 @@
+/* Whether a model, and what is to be done with it, fits a device; and when not, what would.
+ *
+ * SPDX-License-Identifier: Apache-2.0 */
+#ifndef CLM_MODEL_FIT_H
+#define CLM_MODEL_FIT_H
+
+#include "clm/device.h"
+#include "clm/model.h"
+
+typedef struct clm_fit {
+    const clm_model_config *config;
+    const clm_device_info *device;
+    clm_memory_plan
+        plan;       /* B: texts of a pass. 0: any number, as before anything is known of texts */
+    int accumulate; /* passes of a step */
+} clm_fit;
+
+/* One line in the log with what is needed, by kind, unless plan.B is 0. CLM_ERROR_DEVICE_MEMORY
+ * when the device has less, or does not allocate the largest buffer in one piece: the message has
+ * the numbers, the largest batch that fits, and options of clm that make it fit with the same texts
+ * in a step, each with what it takes. Those that change nothing but time come first (--accumulate,
+ * --recompute), then frozen weights of 16 bits (--weights f16), at last to train less (--train). */
+clm_status clm_fit_check(const clm_fit *fit);
+
+#endif

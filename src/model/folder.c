@@ -1,0 +1,129 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "model/folder.h"
+
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/file.h"
+#include "base/log.h"
+#include "base/memory.h"
+#include "model/formats/safetensors.h"
+#include "model/head_fold.h"
+
+typedef struct saver {
+    const clm_model_config *config;
+    clm_parameter_table table;
+    clm_parameter_reader read;
+    void *read_context;
+    float *ln_f_bias; /* with the head's bias folded in; NULL without a head */
+    bool with_bias;   /* score.bias is written */
+} saver;
+
+static clm_status read_whole(const saver *s, clm_parameter_kind kind, float **values) {
+    const clm_parameter *parameter = clm_parameter_find(&s->table, kind, -1);
+    clm_status status = clm_allocate(values, parameter->count, sizeof **values, parameter->name);
+    return status == CLM_OK ? s->read(s->read_context, parameter, *values) : status;
+}
+
+static clm_status fold_head(saver *s, const char *path) {
+    clm_status status = CLM_OK;
+    float *weight = NULL;
+    float *bias = NULL;
+    bool folded = false;
+    CLM_TRY(read_whole(s, CLM_PARAMETER_SCORE_WEIGHT, &weight));
+    CLM_TRY(read_whole(s, CLM_PARAMETER_SCORE_BIAS, &bias));
+    CLM_TRY(read_whole(s, CLM_PARAMETER_LN_F_BIAS, &s->ln_f_bias));
+    CLM_TRY(clm_head_fold_bias(weight, bias, s->ln_f_bias, (size_t)s->config->n_labels,
+                               (size_t)s->config->n_embd, &folded));
+    s->with_bias = !folded;
+    if (!folded) {
+        clm_log(CLM_LOG_WARNING,
+                "%s: the head's bias cannot be folded into ln_f.bias; it is saved as score.bias, "
+                "which clm reads and transformers does not: its logits will differ",
+                path);
+    }
+cleanup:
+    clm_free(weight);
+    clm_free(bias);
+    return status;
+}
+
+static bool is_written(const saver *s, const clm_parameter *parameter) {
+    return parameter->kind != CLM_PARAMETER_SCORE_BIAS || s->with_bias;
+}
+
+static clm_status declare_all(const saver *s, clm_safetensors_writer *writer) {
+    clm_status status = clm_safetensors_writer_metadata(writer, "format", "pt");
+    for (size_t i = 0; i < s->table.count && status == CLM_OK; i++) {
+        const clm_parameter *p = &s->table.parameters[i];
+        bool head = p->kind >= CLM_PARAMETER_SCORE_WEIGHT;
+        char name[sizeof p->name + 12];
+        (void)snprintf(name, sizeof name, "%s%s", head ? "" : "transformer.", p->name);
+        if (is_written(s, p)) {
+            status = clm_safetensors_writer_declare(writer, name, CLM_F32, p->rank, p->shape);
+        }
+    }
+    return status;
+}
+
+static clm_status add_all(const saver *s, clm_safetensors_writer *writer) {
+    clm_status status = CLM_OK;
+    float *values = NULL;
+    size_t most = 0;
+    for (size_t i = 0; i < s->table.count; i++) {
+        most = s->table.parameters[i].count > most ? s->table.parameters[i].count : most;
+    }
+    CLM_TRY(clm_allocate(&values, most, sizeof *values, "a parameter to be saved"));
+    for (size_t i = 0; i < s->table.count; i++) {
+        const clm_parameter *p = &s->table.parameters[i];
+        const float *source = values;
+        if (!is_written(s, p)) {
+            continue;
+        }
+        if (p->kind == CLM_PARAMETER_LN_F_BIAS && s->ln_f_bias != NULL) {
+            source = s->ln_f_bias;
+        } else {
+            CLM_TRY(s->read(s->read_context, p, values));
+        }
+        CLM_TRY(clm_safetensors_writer_add(writer, source, p->count * sizeof *source));
+    }
+cleanup:
+    clm_free(values);
+    return status;
+}
+
+static clm_status write_weights(saver *s, const char *path) {
+    clm_status status = CLM_OK;
+    clm_safetensors_writer *writer = NULL;
+    if (s->config->n_labels > 0) {
+        CLM_TRY(fold_head(s, path));
+    }
+    CLM_TRY(clm_safetensors_writer_open(&writer, path));
+    CLM_TRY(declare_all(s, writer));
+    CLM_TRY(add_all(s, writer));
+    CLM_TRY(clm_safetensors_writer_commit(writer));
+cleanup:
+    clm_safetensors_writer_discard(writer);
+    return status;
+}
+
+clm_status clm_model_folder_write(const char *folder, const clm_model_config *config,
+                                  clm_parameter_reader read, void *context) {
+    clm_status status = CLM_OK;
+    char *path = NULL;
+    char *config_path = NULL;
+    saver s = {.config = config, .read = read, .read_context = context};
+    CLM_TRY(clm_parameter_table_make(&s.table, config));
+    CLM_TRY(clm_folder_make(folder));
+    CLM_TRY(clm_path_join(&path, folder, "model.safetensors"));
+    CLM_TRY(clm_path_join(&config_path, folder, "config.json"));
+    CLM_TRY(write_weights(&s, path));
+    CLM_TRY(clm_model_config_write(config, config_path));
+cleanup:
+    clm_free(s.ln_f_bias);
+    clm_free(path);
+    clm_free(config_path);
+    clm_parameter_table_free(&s.table);
+    return status;
+}

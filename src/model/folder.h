@@ -1,0 +1,26 @@
+/* A model as a folder that Hugging Face transformers opens: config.json and
+ * model.safetensors. The tokenizer's files beside them are clm_tokenizer_save()'s.
+ *
+ * SPDX-License-Identifier: Apache-2.0 */
+#ifndef CLM_MODEL_FOLDER_H
+#define CLM_MODEL_FOLDER_H
+
+#include "base/error.h"
+#include "clm/config.h"
+#include "model/parameters.h"
+
+/* Writes the `parameter->count` floats of one parameter of the model to `out`. */
+typedef clm_status (*clm_parameter_reader)(void *context, const clm_parameter *parameter,
+                                           float *out);
+
+/* Writes the folder, which is made when missing; files of these names are replaced, each whole or
+ * not at all, config.json last. Parameters are asked for one by one, some twice, and held one at a
+ * time, in F32 under the names of transformers, "transformer." included.
+ *
+ * transformers' head has no bias. clm's is folded into ln_f.bias (head_fold.h), so that the logits
+ * are the same; where that is not possible score.bias is written, for clm alone, and the log says
+ * so. The bias is not written when it is zero or folded: reading the folder gives a zero one. */
+clm_status clm_model_folder_write(const char *folder, const clm_model_config *config,
+                                  clm_parameter_reader read, void *context);
+
+#endif

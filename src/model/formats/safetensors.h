@@ -1,0 +1,75 @@
+/* safetensors files: read through a map, and written in one pass.
+ *
+ * Format (huggingface/safetensors, README, "Format"): eight bytes, the length N of the header, a
+ * little-endian unsigned integer of at most 100,000,000; N bytes of UTF-8 JSON that begin with '{'
+ * and may be padded with spaces; the data, row-major and little-endian. The header maps each
+ * tensor's name to its "dtype", "shape" and "data_offsets" [begin, end), relative to the data. The
+ * offsets cover the data without hole or overlap. "__metadata__" maps strings to strings. No key
+ * stands twice.
+ *
+ * SPDX-License-Identifier: Apache-2.0 */
+#ifndef CLM_MODEL_FORMATS_SAFETENSORS_H
+#define CLM_MODEL_FORMATS_SAFETENSORS_H
+
+#include "base/error.h"
+#include "clm/dtype.h"
+
+enum { CLM_SAFETENSORS_MAX_RANK = 8 };
+
+typedef struct clm_safetensors clm_safetensors;
+
+typedef struct clm_safetensors_tensor {
+    const char *name;
+    clm_dtype dtype;
+    int rank; /* 0 for a scalar */
+    size_t shape[CLM_SAFETENSORS_MAX_RANK];
+    size_t count;              /* elements: the product of the shape, 1 for a scalar */
+    size_t size_bytes;         /* count * clm_dtype_size(dtype) */
+    const unsigned char *data; /* of any alignment */
+} clm_safetensors_tensor;
+
+/* Maps the file and checks all of its header. Errors name the file, the byte and the tensor:
+ * CLM_ERROR_FORMAT for a broken rule, CLM_ERROR_UNSUPPORTED for an element type that the format
+ * has and clm has not, or a rank over 8. */
+clm_status clm_safetensors_open(clm_safetensors **file, const char *path);
+
+/* The same for bytes in memory, which must outlive *file. `where` names them in errors. */
+clm_status clm_safetensors_open_bytes(clm_safetensors **file, const void *bytes, size_t size_bytes,
+                                      const char *where);
+
+/* Tensors are lent by the file and stand in the order of their data. */
+size_t clm_safetensors_count(const clm_safetensors *file);
+const clm_safetensors_tensor *clm_safetensors_at(const clm_safetensors *file, size_t index);
+/* NULL when there is none of that name. */
+const clm_safetensors_tensor *clm_safetensors_find(const clm_safetensors *file, const char *name);
+/* The value of a key of "__metadata__", or NULL. */
+const char *clm_safetensors_metadata(const clm_safetensors *file, const char *key);
+/* The path or `where` it was opened with. */
+const char *clm_safetensors_path(const clm_safetensors *file);
+
+/* Lets the system take back the memory of data that was read; see clm_file_map_forget(). */
+void clm_safetensors_forget(const clm_safetensors *file);
+
+void clm_safetensors_close(clm_safetensors *file); /* NULL is fine */
+
+/* Writing: declare every tensor, then add their bytes in the same order, in pieces of any size,
+ * then commit. Nothing appears under `path` before the commit. The file needs no memory beyond its
+ * header. */
+typedef struct clm_safetensors_writer clm_safetensors_writer;
+
+clm_status clm_safetensors_writer_open(clm_safetensors_writer **writer, const char *path);
+/* Names and metadata must be UTF-8. A name declared twice fails with the first addition. */
+clm_status clm_safetensors_writer_declare(clm_safetensors_writer *writer, const char *name,
+                                          clm_dtype dtype, int rank, const size_t *shape);
+clm_status clm_safetensors_writer_metadata(clm_safetensors_writer *writer, const char *key,
+                                           const char *value);
+/* The first addition writes the header and ends the declarations. CLM_ERROR_ARGUMENT for more
+ * bytes than were declared; CLM_ERROR_NO_SPACE when the disk is full. */
+clm_status clm_safetensors_writer_add(clm_safetensors_writer *writer, const void *bytes,
+                                      size_t size_bytes);
+/* CLM_ERROR_ARGUMENT when bytes are missing. Discard the writer afterwards in any case. */
+clm_status clm_safetensors_writer_commit(clm_safetensors_writer *writer);
+/* Frees the writer; removes what an uncommitted one wrote. NULL is fine. */
+void clm_safetensors_writer_discard(clm_safetensors_writer *writer);
+
+#endif

@@ -1,0 +1,104 @@
+/* The one seam for matrix products: C = op(A) * op(B) [+ C], row-major, with an optional fused
+ * tail.
+ *
+ * Behind it stand CLBlast and clm's own packed kernel. Which one serves a device is measured on
+ * that device and remembered (never guessed from a vendor's name); $CLM_GEMM = "clblast" or "own"
+ * forces one.
+ *
+ * SPDX-License-Identifier: Apache-2.0 */
+#ifndef CLM_OPS_GEMM_H
+#define CLM_OPS_GEMM_H
+
+#include "device/device.h"
+
+typedef enum clm_gemm_backend {
+    CLM_GEMM_AUTO = 0, /* what was measured to be faster on the device */
+    CLM_GEMM_OWN = 1,
+    CLM_GEMM_CLBLAST = 2,
+    /* The two forms of the own kernel; OWN stands for the first on CPU devices, the second on
+     * others, unless the device's tuning says otherwise. */
+    CLM_GEMM_OWN_PANELS = 3,
+    CLM_GEMM_OWN_TILED = 4
+} clm_gemm_backend;
+
+/* How elements of a packed B are stored; the same numbers as in cl/gemm_few.cl. */
+typedef enum clm_gemm_storage {
+    CLM_GEMM_F32 = 0,
+    CLM_GEMM_F16 = 1,
+    CLM_GEMM_BF16 = 2
+} clm_gemm_storage;
+
+/* A frozen B, stored as the device's backend likes it best. */
+typedef struct clm_gemm_packed clm_gemm_packed;
+
+typedef struct clm_gemm_arguments {
+    int M, N, K;
+    bool a_transposed, b_transposed;
+    /* A is (M,K) with row stride lda, or (K,M) when transposed; B is (K,N) or (N,K); C is (M,N).
+     * Offsets and strides count elements; a stride of 0 means dense. */
+    const clm_buffer *a;
+    size_t a_offset;
+    int lda;
+    const clm_buffer *b;
+    size_t b_offset;
+    int ldb;
+    const clm_gemm_packed *b_packed; /* stands for b when not NULL */
+    clm_buffer *c;
+    size_t c_offset;
+    int ldc;
+    bool accumulate; /* C += instead of C = ; excludes a tail */
+    /* The tail, all optional: c = gelu(product + bias) + residual. */
+    const clm_buffer *bias; /* (N), from bias_offset on */
+    size_t bias_offset;
+    bool gelu;
+    clm_buffer *pre;            /* gets product + bias, (M,N) dense */
+    const clm_buffer *residual; /* (M,N) dense; may be c itself when c is dense */
+} clm_gemm_arguments;
+
+/* Enqueues. Products of up to 16 rows have kernels of their own, which read B once, at the speed of
+ * memory, and need no packing for that; so have those of a K of up to 16 (the gradient of a weight
+ * from few rows), which read and write C once. They serve whatever the backend, unless CLBlast is
+ * forced. Equal inputs give equal bits on the same device and backend. K = 0 is CLM_ERROR_SHAPE.
+ * c may not overlap a, b, bias or pre. A b_packed is used by the backend that it was packed for.
+ */
+clm_status clm_gemm(clm_device *device, const clm_gemm_arguments *arguments);
+
+/* The same by a given backend, for tests, tuning and comparison. CLM_ERROR_UNSUPPORTED when it is
+ * not built in; CLM_ERROR_ARGUMENT when b_packed lies as only another backend reads it. */
+clm_status clm_gemm_with(clm_device *device, clm_gemm_backend backend,
+                         const clm_gemm_arguments *arguments);
+
+/* Packs B (K,N), or (N,K) when transposed, through *packed; `b` may be released afterwards. What is
+ * larger than the device allocates in one piece is kept in several.
+ *
+ * F16 and BF16 take half the memory of F32: elements are rounded to nearest even (relative error at
+ * most 2^-11 in F16 for 6.1e-5 and above, 2^-8 in BF16), infinities and NaN stay, and products are
+ * of floats and summed in floats as ever. Packing to them blocks, and is CLM_ERROR_UNSUPPORTED when
+ * a finite element would become infinite (65520 and above in F16). */
+clm_status clm_gemm_pack(clm_gemm_packed **packed, clm_device *device, const clm_buffer *b,
+                         size_t b_offset, int ldb, bool transposed, int K, int N,
+                         clm_gemm_storage storage);
+/* The same for a given backend, in pieces of at most `piece_bytes`. */
+clm_status clm_gemm_pack_with(clm_gemm_packed **packed, clm_device *device,
+                              clm_gemm_backend backend, size_t piece_bytes, const clm_buffer *b,
+                              size_t b_offset, int ldb, bool transposed, int K, int N,
+                              clm_gemm_storage storage);
+/* NULL is fine. */
+void clm_gemm_packed_release(clm_gemm_packed *packed);
+size_t clm_gemm_packed_size_bytes(const clm_gemm_packed *packed);
+
+/* Which backend AUTO stands for on this device; measures it at the first call. */
+clm_status clm_gemm_backend_for(clm_device *device, clm_gemm_backend *backend);
+const char *clm_gemm_backend_name(clm_gemm_backend backend);
+
+/* AUTO and OWN become the backend that they stand for on this device: OWN_PANELS, OWN_TILED or
+ * CLBLAST. */
+clm_status clm_gemm_resolve(clm_device *device, clm_gemm_backend *backend);
+
+/* From now on AUTO stands for this backend on the device (and OWN for it, when it is one of the own
+ * kernel's forms); AUTO: for what is usual again. With `few_too`, CLBLAST serves products of few
+ * rows as well. For the self-test, which puts one in the place of another that computes wrongly;
+ * weights that were packed before may be read wrongly. */
+clm_status clm_gemm_use(clm_device *device, clm_gemm_backend backend, bool few_too);
+
+#endif

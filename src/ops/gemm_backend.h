@@ -1,0 +1,139 @@
+/* What stands behind clm_gemm: one product in plain terms, and the backends that compute it.
+ *
+ * SPDX-License-Identifier: Apache-2.0 */
+#ifndef CLM_OPS_GEMM_BACKEND_H
+#define CLM_OPS_GEMM_BACKEND_H
+
+#include "ops/gemm.h"
+
+/* Up to so many rows of A, clm_gemm_few() serves a product; as in cl/gemm_few.cl. Up to such a K,
+ * clm_gemm_outer(). */
+enum { CLM_GEMM_FEW_ROWS = 16, CLM_GEMM_OUTER_DEPTH = 16 };
+
+/* The same bits as in cl/gemm.cl. */
+enum {
+    CLM_GEMM_ADD_C = 1,
+    CLM_GEMM_ADD_BIAS = 2,
+    CLM_GEMM_STORE_PRE = 4,
+    CLM_GEMM_GELU = 8,
+    CLM_GEMM_ADD_RESIDUAL = 16,
+    CLM_GEMM_TAIL = CLM_GEMM_ADD_BIAS | CLM_GEMM_STORE_PRE | CLM_GEMM_GELU | CLM_GEMM_ADD_RESIDUAL
+};
+
+/* Rows `stride` elements apart, from `offset` elements on. */
+typedef struct clm_gemm_matrix {
+    const clm_buffer *buffer;
+    size_t offset;
+    int stride;
+    bool transposed;
+    /* Not 0: the matrix lies in panels as cl/gemm.cl draws them, each this long in K. Then `offset`
+     * counts from the first panel's first element, and `stride` and `transposed` mean nothing. */
+    int panel_depth;
+    clm_gemm_storage storage; /* other than CLM_GEMM_F32 only for a packed B */
+} clm_gemm_matrix;
+
+/* A product whose shapes were checked, whole or a part of a larger one. */
+typedef struct clm_gemm_task {
+    int M, N, K;
+    clm_gemm_matrix a, b;
+    clm_buffer *c;
+    size_t c_offset;
+    int c_stride;
+    int flags; /* of the enum above */
+    const clm_buffer *bias;
+    size_t bias_offset;
+    clm_buffer *pre;
+    const clm_buffer *residual; /* c itself at most with ADD_RESIDUAL at the same elements */
+    size_t tail_offset;         /* of pre and residual */
+    int tail_stride;
+} clm_gemm_task;
+
+struct clm_gemm_packed {
+    clm_device *device;
+    clm_gemm_backend backend; /* OWN_PANELS, OWN_TILED or CLBLAST */
+    clm_gemm_storage storage;
+    int K, N;
+    int part_columns; /* of every part but the last */
+    int part_count;
+    clm_buffer **parts; /* panels for OWN_PANELS, else dense (K, columns of the part) */
+};
+
+/* ---- what the own kernels share on the host ---- */
+
+static inline int smaller(int a, int b) {
+    return a < b ? a : b;
+}
+
+static inline int larger(int a, int b) {
+    return a > b ? a : b;
+}
+
+/* a / b, rounded up. */
+static inline int parts_of(int a, int b) {
+    return a / b + (a % b != 0);
+}
+
+/* The arguments for TAIL_PARAMETERS of cl/gemm.clh. */
+void clm_gemm_launch_tail(clm_launch *launch, const clm_gemm_task *task);
+
+/* ---- backends ---- */
+
+/* The own kernel in one of its two forms. */
+clm_status clm_gemm_own(clm_device *device, clm_gemm_backend form, const clm_gemm_task *task);
+
+/* The same for at most CLM_GEMM_FEW_ROWS rows: B as it lies or packed, in any storage. */
+clm_status clm_gemm_few(clm_device *device, clm_gemm_backend form, const clm_gemm_task *task);
+
+/* The same for a K of at most CLM_GEMM_OUTER_DEPTH and a B of floats that is not in panels, which
+ * clm_gemm_outer_serves() asks. */
+clm_status clm_gemm_outer(clm_device *device, clm_gemm_backend form, const clm_gemm_task *task);
+bool clm_gemm_outer_serves(const clm_gemm_task *task);
+
+/* Columns in a panel of B on this device. */
+int clm_gemm_own_panel_columns(const clm_device *device);
+
+/* B (K,N) into panels; `panels` holds K elements for each of N columns rounded up to panels. */
+clm_status clm_gemm_own_pack(clm_device *device, clm_buffer *panels, const clm_gemm_matrix *b,
+                             int K, int N);
+
+/* A matrix, its transposition undone, into dense rows. */
+clm_status clm_gemm_own_copy(clm_device *device, clm_buffer *dense, const clm_gemm_matrix *matrix,
+                             int rows, int columns);
+
+/* out = x, `count` elements of F16 or BF16 from floats, rounded to nearest even.
+ * CLM_ERROR_UNSUPPORTED when a finite element would become infinite. Blocks. */
+clm_status clm_gemm_narrow(clm_device *device, clm_buffer *out, const clm_buffer *x, size_t count,
+                           clm_gemm_storage storage);
+
+/* A matrix of F16 or BF16, which is not transposed, into dense rows of floats. */
+clm_status clm_gemm_widen(clm_device *device, clm_buffer *dense, const clm_gemm_matrix *matrix,
+                          int rows, int columns);
+
+/* The tail alone, on a product that stands in c. */
+clm_status clm_gemm_own_tail(clm_device *device, const clm_gemm_task *task);
+
+/* The multiply-adds on registers that the device does, in FLOP/s. Blocks. */
+clm_status clm_gemm_own_peak(clm_device *device, double *flops);
+
+/* CLBlast's SGEMM, then the tail. CLM_ERROR_UNSUPPORTED when it is not built in. */
+clm_status clm_gemm_clblast(clm_device *device, const clm_gemm_task *task);
+
+/* Speeds in FLOP/s. */
+typedef struct clm_gemm_measurement {
+    double peak_flops;
+    double own_flops;     /* 0: not measured, the peak being that of a simulator */
+    double clblast_flops; /* 0: not tried, or it failed */
+    clm_gemm_backend backend;
+} clm_gemm_measurement;
+
+/* Under this peak a device is a simulator or an emulation, and is not measured. */
+#define CLM_GEMM_TOO_SLOW_FLOPS 5e9
+
+/* Measures the own kernel and, unless that is near the peak, CLBlast. Blocks. */
+clm_status clm_gemm_measure(clm_device *device, clm_gemm_measurement *result);
+
+/* What the device's settings say; when they do not, measures it and keeps it there. Blocks. With
+ * CLM_TUNE=off, the own kernel, and nothing is measured. */
+clm_status clm_gemm_choose(clm_device *device, clm_gemm_backend *backend);
+
+#endif

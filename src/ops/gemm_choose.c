@@ -1,0 +1,182 @@
+/* Which GEMM a device gets: measured at first use, remembered among its settings. This is the
+ * preset "quick" of `clm tune`.
+ *
+ * Building CLBlast's kernels takes 6 to 38 seconds on some devices. So clm's own kernel is measured
+ * first, against the multiply-adds that the device does on registers alone: when it comes near
+ * enough, CLBlast could win little, and is not built.
+ *
+ * SPDX-License-Identifier: Apache-2.0 */
+#include <stdio.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "ops/gemm_backend.h"
+#include "ops/tuning_file.h"
+
+enum {
+    /* GPT-2's attention projection for 8 messages of 120 tokens. */
+    MEASURED_M = 960,
+    MEASURED_N = 768,
+    MEASURED_K = 768,
+    RUNS = 4, /* of a backend in a turn */
+    TURNS = 8 /* at most */
+};
+
+/* The share of the peak from which on CLBlast is not tried. */
+static const double near_enough = 0.7;
+
+/* ---- measuring ---- */
+
+/* Others on the machine make a run slower, never faster, and a short run is sometimes spared: so
+ * runs of a few milliseconds, and the best of them. */
+static const double run_seconds = 4e-3;
+
+/* Raises *flops to what the best of some runs reaches. */
+static clm_status measure_backend(clm_device *device, clm_gemm_backend backend,
+                                  const clm_gemm_arguments *arguments, double *flops) {
+    clm_status status = CLM_OK;
+    const double work = 2.0 * MEASURED_M * MEASURED_N * MEASURED_K;
+    int products = 1;
+    for (int run = 0; run < RUNS; run++) {
+        const double start = clm_seconds();
+        for (int i = 0; i < products; i++) {
+            CLM_TRY(clm_gemm_with(device, backend, arguments));
+        }
+        CLM_TRY(clm_device_finish(device));
+        const double took = clm_seconds() - start;
+        if (work * products / took > *flops) {
+            *flops = work * products / took;
+        }
+        if (took < run_seconds) {
+            products *= 4;
+        }
+    }
+cleanup:
+    return status;
+}
+
+/* The own kernel and the peak in turns, until the one comes near the other or has had its chances.
+ */
+static clm_status measure_own(clm_device *device, const clm_gemm_arguments *arguments,
+                              clm_gemm_measurement *result) {
+    clm_status status = CLM_OK;
+    for (int turn = 0; turn < TURNS; turn++) {
+        double peak = 0;
+        CLM_TRY(clm_gemm_own_peak(device, &peak));
+        result->peak_flops = peak > result->peak_flops ? peak : result->peak_flops;
+        CLM_TRY(measure_backend(device, CLM_GEMM_OWN, arguments, &result->own_flops));
+        if (turn > 0 && result->own_flops >= near_enough * result->peak_flops) {
+            break;
+        }
+    }
+cleanup:
+    return status;
+}
+
+/* CLBlast that fails to build or run on a device is only not chosen. */
+static void measure_clblast(clm_device *device, const clm_gemm_arguments *arguments,
+                            clm_gemm_measurement *result) {
+    clm_status status = CLM_OK;
+    const char *name = clm_device_get_info(device)->name;
+    clm_log(CLM_LOG_INFO,
+            "gemm: building CLBlast for %s, which may take a minute; this happens once", name);
+    for (int turn = 0; turn < TURNS; turn++) {
+        CLM_TRY(measure_backend(device, CLM_GEMM_CLBLAST, arguments, &result->clblast_flops));
+        if (turn > 0 && result->clblast_flops < result->own_flops / 2) {
+            break;
+        }
+    }
+cleanup:
+    if (status != CLM_OK) {
+        clm_log(CLM_LOG_WARNING, "gemm: CLBlast does not run on %s: %s", name, clm_error_message());
+        clm_error_clear();
+        result->clblast_flops = 0;
+    }
+}
+
+clm_status clm_gemm_measure(clm_device *device, clm_gemm_measurement *result) {
+    clm_status status = CLM_OK;
+    clm_buffer *a = NULL;
+    clm_buffer *b = NULL;
+    clm_buffer *c = NULL;
+    CLM_TRY(clm_buffer_create(&a, device, sizeof(float) * MEASURED_M * MEASURED_K, "A"));
+    CLM_TRY(clm_buffer_create(&b, device, sizeof(float) * MEASURED_K * MEASURED_N, "B"));
+    CLM_TRY(clm_buffer_create(&c, device, sizeof(float) * MEASURED_M * MEASURED_N, "C"));
+    /* What was in that memory could be slow to compute with. */
+    CLM_TRY(clm_buffer_zero(a, 0, clm_buffer_size_bytes(a)));
+    CLM_TRY(clm_buffer_zero(b, 0, clm_buffer_size_bytes(b)));
+    const clm_gemm_arguments arguments = {
+        .M = MEASURED_M, .N = MEASURED_N, .K = MEASURED_K, .a = a, .b = b, .c = c};
+    *result = (clm_gemm_measurement){.backend = CLM_GEMM_OWN};
+    CLM_TRY(clm_gemm_own_peak(device, &result->peak_flops));
+    if (result->peak_flops < CLM_GEMM_TOO_SLOW_FLOPS) {
+        goto cleanup;
+    }
+    CLM_TRY(measure_own(device, &arguments, result));
+    if (CLM_WITH_CLBLAST && result->own_flops < near_enough * result->peak_flops) {
+        measure_clblast(device, &arguments, result);
+        if (result->clblast_flops > result->own_flops) {
+            result->backend = CLM_GEMM_CLBLAST;
+        }
+    }
+cleanup:
+    clm_buffer_release(a);
+    clm_buffer_release(b);
+    clm_buffer_release(c);
+    return status;
+}
+
+/* ---- choosing ---- */
+
+/* News the first time, then only for those who want to know all. */
+static void log_choice(const clm_device *device, clm_gemm_backend backend,
+                       const clm_gemm_measurement *now) {
+    const char *name = clm_device_get_info(device)->name;
+    char clblast[64] = "not tried";
+    if (now == NULL) {
+        clm_log(CLM_LOG_DEBUG, "gemm: %s on %s (measured before)", clm_gemm_backend_name(backend),
+                name);
+        return;
+    }
+    if (now->clblast_flops > 0) {
+        (void)snprintf(clblast, sizeof clblast, "%.0f", now->clblast_flops / 1e9);
+    }
+    clm_log(CLM_LOG_INFO, "gemm: %s on %s (GFLOP/s: peak %.0f, own %.0f, CLBlast %s; measured now)",
+            clm_gemm_backend_name(backend), name, now->peak_flops / 1e9, now->own_flops / 1e9,
+            clblast);
+}
+
+/* Adds the measurement to what the device's file holds already. */
+static void remember(clm_device *device, const clm_gemm_measurement *measured) {
+    clm_tuned tuned;
+    clm_tuned_load(&tuned, device);
+    if (tuned.preset[0] == '\0') {
+        (void)snprintf(tuned.preset, sizeof tuned.preset, "quick");
+    }
+    tuned.settings.values[CLM_SET_GEMM_BACKEND] = (int)measured->backend;
+    tuned.peak_gflops = measured->peak_flops / 1e9;
+    tuned.own_gflops = measured->own_flops / 1e9;
+    tuned.clblast_gflops = measured->clblast_flops / 1e9;
+    clm_tuned_keep(&tuned, device);
+}
+
+clm_status clm_gemm_choose(clm_device *device, clm_gemm_backend *backend) {
+    clm_status status = CLM_OK;
+    clm_gemm_measurement measured = {0};
+    *backend = (clm_gemm_backend)clm_tuning_get(clm_tuning_of(device), CLM_SET_GEMM_BACKEND,
+                                                CLM_GEMM_AUTO);
+    if (*backend != CLM_GEMM_AUTO) {
+        log_choice(device, *backend, NULL);
+        return CLM_OK;
+    }
+    if (clm_tuning_is_off()) {
+        *backend = CLM_GEMM_OWN;
+        return CLM_OK;
+    }
+    CLM_TRY(clm_gemm_measure(device, &measured));
+    *backend = measured.backend;
+    log_choice(device, *backend, &measured);
+    remember(device, &measured);
+cleanup:
+    return status;
+}

@@ -1,0 +1,184 @@
+/* CLBlast behind clm_gemm.
+ *
+ * SPDX-License-Identifier: Apache-2.0 */
+#include "ops/gemm_backend.h"
+
+#if !CLM_WITH_CLBLAST
+
+clm_status clm_gemm_clblast(clm_device *device, const clm_gemm_task *task) {
+    (void)device;
+    (void)task;
+    return clm_fail(CLM_ERROR_UNSUPPORTED,
+                    "gemm: this clm was built without CLBlast (CLM_WITH_CLBLAST=OFF)");
+}
+
+#else
+
+#include <clblast_c.h>
+#include <fcntl.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "ops/tuning.h"
+
+/* Devices that have used CLBlast: its cache of programs is one for all of them, and has to be gone
+ * before the drivers are (Oclgrind crashes at exit otherwise). */
+static atomic_int users;
+
+static void leave(void *context) {
+    (void)context;
+    if (atomic_fetch_sub(&users, 1) == 1) {
+        (void)CLBlastClearCache();
+    }
+}
+
+/* ---- quiet ---- */
+
+/* CLBlast prints the log of a failed build to standard output, which belongs to the program. It
+ * builds everything at the first product on a device, so standard output points to nowhere for that
+ * call; another thread that prints just then prints to nowhere too. */
+static int silence(void) {
+    (void)fflush(stdout);
+    int kept = dup(STDOUT_FILENO);
+    int nowhere = open("/dev/null", O_WRONLY | O_CLOEXEC);
+    if (kept >= 0 && nowhere >= 0) {
+        (void)dup2(nowhere, STDOUT_FILENO);
+    }
+    if (nowhere >= 0) {
+        (void)close(nowhere);
+    }
+    return kept;
+}
+
+static void speak_again(int kept) {
+    (void)fflush(stdout);
+    if (kept >= 0) {
+        (void)dup2(kept, STDOUT_FILENO);
+        (void)close(kept);
+    }
+}
+
+/* ---- errors ---- */
+
+static clm_status check_clblast(CLBlastStatusCode code, const char *call,
+                                const clm_gemm_task *task) {
+    if (code == CLBlastSuccess) {
+        return CLM_OK;
+    }
+    const char *what = "gemm by CLBlast";
+    if (code > CLBlastNotImplemented) {
+        /* OpenCL's own codes are small negative numbers, and passed on. */
+        return clm_opencl_check((cl_int)code, call, what);
+    }
+    return clm_fail(CLM_ERROR_OPENCL,
+                    "%s: %s of M=%d, N=%d, K=%d gave status %d; CLM_GEMM=own "
+                    "does without CLBlast",
+                    what, call, task->M, task->N, task->K, (int)code);
+}
+
+/* ---- its parameters ---- */
+
+/* The device's tuning may set those of some of CLBlast's kernels. A setting that CLBlast does not
+ * take leaves its own parameters. They hold for the process, and must be there before the first
+ * product builds the kernels. */
+static void override_kernel(clm_device *device, const clm_tuning *tuning,
+                            const clm_clblast_kernel *kernel) {
+    const char *names[CLM_CLBLAST_MOST_PARAMETERS];
+    size_t values[CLM_CLBLAST_MOST_PARAMETERS];
+    for (int i = 0; i < kernel->count; i++) {
+        const clm_setting setting = (clm_setting)((int)kernel->first + i);
+        if (tuning->values[setting] == CLM_NOT_SET) {
+            return;
+        }
+        names[i] = strrchr(clm_setting_name(setting), '.') + 1;
+        values[i] = (size_t)tuning->values[setting];
+    }
+    const CLBlastStatusCode code =
+        CLBlastOverrideParameters(clm_device_id(device), kernel->name, CLBlastPrecisionSingle,
+                                  (size_t)kernel->count, names, values);
+    if (code != CLBlastSuccess) {
+        clm_log(CLM_LOG_WARNING, "gemm: CLBlast does not take the parameters of %s (status %d)",
+                kernel->name, (int)code);
+    }
+}
+
+static void override_all(clm_device *device) {
+    for (int i = 0; i < CLM_CLBLAST_KERNELS; i++) {
+        override_kernel(device, clm_tuning_of(device), &clm_clblast_kernels[i]);
+    }
+}
+
+/* ---- the product ---- */
+
+/* CLBlast allocates what it needs in between at each call, unless it is given memory: the pool's,
+ * which is there already, and whose error says more. */
+static clm_status create_between(clm_buffer **between, clm_device *device,
+                                 const clm_gemm_task *task, CLBlastTranspose a_transpose,
+                                 CLBlastTranspose b_transpose) {
+    clm_status status = CLM_OK;
+    size_t size_bytes = 0;
+    cl_command_queue queue = clm_device_queue(device);
+    CLM_TRY(check_clblast(
+        CLBlastSGemmTempBufferSize(CLBlastLayoutRowMajor, a_transpose, b_transpose, (size_t)task->M,
+                                   (size_t)task->N, (size_t)task->K, task->a.offset,
+                                   (size_t)task->a.stride, task->b.offset, (size_t)task->b.stride,
+                                   task->c_offset, (size_t)task->c_stride, &queue, &size_bytes),
+        "CLBlastSGemmTempBufferSize", task));
+    if (size_bytes > 0) {
+        CLM_TRY(clm_buffer_create(between, device, size_bytes, "CLBlast's copies of matrices"));
+    }
+cleanup:
+    return status;
+}
+
+static clm_status multiply(clm_device *device, const clm_gemm_task *task, cl_mem between) {
+    cl_command_queue queue = clm_device_queue(device);
+    cl_event event = NULL;
+    clm_status status = check_clblast(
+        CLBlastSgemmWithTempBuffer(
+            CLBlastLayoutRowMajor, task->a.transposed ? CLBlastTransposeYes : CLBlastTransposeNo,
+            task->b.transposed ? CLBlastTransposeYes : CLBlastTransposeNo, (size_t)task->M,
+            (size_t)task->N, (size_t)task->K, 1.0f, clm_buffer_memory(task->a.buffer),
+            task->a.offset, (size_t)task->a.stride, clm_buffer_memory(task->b.buffer),
+            task->b.offset, (size_t)task->b.stride,
+            (task->flags & CLM_GEMM_ADD_C) != 0 ? 1.0f : 0.0f, clm_buffer_memory(task->c),
+            task->c_offset, (size_t)task->c_stride, &queue,
+            clm_device_is_watched(device) ? &event : NULL, between),
+        "CLBlastSgemm", task);
+    return event != NULL && status == CLM_OK ? clm_device_watch(device, event, "CLBlast's Sgemm")
+                                             : status;
+}
+
+clm_status clm_gemm_clblast(clm_device *device, const clm_gemm_task *task) {
+    clm_status status = CLM_OK;
+    clm_buffer *between = NULL;
+    bool first = clm_device_close_context(device, leave) == NULL;
+    int kept = first ? silence() : -1;
+    if (first) {
+        atomic_fetch_add(&users, 1);
+        status = clm_device_on_close(device, leave, device);
+        if (status != CLM_OK) {
+            leave(NULL);
+            goto cleanup;
+        }
+        override_all(device);
+    }
+    CLM_TRY(create_between(&between, device, task,
+                           task->a.transposed ? CLBlastTransposeYes : CLBlastTransposeNo,
+                           task->b.transposed ? CLBlastTransposeYes : CLBlastTransposeNo));
+    CLM_TRY(multiply(device, task, between != NULL ? clm_buffer_memory(between) : NULL));
+    if ((task->flags & CLM_GEMM_TAIL) != 0) {
+        CLM_TRY(clm_gemm_own_tail(device, task));
+    }
+cleanup:
+    if (first) {
+        speak_again(kept);
+    }
+    clm_buffer_release(between);
+    return status;
+}
+
+#endif

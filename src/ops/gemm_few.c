@@ -1,0 +1,200 @@
+/* The host side of cl/gemm_few.cl: products of few rows, at the speed of memory.
+ *
+ * SPDX-License-Identifier: Apache-2.0 */
+#include <stdio.h>
+
+#include "ops/gemm_backend.h"
+
+enum {
+    /* As in cl/gemm_few.cl. */
+    BLOCK = 512,
+    TILE = 4,
+    STEP = 8,
+    /* Work-groups for each compute unit, at least, before K is shared out ... */
+    ITEM_GROUPS_A_UNIT = 2, /* ... of one work-item that is a thread */
+    GROUPS_A_UNIT = 4,
+    /* Elements of K for which a slice is worth its sums. */
+    SLICE_DEPTH = 128,
+    /* How often a work-item goes round its loops at most, not counting what is left over at an
+     * edge; see src/device/quirks.c. */
+    MOST_ROUNDS = 24000,
+    GROUP = 128,      /* work-items of a group on GPUs ... */
+    GROUP_ACROSS = 16 /* ... that read side by side */
+};
+
+/* How the kernels are built for a device, and for a number of rows. */
+typedef struct few_shape {
+    int width;
+    int columns; /* of a panel */
+    int group;   /* 1 in the form for processors */
+    int across;
+    int row_blocks;
+    char options[128];
+} few_shape;
+
+static few_shape shape_for(const clm_device *device, clm_gemm_backend form, int M,
+                           clm_gemm_storage storage) {
+    few_shape shape = {.width = clm_device_vector_width(device), .group = 1, .across = 1};
+    shape.columns = clm_gemm_own_panel_columns(device);
+    const int vectors = shape.columns / shape.width;
+    /* As many sums as gemm.cl has in registers; in the form for GPUs, all. */
+    int most = shape.width == 16 ? 8 : 4;
+    if (form == CLM_GEMM_OWN_TILED) {
+        shape.width = 4;
+        shape.group = (int)clm_device_work_group(device, GROUP);
+        shape.across = smaller(shape.group, GROUP_ACROSS);
+        most = CLM_GEMM_FEW_ROWS;
+    }
+    int rows = 1;
+    while (rows < M && rows < most) {
+        rows *= 2;
+    }
+    shape.row_blocks = parts_of(M, rows);
+    (void)snprintf(shape.options, sizeof shape.options,
+                   "-DWIDTH=%d -DVECTORS=%d -DROWS=%d -DROW_BLOCKS=%d -DSTORAGE=%d -DLOCAL=%d "
+                   "-DACROSS=%d",
+                   shape.width, vectors, rows, shape.row_blocks, (int)storage, shape.group,
+                   shape.across);
+    return shape;
+}
+
+/* Which kernel a product gets, and how it is shared. */
+typedef struct few_plan {
+    const char *kernel;
+    int group_columns; /* of C, for a work-group */
+    int groups;
+    int slices;         /* of K */
+    int depth;          /* of a slice */
+    bool takes_columns; /* the kernel's last argument is group_columns */
+} few_plan;
+
+/* Blocks of columns for kernels that read B as it lies: wide, but one for each unit. */
+static int columns_as_it_lies(const few_shape *shape, const clm_gemm_task *task, int units) {
+    const int unit = task->b.transposed ? TILE : shape->width;
+    const int tiles = parts_of(task->N, unit);
+    int most = BLOCK / unit;
+    if (task->b.transposed) {
+        const long rounds = (long)parts_of(task->M, TILE) * parts_of(task->K, shape->width);
+        most = rounds < MOST_ROUNDS ? smaller(tiles, (int)(MOST_ROUNDS / rounds)) : 1;
+    }
+    const int fewest = parts_of(tiles, most);
+    const int groups = smaller(tiles, parts_of(fewest, units) * units);
+    return parts_of(tiles, groups) * unit;
+}
+
+static few_plan plan_for(const clm_device *device, const few_shape *shape,
+                         const clm_gemm_task *task) {
+    const int units = clm_device_get_info(device)->compute_units;
+    few_plan plan = {0};
+    int wanted = ITEM_GROUPS_A_UNIT * units;
+    long rounds = task->K; /* of a work-item */
+    if (shape->group > 1) {
+        plan.kernel = task->b.transposed ? "gemm_few_group_columns" : "gemm_few_group";
+        plan.group_columns = task->b.transposed ? shape->group / shape->across : 4 * shape->across;
+        wanted = GROUPS_A_UNIT * units;
+    } else if (task->b.panel_depth != 0) {
+        plan.kernel = "gemm_few_panels";
+        plan.group_columns = shape->columns;
+        rounds *= shape->row_blocks;
+    } else {
+        plan.kernel = task->b.transposed ? "gemm_few_columns" : "gemm_few_rows";
+        plan.group_columns = columns_as_it_lies(shape, task, units);
+        plan.takes_columns = true;
+        wanted = units;
+        rounds = task->b.transposed
+                     ? (long)plan.group_columns / TILE * parts_of(task->M, TILE) *
+                           parts_of(task->K, shape->width)
+                     : (long)plan.group_columns / shape->width * task->M * parts_of(task->K, STEP);
+    }
+    plan.groups = parts_of(task->N, plan.group_columns);
+    int slices = 1;
+    if (plan.groups < wanted) {
+        slices = smaller(parts_of(wanted, plan.groups), parts_of(task->K, SLICE_DEPTH));
+    }
+    if (rounds / MOST_ROUNDS >= slices) {
+        slices = (int)(rounds / MOST_ROUNDS) + 1;
+    }
+    /* Whole steps, but in the last slice. */
+    plan.depth = parts_of(parts_of(task->K, STEP), slices) * STEP;
+    plan.slices = parts_of(task->K, plan.depth);
+    return plan;
+}
+
+static clm_status launch_few(clm_device *device, const few_shape *shape, const few_plan *plan,
+                             const clm_gemm_task *task) {
+    clm_launch launch = clm_launch_begin(device, "gemm_few", plan->kernel, shape->options);
+    clm_launch_int(&launch, task->M);
+    clm_launch_int(&launch, task->N);
+    clm_launch_int(&launch, task->K);
+    clm_launch_int(&launch, plan->depth);
+    clm_launch_buffer(&launch, task->a.buffer);
+    clm_launch_ulong(&launch, task->a.offset);
+    clm_launch_int(&launch, task->a.stride);
+    clm_launch_buffer(&launch, task->b.buffer);
+    clm_launch_ulong(&launch, task->b.offset);
+    clm_launch_int(
+        &launch, task->b.panel_depth != 0 ? shape->columns * task->b.panel_depth : task->b.stride);
+    clm_gemm_launch_tail(&launch, task);
+    clm_launch_ulong(&launch, (size_t)task->M * (size_t)task->N);
+    if (plan->takes_columns) {
+        clm_launch_int(&launch, plan->group_columns);
+    }
+    const size_t global[2] = {(size_t)plan->groups * (size_t)shape->group, (size_t)plan->slices};
+    const size_t local[2] = {(size_t)shape->group, 1};
+    return clm_launch_2d(&launch, global, local);
+}
+
+static clm_status add_slices(clm_device *device, const few_shape *shape, const few_plan *plan,
+                             const clm_buffer *sums, const clm_gemm_task *task) {
+    clm_launch launch = clm_launch_begin(device, "gemm_few", "gemm_few_add", shape->options);
+    clm_launch_int(&launch, task->M);
+    clm_launch_int(&launch, task->N);
+    clm_launch_buffer(&launch, sums);
+    clm_launch_int(&launch, plan->slices);
+    clm_launch_ulong(&launch, (size_t)task->M * (size_t)task->N);
+    clm_gemm_launch_tail(&launch, task);
+    const size_t global[2] = {(size_t)task->N, (size_t)task->M};
+    const size_t local[2] = {clm_device_work_group(device, 64), 1};
+    return clm_launch_2d(&launch, global, local);
+}
+
+/* All the K, or slices of it into `sums` and their sum. */
+static clm_status multiply(clm_device *device, const few_shape *shape, const clm_gemm_task *task) {
+    clm_status status = CLM_OK;
+    clm_buffer *sums = NULL;
+    const few_plan plan = plan_for(device, shape, task);
+    if (plan.slices == 1) {
+        return launch_few(device, shape, &plan, task);
+    }
+    clm_gemm_task part = *task;
+    CLM_TRY(clm_buffer_create(
+        &sums, device, (size_t)plan.slices * (size_t)task->M * (size_t)task->N * sizeof(float),
+        "sums over slices of K"));
+    part.c = sums;
+    part.c_offset = 0;
+    part.c_stride = task->N;
+    part.flags = 0;
+    CLM_TRY(launch_few(device, shape, &plan, &part));
+    CLM_TRY(add_slices(device, shape, &plan, sums, task));
+cleanup:
+    clm_buffer_release(sums);
+    return status;
+}
+
+clm_status clm_gemm_few(clm_device *device, clm_gemm_backend form, const clm_gemm_task *task) {
+    clm_status status = CLM_OK;
+    clm_buffer *copy = NULL;
+    clm_gemm_task straight = *task;
+    const few_shape shape = shape_for(device, form, task->M, task->b.storage);
+    if (task->a.transposed) {
+        /* Small beside B. */
+        CLM_TRY(clm_buffer_create(&copy, device, (size_t)task->M * (size_t)task->K * sizeof(float),
+                                  "a copy of A"));
+        CLM_TRY(clm_gemm_own_copy(device, copy, &task->a, task->M, task->K));
+        straight.a = (clm_gemm_matrix){.buffer = copy, .stride = task->K};
+    }
+    CLM_TRY(multiply(device, &shape, &straight));
+cleanup:
+    clm_buffer_release(copy);
+    return status;
+}

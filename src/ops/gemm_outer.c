@@ -1,0 +1,106 @@
+/* The host side of cl/gemm_outer.cl: products of a small K, at the speed at which C is read and
+ * written.
+ *
+ * SPDX-License-Identifier: Apache-2.0 */
+#include <stdio.h>
+
+#include "ops/gemm_backend.h"
+
+enum {
+    /* Tiles of a work-item that is a thread ... */
+    ITEM_ROWS = 4,
+    ITEM_VECTORS = 2,
+    ITEM_TILES = 4,         /* ... one below the other, at most */
+    ITEM_GROUPS_A_UNIT = 8, /* work-groups for each compute unit, at least */
+    /* ... and on GPUs. */
+    ROWS = 8,
+    GROUP = 64
+};
+
+typedef struct outer_shape {
+    int local;
+    int tile_rows, tile_columns;
+    int rows, columns; /* of a work-group */
+    char options[64];
+} outer_shape;
+
+/* Whole rows where there are groups enough: the longer the runs, the better memory reads ahead. */
+static void share_among_items(outer_shape *shape, const clm_device *device,
+                              const clm_gemm_task *task) {
+    const int row_tiles = parts_of(task->M, shape->tile_rows);
+    const int column_tiles = parts_of(task->N, shape->tile_columns);
+    const int wanted = ITEM_GROUPS_A_UNIT * clm_device_get_info(device)->compute_units;
+    /* A tile at an edge goes round for each of its vectors. */
+    const int rounds = shape->tile_rows * ITEM_VECTORS * (task->K + 1);
+    const int most = larger(clm_device_most_rounds(device) / rounds, 1);
+    int across = smaller(column_tiles, most);
+    int down = larger(smaller(smaller(row_tiles / wanted, ITEM_TILES), most / across), 1);
+    if (row_tiles < wanted) {
+        across = smaller(across, parts_of(column_tiles, parts_of(wanted, row_tiles)));
+    }
+    shape->rows = down * shape->tile_rows;
+    shape->columns = across * shape->tile_columns;
+}
+
+static outer_shape shape_for(const clm_device *device, clm_gemm_backend form,
+                             const clm_gemm_task *task) {
+    outer_shape shape = {.local = 1, .tile_rows = ITEM_ROWS};
+    int width = clm_device_vector_width(device);
+    int vectors = ITEM_VECTORS;
+    if (form == CLM_GEMM_OWN_TILED) {
+        shape.local = (int)clm_device_work_group(device, GROUP);
+        shape.tile_rows = shape.rows = ROWS;
+        width = 4;
+        vectors = 1;
+        shape.columns = shape.local * width;
+    }
+    shape.tile_columns = width * vectors;
+    if (form != CLM_GEMM_OWN_TILED) {
+        share_among_items(&shape, device, task);
+    }
+    (void)snprintf(shape.options, sizeof shape.options,
+                   "-DWIDTH=%d -DVECTORS=%d -DROWS=%d "
+                   "-DLOCAL=%d",
+                   width, vectors, shape.tile_rows, shape.local);
+    return shape;
+}
+
+bool clm_gemm_outer_serves(const clm_gemm_task *task) {
+    return task->K <= CLM_GEMM_OUTER_DEPTH && task->b.panel_depth == 0 &&
+           task->b.storage == CLM_GEMM_F32;
+}
+
+clm_status clm_gemm_outer(clm_device *device, clm_gemm_backend form, const clm_gemm_task *task) {
+    clm_status status = CLM_OK;
+    clm_buffer *copy = NULL;
+    clm_gemm_matrix b = task->b;
+    if (b.transposed) {
+        /* Small beside C. */
+        CLM_TRY(clm_buffer_create(&copy, device, (size_t)task->K * (size_t)task->N * sizeof(float),
+                                  "a copy of B"));
+        CLM_TRY(clm_gemm_own_copy(device, copy, &task->b, task->K, task->N));
+        b = (clm_gemm_matrix){.buffer = copy, .stride = task->N};
+    }
+    const outer_shape shape = shape_for(device, form, task);
+    clm_launch launch = clm_launch_begin(device, "gemm_outer", "gemm_outer", shape.options);
+    clm_launch_int(&launch, task->M);
+    clm_launch_int(&launch, task->N);
+    clm_launch_int(&launch, task->K);
+    clm_launch_buffer(&launch, task->a.buffer);
+    clm_launch_ulong(&launch, task->a.offset);
+    clm_launch_int(&launch, task->a.transposed ? 1 : task->a.stride);
+    clm_launch_int(&launch, task->a.transposed ? task->a.stride : 1);
+    clm_launch_buffer(&launch, b.buffer);
+    clm_launch_ulong(&launch, b.offset);
+    clm_launch_int(&launch, b.stride);
+    clm_gemm_launch_tail(&launch, task);
+    clm_launch_int(&launch, shape.rows);
+    clm_launch_int(&launch, shape.columns);
+    const size_t local[2] = {(size_t)shape.local, 1};
+    const size_t global[2] = {(size_t)parts_of(task->N, shape.columns) * local[0],
+                              (size_t)parts_of(task->M, shape.rows)};
+    CLM_TRY(clm_launch_2d(&launch, global, local));
+cleanup:
+    clm_buffer_release(copy);
+    return status;
+}

@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <stdio.h>
+
+#include "ops/common.h"
+#include "ops/ops.h"
+
+/* Rows whose gradients of weight and bias a group sums up: the same on every device, because the
+ * bits of those sums depend on it. */
+enum { GROUP_ROWS = 16 };
+
+static clm_status check(const char *name, const clm_buffer *buffer, int rows, int C) {
+    return clm_ops_check_buffer("layernorm", name, buffer, (size_t)rows, (size_t)C, sizeof(float));
+}
+
+static size_t groups_for(int rows, int group_rows) {
+    return ((size_t)rows - 1) / (size_t)group_rows + 1;
+}
+
+clm_status clm_layernorm_forward(clm_device *device, clm_buffer *out, clm_buffer *mean,
+                                 clm_buffer *rstd, const clm_buffer *x, const clm_buffer *weight,
+                                 const clm_buffer *bias, int rows, int C, float epsilon) {
+    clm_status status = CLM_OK;
+    const bool keep = mean != NULL || rstd != NULL;
+    CLM_TRY(clm_ops_check_positive("layernorm", "rows and C", rows, C, 1));
+    CLM_TRY(check("out", out, rows, C));
+    CLM_TRY(check("x", x, rows, C));
+    CLM_TRY(check("weight", weight, 1, C));
+    CLM_TRY(check("bias", bias, 1, C));
+    if (keep) {
+        CLM_TRY(check("mean", mean, rows, 1));
+        CLM_TRY(check("rstd", rstd, rows, 1));
+    }
+    const clm_ops_variant variant = clm_ops_variant_for(device, "layernorm");
+    const int group_rows = variant.local == 1 ? GROUP_ROWS : 1;
+    clm_launch launch = clm_launch_begin(device, "layernorm", "layernorm_forward", variant.options);
+    clm_launch_buffer(&launch, out);
+    clm_launch_buffer(&launch, mean);
+    clm_launch_buffer(&launch, rstd);
+    clm_launch_buffer(&launch, x);
+    clm_launch_buffer(&launch, weight);
+    clm_launch_buffer(&launch, bias);
+    clm_launch_int(&launch, rows);
+    clm_launch_int(&launch, C);
+    clm_launch_float(&launch, epsilon);
+    clm_launch_int(&launch, group_rows);
+    clm_launch_int(&launch, keep);
+    CLM_TRY(clm_launch_1d(&launch, groups_for(rows, group_rows) * variant.local, variant.local));
+cleanup:
+    return status;
+}
+
+static clm_status check_backward(const clm_buffer *dx, const clm_buffer *dweight,
+                                 const clm_buffer *dbias, const clm_buffer *dout,
+                                 const clm_buffer *x, const clm_buffer *weight,
+                                 const clm_buffer *mean, const clm_buffer *rstd,
+                                 const clm_buffer *dresidual, int rows, int C) {
+    clm_status status = CLM_OK;
+    CLM_TRY(clm_ops_check_positive("layernorm", "rows and C", rows, C, 1));
+    CLM_TRY(check("dout", dout, rows, C));
+    CLM_TRY(check("x", x, rows, C));
+    CLM_TRY(check("mean", mean, rows, 1));
+    CLM_TRY(check("rstd", rstd, rows, 1));
+    if (dx != NULL) {
+        CLM_TRY(check("dx", dx, rows, C));
+        CLM_TRY(check("weight", weight, 1, C));
+        if (dresidual != NULL) {
+            CLM_TRY(check("dresidual", dresidual, rows, C));
+        }
+    }
+    if (dweight != NULL || dbias != NULL) {
+        CLM_TRY(check("dweight", dweight, 1, C));
+        CLM_TRY(check("dbias", dbias, 1, C));
+    }
+cleanup:
+    return status;
+}
+
+clm_status clm_layernorm_backward(clm_device *device, clm_buffer *dx, clm_buffer *dweight,
+                                  clm_buffer *dbias, const clm_buffer *dout, const clm_buffer *x,
+                                  const clm_buffer *weight, const clm_buffer *mean,
+                                  const clm_buffer *rstd, const clm_buffer *dresidual, int rows,
+                                  int C) {
+    clm_status status = CLM_OK;
+    clm_buffer *dweight_parts = NULL, *dbias_parts = NULL;
+    CLM_TRY(check_backward(dx, dweight, dbias, dout, x, weight, mean, rstd, dresidual, rows, C));
+    const size_t groups = groups_for(rows, GROUP_ROWS);
+    if (dweight != NULL) {
+        const size_t size_bytes = groups * (size_t)C * sizeof(float);
+        CLM_TRY(clm_buffer_create(&dweight_parts, device, size_bytes, "parts of dweight"));
+        CLM_TRY(clm_buffer_create(&dbias_parts, device, size_bytes, "parts of dbias"));
+    }
+    const clm_ops_variant variant = clm_ops_variant_for(device, "layernorm");
+    char options[96];
+    (void)snprintf(options, sizeof options, "%s -DWANT_DX=%d -DWANT_DWEIGHT=%d", variant.options,
+                   dx != NULL, dweight != NULL);
+    clm_launch launch = clm_launch_begin(device, "layernorm", "layernorm_backward", options);
+    clm_launch_buffer(&launch, dx);
+    clm_launch_buffer(&launch, dweight_parts);
+    clm_launch_buffer(&launch, dbias_parts);
+    clm_launch_buffer(&launch, dout);
+    clm_launch_buffer(&launch, x);
+    clm_launch_buffer(&launch, weight);
+    clm_launch_buffer(&launch, mean);
+    clm_launch_buffer(&launch, rstd);
+    clm_launch_buffer(&launch, dresidual);
+    clm_launch_int(&launch, rows);
+    clm_launch_int(&launch, C);
+    clm_launch_int(&launch, GROUP_ROWS);
+    clm_launch_int(&launch, dresidual != NULL);
+    CLM_TRY(clm_launch_1d(&launch, groups * variant.local, variant.local));
+    if (dweight != NULL) {
+        CLM_TRY(clm_reduce_columns(device, dweight, 0, dweight_parts, (int)groups, C, true));
+        CLM_TRY(clm_reduce_columns(device, dbias, 0, dbias_parts, (int)groups, C, true));
+    }
+cleanup:
+    clm_buffer_release(dweight_parts);
+    clm_buffer_release(dbias_parts);
+    return status;
+}

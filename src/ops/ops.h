@@ -1,0 +1,199 @@
+/* Operations on a device: each enqueues kernels and returns without waiting.
+ *
+ * Shapes use B batch, T positions, C channels, V vocabulary, H heads, D = C / H channels of a
+ * head; tensors are dense, row-major, 32-bit floats unless said otherwise. Token ids and
+ * targets are int32. Sizes must be positive, and every buffer as large as its shape says:
+ * otherwise CLM_ERROR_SHAPE before anything is enqueued. Output buffers may not overlap inputs
+ * unless said otherwise. "+=" marks gradients that are added to what is there. Each op's formula,
+ * work sizes and accuracy stand in its cl/ file; src/reference/ has the same ops in plain C.
+ *
+ * SPDX-License-Identifier: Apache-2.0 */
+#ifndef CLM_OPS_OPS_H
+#define CLM_OPS_OPS_H
+
+#include "device/device.h"
+#include "ops/gemm.h"
+
+/* ---- embedding ---- */
+
+/* out (B,T,C) = wte[tokens (B,T)] + wpe[first_position + t]; wte (V,C), wpe (n_ctx,C). The caller
+ * vouches that tokens are below V and positions below n_ctx. wte may lie in parts of whole rows. */
+clm_status clm_embedding_forward(clm_device *device, clm_buffer *out, const clm_buffer *tokens,
+                                 const clm_buffer *wte, const clm_buffer *wpe, int B, int T, int C,
+                                 int first_position);
+
+/* dwte[token] += sum of dout over its places; dwpe[t] += sum of dout over the batch. `tokens` is
+ * host memory (B,T): the places of each token are sorted on the host, so that sums have a fixed
+ * order and need no float atomics. Positions start at 0. Either gradient may be NULL; dwte may lie
+ * in parts of whole rows. */
+clm_status clm_embedding_backward(clm_device *device, clm_buffer *dwte, clm_buffer *dwpe,
+                                  const clm_buffer *dout, const int32_t *tokens, int B, int T,
+                                  int C);
+
+/* ---- LayerNorm (Ba, Kiros and Hinton 2016) ---- */
+
+/* out = (x - mean) * rstd * weight + bias for each of `rows` rows of C; mean and rstd (rows) are
+ * kept for the backward pass; both may be NULL. */
+clm_status clm_layernorm_forward(clm_device *device, clm_buffer *out, clm_buffer *mean,
+                                 clm_buffer *rstd, const clm_buffer *x, const clm_buffer *weight,
+                                 const clm_buffer *bias, int rows, int C, float epsilon);
+
+/* dx (rows,C) = gradient [+ dresidual when not NULL, the gradient that flows past the norm]; dx
+ * NULL: not wanted. dx may be the same buffer as dresidual. dweight (C) += , dbias (C) +=; both
+ * NULL when the norm is not trained. */
+clm_status clm_layernorm_backward(clm_device *device, clm_buffer *dx, clm_buffer *dweight,
+                                  clm_buffer *dbias, const clm_buffer *dout, const clm_buffer *x,
+                                  const clm_buffer *weight, const clm_buffer *mean,
+                                  const clm_buffer *rstd, const clm_buffer *dresidual, int rows,
+                                  int C);
+
+/* ---- GELU, tanh form (Hendrycks and Gimpel 2016) ---- */
+
+clm_status clm_gelu_forward(clm_device *device, clm_buffer *out, const clm_buffer *x, size_t count);
+/* dx = dout * gelu'(x); dx may be the same buffer as dout. */
+clm_status clm_gelu_backward(clm_device *device, clm_buffer *dx, const clm_buffer *dout,
+                             const clm_buffer *x, size_t count);
+
+/* ---- attention ---- */
+
+enum { CLM_ATTENTION_D_MOST = 256 }; /* a larger D is CLM_ERROR_UNSUPPORTED */
+
+typedef struct clm_attention_shape {
+    int B, T, H, D;
+    bool causal;
+} clm_attention_shape;
+
+/* out (B,T,C) = softmax(q k^T / sqrt(D)) v for each head, from qkv (B,T,3C), where q, k and v stand
+ * beside each other and each has its heads beside each other. lse (B,H,T) keeps log-sum-exp of the
+ * scaled scores for the backward pass (may be NULL). Online softmax (Milakov and Gimelshein 2018;
+ * Dao et al. 2022): no (T,T) matrix in global memory. */
+clm_status clm_attention_forward(clm_device *device, clm_buffer *out, clm_buffer *lse,
+                                 const clm_buffer *qkv, clm_attention_shape shape);
+
+/* dqkv (B,T,3C), overwritten; scores are computed again from qkv and lse. */
+clm_status clm_attention_backward(clm_device *device, clm_buffer *dqkv, const clm_buffer *dout,
+                                  const clm_buffer *qkv, const clm_buffer *out,
+                                  const clm_buffer *lse, clm_attention_shape shape);
+
+/* Attention of one query a sequence, to its own position and those before: out (B,C) from q (B,C)
+ * and kv (B,T,2C), where k and v of a position stand beside each other. rows (B) int32 on the
+ * device: rows[b] = b * T + position is the query's row; the caller vouches that 0 <= position < T.
+ * lse (B,H) may be NULL. shape.causal is not looked at. */
+clm_status clm_attention_pooled_forward(clm_device *device, clm_buffer *out, clm_buffer *lse,
+                                        const clm_buffer *q, const clm_buffer *kv,
+                                        const clm_buffer *rows, clm_attention_shape shape);
+
+/* dq (B,C) and dkv (B,T,2C), both overwritten; dkv is 0 beyond a sequence's position. */
+clm_status clm_attention_pooled_backward(clm_device *device, clm_buffer *dq, clm_buffer *dkv,
+                                         const clm_buffer *dout, const clm_buffer *q,
+                                         const clm_buffer *kv, const clm_buffer *out,
+                                         const clm_buffer *lse, const clm_buffer *rows,
+                                         clm_attention_shape shape);
+
+/* ---- linear: out (rows,N) = x (rows,K) * weight (K,N) + bias (N), Conv1D layout as GPT-2 stores
+ * it ---- */
+
+/* What follows the product, in this order. */
+typedef struct clm_linear_tail {
+    clm_buffer *pre; /* when not NULL: gets x * weight + bias, before GELU */
+    bool gelu;
+    const clm_buffer *residual; /* when not NULL: (rows,N), added last; may be `out` itself */
+} clm_linear_tail;
+
+/* `packed` stands for `weight` when it is not NULL (frozen weights, packed once with transposed =
+ * false). `bias` and `tail` may be NULL. */
+clm_status clm_linear_forward(clm_device *device, clm_buffer *out, const clm_buffer *x,
+                              const clm_buffer *weight, const clm_gemm_packed *packed,
+                              const clm_buffer *bias, const clm_linear_tail *tail, int rows, int K,
+                              int N);
+
+/* dx (rows,K) = dout * weight^T (overwritten; NULL: not wanted); dweight (K,N) += x^T * dout; dbias
+ * (N) += column sums; both NULL when the layer is not trained. `packed_transposed` stands for
+ * `weight` in dx when it is not NULL (packed with transposed = true). */
+clm_status clm_linear_backward(clm_device *device, clm_buffer *dx, clm_buffer *dweight,
+                               clm_buffer *dbias, const clm_buffer *dout, const clm_buffer *x,
+                               const clm_buffer *weight, const clm_gemm_packed *packed_transposed,
+                               int rows, int K, int N);
+
+/* ---- residual ---- */
+
+/* out = a + b; out may be a or b. */
+clm_status clm_residual_forward(clm_device *device, clm_buffer *out, const clm_buffer *a,
+                                const clm_buffer *b, size_t count);
+
+/* ---- rows: the last position of each sequence, and its gradient ---- */
+
+/* out (n,C) = x[rows[i]] with rows (n) int32 on the device, each below the rows of x. */
+clm_status clm_rows_gather(clm_device *device, clm_buffer *out, const clm_buffer *x,
+                           const clm_buffer *rows, int n, int C);
+/* out (out_rows,C) = 0 everywhere but out[rows[i]] = x (n,C)[i]; rows are distinct. */
+clm_status clm_rows_scatter(clm_device *device, clm_buffer *out, const clm_buffer *x,
+                            const clm_buffer *rows, int n, int out_rows, int C);
+/* x[rows[i]] += y (n,C)[i]; rows are distinct, each below the rows of x. */
+clm_status clm_rows_add(clm_device *device, clm_buffer *x, const clm_buffer *y,
+                        const clm_buffer *rows, int n, int C);
+
+/* ---- softmax cross-entropy ---- */
+
+enum { CLM_TARGET_IGNORED = -100 }; /* as PyTorch's ignore_index */
+
+/* losses (rows) = -log softmax(logits (rows,V))[target], 0 for ignored targets. probabilities
+ * (rows,V) may be NULL. targets (rows) int32; a target that is neither ignored nor below V makes a
+ * NaN loss, and a NaN gradient. */
+clm_status clm_crossentropy_forward(clm_device *device, clm_buffer *losses,
+                                    clm_buffer *probabilities, const clm_buffer *logits,
+                                    const clm_buffer *targets, int rows, int V);
+
+/* dlogits (rows,V) = scale * (softmax(logits) - onehot(target)), 0 in ignored rows. dlogits may be
+ * logits. scale is 1 / (targets not ignored) for the mean. */
+clm_status clm_crossentropy_backward(clm_device *device, clm_buffer *dlogits,
+                                     const clm_buffer *logits, const clm_buffer *targets,
+                                     float scale, int rows, int V);
+
+/* ---- dropout ---- */
+
+/* out = x * mask / (1 - probability), the mask drawn by Philox4x32-10 (Salmon et al. 2011) from
+ * (seed, stream, element), so that the backward pass is the same call on the gradient. out may be
+ * x. A probability outside [0, 1) is CLM_ERROR_ARGUMENT; 0 copies. */
+clm_status clm_dropout(clm_device *device, clm_buffer *out, const clm_buffer *x, size_t count,
+                       float probability, uint64_t seed, uint64_t stream);
+
+/* ---- AdamW (Loshchilov and Hutter 2019), in the order PyTorch computes it ---- */
+
+typedef struct clm_adamw {
+    /* In double, as PyTorch has them: 1 - beta2 of a float 0.999 would be off by 1e-5 of itself. */
+    double learning_rate, beta1, beta2, epsilon, weight_decay;
+    int step;              /* 1 for the first */
+    double gradient_scale; /* multiplies the gradient first: 1, or a clipping factor */
+    bool zero_gradient;    /* leaves a gradient of 0, to which the next backward pass can add */
+} clm_adamw;
+
+clm_status clm_adamw_step(clm_device *device, clm_buffer *parameter, clm_buffer *gradient,
+                          clm_buffer *first_moment, clm_buffer *second_moment, size_t count,
+                          const clm_adamw *adamw);
+
+/* ---- reductions: fixed order, so the same bits each time ---- */
+
+/* out[out_index] = sum of x; sum of squares; number of elements that are not finite (as float). */
+clm_status clm_reduce_sum(clm_device *device, clm_buffer *out, int out_index, const clm_buffer *x,
+                          size_t count);
+clm_status clm_reduce_square_sum(clm_device *device, clm_buffer *out, int out_index,
+                                 const clm_buffer *x, size_t count);
+clm_status clm_reduce_nonfinite(clm_device *device, clm_buffer *out, int out_index,
+                                const clm_buffer *x, size_t count);
+/* out[out_offset + n] += sum of column n of x (rows,N); overwrites when !accumulate. */
+clm_status clm_reduce_columns(clm_device *device, clm_buffer *out, size_t out_offset,
+                              const clm_buffer *x, int rows, int N, bool accumulate);
+
+/* ---- storage of 16 bits: round to nearest even; NaN stays NaN ---- */
+
+clm_status clm_convert_f32_to_f16(clm_device *device, clm_buffer *out, const clm_buffer *x,
+                                  size_t count);
+clm_status clm_convert_f16_to_f32(clm_device *device, clm_buffer *out, const clm_buffer *x,
+                                  size_t count);
+clm_status clm_convert_f32_to_bf16(clm_device *device, clm_buffer *out, const clm_buffer *x,
+                                   size_t count);
+clm_status clm_convert_bf16_to_f32(clm_device *device, clm_buffer *out, const clm_buffer *x,
+                                   size_t count);
+
+#endif

@@ -1,0 +1,11 @@
+/* Residual connection in plain C: the oracle for cl/residual.cl.
+ *
+ * SPDX-License-Identifier: Apache-2.0 */
+#ifndef CLM_REFERENCE_RESIDUAL_H
+#define CLM_REFERENCE_RESIDUAL_H
+
+#include <stddef.h>
+
+void clm_reference_residual_forward(float *out, const float *a, const float *b, size_t count);
+
+#endif

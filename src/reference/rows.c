@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "reference/rows.h"
+
+#include <stddef.h>
+
+void clm_reference_rows_gather(float *out, const float *x, const int32_t *rows, int n, int C) {
+    for (int i = 0; i < n; i++) {
+        for (int c = 0; c < C; c++) {
+            out[(ptrdiff_t)i * C + c] = x[(ptrdiff_t)rows[i] * C + c];
+        }
+    }
+}
+
+void clm_reference_rows_scatter(float *out, const float *x, const int32_t *rows, int n,
+                                int out_rows, int C) {
+    for (ptrdiff_t i = 0; i < (ptrdiff_t)out_rows * C; i++) {
+        out[i] = 0.0F;
+    }
+    for (int i = 0; i < n; i++) {
+        for (int c = 0; c < C; c++) {
+            out[(ptrdiff_t)rows[i] * C + c] = x[(ptrdiff_t)i * C + c];
+        }
+    }
+}
+
+void clm_reference_rows_add(float *x, const float *y, const int32_t *rows, int n, int C) {
+    for (int i = 0; i < n; i++) {
+        for (int c = 0; c < C; c++) {
+            x[(ptrdiff_t)rows[i] * C + c] += y[(ptrdiff_t)i * C + c];
+        }
+    }
+}

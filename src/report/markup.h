@@ -1,0 +1,13 @@
+/* Text for XML and HTML.
+ *
+ * SPDX-License-Identifier: Apache-2.0 */
+#ifndef CLM_REPORT_MARKUP_H
+#define CLM_REPORT_MARKUP_H
+
+#include "base/string.h"
+
+/* Adds `text` so that a reader of XML or HTML sees just that, between tags and inside of quotes:
+ * nothing in it opens a tag, ends an attribute or names an entity. */
+void clm_markup_add(clm_string *out, const char *text);
+
+#endif

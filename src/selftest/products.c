@@ -1,0 +1,268 @@
+/* Matrix products by whatever serves them on the device: of many rows and of few, with tails, with
+ * weights as they lie and packed in each storage; and linear layers.
+ *
+ * SPDX-License-Identifier: Apache-2.0 */
+#include <stdio.h>
+#include <string.h>
+
+#include "ops/ops.h"
+#include "reference/convert.h"
+#include "reference/gemm.h"
+#include "reference/linear.h"
+#include "selftest/run.h"
+
+enum {
+    AS_IT_LIES = -1, /* instead of a storage */
+    BIAS = 1,
+    PRE = 2,
+    GELU = 4,
+    RESIDUAL = 8,
+    ADD = 16, /* accumulate, without the others */
+    TAIL = BIAS | PRE | GELU | RESIDUAL
+};
+
+typedef struct product {
+    int M, N, K;
+    bool a_transposed, b_transposed;
+    int flags;
+    int storage; /* a clm_gemm_storage: B is packed; or AS_IT_LIES */
+} product;
+
+static void describe(clm_selftest_context *run, const product *p) {
+    static const char *const storages[] = {"", ", packed f32", ", packed f16", ", packed bf16"};
+    clm_selftest_shape(run, "M=%d, N=%d, K=%d%s%s%s%s%s", p->M, p->N, p->K,
+                       p->a_transposed ? ", A^T" : "", p->b_transposed ? ", B^T" : "",
+                       storages[p->storage + 1], (p->flags & ADD) != 0 ? ", added" : "",
+                       (p->flags & TAIL) != 0 ? ", tail" : "");
+}
+
+/* The weights as they are stored: what is left is f32's own rounding. */
+static float *stored(clm_selftest_context *run, const clm_value *b, int storage) {
+    float *values = clm_selftest_floats(run, b->count);
+    for (size_t i = 0; run->status == CLM_OK && i < b->count; i++) {
+        const float x = b->host[i];
+        values[i] = storage == CLM_GEMM_F16 ? clm_reference_f16_to_f32(clm_reference_f32_to_f16(x))
+                    : storage == CLM_GEMM_BF16
+                        ? clm_reference_bf16_to_f32(clm_reference_f32_to_bf16(x))
+                        : x;
+    }
+    return values;
+}
+
+/* Rounding error of a sum of K fused multiply-adds, and of adding it to C in parts: at most (K + K
+ * / 16 + 4) 2^-24 (|A| |B| + |C|) in any order (Higham 2002, section 3.1); GELU's slope is at most
+ * 1.13. Forgetting one of K products changes a result by about |A| |B| / K, far more than that for
+ * the K tested. */
+static double rounding_unit(int K) {
+    return 1.13 * (K + K / 16.0 + 4.0) * 0x1p-24;
+}
+
+static clm_status check_product(clm_selftest_context *run, const product *p) {
+    const size_t count = (size_t)p->M * (size_t)p->N;
+    clm_status status = CLM_OK;
+    clm_gemm_packed *packed = NULL;
+    describe(run, p);
+    const clm_value a = clm_selftest_random(run, (size_t)p->M * (size_t)p->K, 1.0F);
+    const clm_value b = clm_selftest_random(run, (size_t)p->K * (size_t)p->N, 1.0F);
+    const clm_value c = (p->flags & ADD) != 0 ? clm_selftest_random(run, count, 1.0F)
+                                              : clm_selftest_empty(run, count);
+    const clm_value bias = clm_selftest_random(run, (size_t)p->N, 1.0F);
+    const clm_value residual = clm_selftest_random(run, count, 1.0F);
+    const clm_value pre = clm_selftest_empty(run, count);
+    float *pre_right = clm_selftest_floats(run, count);
+    float *bound = clm_selftest_floats(run, count);
+    const float *b_stored = stored(run, &b, p->storage);
+    CLM_TRY(run->status);
+    const clm_reference_gemm_arguments right = {
+        .M = p->M,
+        .N = p->N,
+        .K = p->K,
+        .a_transposed = p->a_transposed,
+        .b_transposed = p->b_transposed,
+        .a = a.host,
+        .lda = p->a_transposed ? p->M : p->K,
+        .b = b_stored,
+        .ldb = p->b_transposed ? p->K : p->N,
+        .c = c.host,
+        .ldc = p->N,
+        .accumulate = (p->flags & ADD) != 0,
+        .bias = (p->flags & BIAS) != 0 ? bias.host : NULL,
+        .gelu = (p->flags & GELU) != 0,
+        .pre = (p->flags & PRE) != 0 ? pre_right : NULL,
+        .residual = (p->flags & RESIDUAL) != 0 ? residual.host : NULL,
+    };
+    if (p->storage != AS_IT_LIES) {
+        CLM_TRY(clm_gemm_pack(&packed, run->device, b.buffer, 0, right.ldb, p->b_transposed, p->K,
+                              p->N, (clm_gemm_storage)p->storage));
+    }
+    const clm_gemm_arguments arguments = {
+        .M = p->M,
+        .N = p->N,
+        .K = p->K,
+        .a_transposed = p->a_transposed,
+        .b_transposed = p->b_transposed && packed == NULL,
+        .a = a.buffer,
+        .b = b.buffer,
+        .b_packed = packed,
+        .c = c.buffer,
+        .accumulate = (p->flags & ADD) != 0,
+        .bias = (p->flags & BIAS) != 0 ? bias.buffer : NULL,
+        .gelu = (p->flags & GELU) != 0,
+        .pre = (p->flags & PRE) != 0 ? pre.buffer : NULL,
+        .residual = (p->flags & RESIDUAL) != 0 ? residual.buffer : NULL,
+    };
+    CLM_TRY(clm_gemm(run->device, &arguments));
+    clm_reference_gemm_bound(&right, bound);
+    clm_reference_gemm(&right);
+    /* What a tail adds of its own: GELU's 2e-6, and a rounding of numbers up to some 30. */
+    const double atol = (p->flags & TAIL) != 0 ? 8e-6 : 0.0;
+    clm_selftest_compare_bound(run, "C", &c, c.host, atol, bound, rounding_unit(p->K));
+    if (right.pre != NULL) {
+        clm_selftest_compare_bound(run, "pre", &pre, pre_right, atol, bound, rounding_unit(p->K));
+    }
+cleanup:
+    clm_gemm_packed_release(packed);
+    return status;
+}
+
+/* ---- a large one, of which some rows are compared ----
+ *
+ * CLBlast has kernels of its own for products from some size on, at most 896 a side. */
+
+static clm_status check_large(clm_selftest_context *run) {
+    enum { SIDE = 903, ROWS = 3 };
+    static const size_t rows[ROWS] = {0, 511, SIDE - 1};
+    const size_t row_bytes = SIDE * sizeof(float);
+    clm_status status = CLM_OK;
+    clm_selftest_shape(run, "M=%d, N=%d, K=%d", SIDE, SIDE, SIDE);
+    const clm_value a = clm_selftest_random(run, (size_t)SIDE * SIDE, 1.0F);
+    const clm_value b = clm_selftest_random(run, (size_t)SIDE * SIDE, 1.0F);
+    const clm_value c = clm_selftest_empty(run, (size_t)SIDE * SIDE);
+    const clm_value some = clm_selftest_empty(run, (size_t)ROWS * SIDE);
+    float *expected = clm_selftest_floats(run, some.count);
+    float *bound = clm_selftest_floats(run, some.count);
+    CLM_TRY(run->status);
+    const clm_gemm_arguments arguments = {
+        .M = SIDE, .N = SIDE, .K = SIDE, .a = a.buffer, .b = b.buffer, .c = c.buffer};
+    CLM_TRY(clm_gemm(run->device, &arguments));
+    for (size_t i = 0; i < ROWS; i++) {
+        const clm_reference_gemm_arguments right = {.M = 1,
+                                                    .N = SIDE,
+                                                    .K = SIDE,
+                                                    .a = a.host + rows[i] * SIDE,
+                                                    .lda = SIDE,
+                                                    .b = b.host,
+                                                    .ldb = SIDE,
+                                                    .c = expected + i * SIDE,
+                                                    .ldc = SIDE};
+        clm_reference_gemm_bound(&right, bound + i * SIDE);
+        clm_reference_gemm(&right);
+        CLM_TRY(
+            clm_buffer_copy(some.buffer, i * row_bytes, c.buffer, rows[i] * row_bytes, row_bytes));
+    }
+    clm_selftest_compare_bound(run, "rows of C", &some, expected, 0.0, bound, rounding_unit(SIDE));
+cleanup:
+    return status;
+}
+
+/* ---- a linear layer ---- */
+
+static clm_status check_linear(clm_selftest_context *run, int rows, int K, int N) {
+    const size_t out_count = (size_t)rows * (size_t)N;
+    clm_status status = CLM_OK;
+    clm_selftest_shape(run, "linear, rows=%d, K=%d, N=%d", rows, K, N);
+    const clm_value x = clm_selftest_random(run, (size_t)rows * (size_t)K, 1.0F);
+    const clm_value weight = clm_selftest_random(run, (size_t)K * (size_t)N, 1.0F);
+    const clm_value bias = clm_selftest_random(run, (size_t)N, 1.0F);
+    const clm_value out = clm_selftest_empty(run, out_count);
+    const clm_value dout = clm_selftest_random(run, out_count, 1.0F);
+    const clm_value dx = clm_selftest_empty(run, x.count);
+    const clm_value dweight = clm_selftest_random(run, weight.count, 1.0F);
+    const clm_value dbias = clm_selftest_random(run, (size_t)N, 1.0F);
+    CLM_TRY(run->status);
+    /* Sums of up to 131 products of numbers below 1, whose order is free. */
+    const double atol = 131 * 131 * 0x1p-24;
+    clm_reference_linear_forward(out.host, x.host, weight.host, bias.host, rows, K, N);
+    CLM_TRY(clm_linear_forward(run->device, out.buffer, x.buffer, weight.buffer, NULL, bias.buffer,
+                               NULL, rows, K, N));
+    clm_selftest_compare_floats(run, "out", &out, out.host, atol, 0.0);
+    clm_selftest_shape(run, "linear, rows=%d, K=%d, N=%d", rows, K, N);
+    clm_reference_linear_backward(dx.host, dweight.host, dbias.host, dout.host, x.host, weight.host,
+                                  rows, K, N);
+    CLM_TRY(clm_linear_backward(run->device, dx.buffer, dweight.buffer, dbias.buffer, dout.buffer,
+                                x.buffer, weight.buffer, NULL, rows, K, N));
+    clm_selftest_compare_floats(run, "dx", &dx, dx.host, atol, 0.0);
+    clm_selftest_compare_floats(run, "dweight", &dweight, dweight.host, atol, 0.0);
+    clm_selftest_compare_floats(run, "dbias", &dbias, dbias.host, atol, 0.0);
+cleanup:
+    return status;
+}
+
+/* ---- all ---- */
+
+/* Many rows: below a tile and past several, past a block of K; B read as it lies (up to 32 rows),
+ * packed for one product, and packed for good; each tail that the model has. */
+static const product many_rows[] = {
+    {17, 49, 33, false, false, 0, AS_IT_LIES},
+    {20, 131, 77, false, false, 0, AS_IT_LIES},
+    {150, 301, 401, false, false, 0, AS_IT_LIES},
+    {37, 131, 401, true, false, ADD, AS_IT_LIES},
+    {37, 131, 77, false, true, 0, AS_IT_LIES},
+    {37, 131, 77, true, true, 0, AS_IT_LIES},
+    {37, 131, 77, false, false, BIAS, AS_IT_LIES},
+    {37, 131, 77, false, false, BIAS | PRE | GELU, AS_IT_LIES},
+    {37, 131, 77, false, false, BIAS | RESIDUAL, AS_IT_LIES},
+    {37, 131, 77, false, false, BIAS | GELU, CLM_GEMM_F32},
+    {37, 131, 77, false, true, 0, CLM_GEMM_F32},
+    {37, 131, 77, false, false, BIAS | RESIDUAL, CLM_GEMM_F16},
+    {37, 131, 77, false, false, BIAS | RESIDUAL, CLM_GEMM_BF16},
+};
+
+/* Few rows: kernels are built for 1, 2, 4 and 8 rows, and 8 twice, and for each storage. Building
+ * them takes most of the time, so floats are here with each number of rows, and 16 bits, which are
+ * only used when asked for, with one number each. K is shared out among work-items. */
+static const product few_rows[] = {
+    {1, 131, 257, false, false, BIAS | PRE | GELU | RESIDUAL, CLM_GEMM_F32},
+    {1, 131, 257, false, false, BIAS, CLM_GEMM_F16},
+    {1, 131, 257, false, true, BIAS, AS_IT_LIES},
+    {2, 131, 257, false, false, BIAS, CLM_GEMM_F32},
+    {3, 131, 257, true, false, ADD, AS_IT_LIES},
+    {8, 131, 257, false, false, BIAS | PRE | GELU | RESIDUAL, AS_IT_LIES},
+    {8, 131, 257, false, true, 0, AS_IT_LIES},
+    {8, 131, 257, false, false, BIAS | RESIDUAL, CLM_GEMM_F32},
+    {8, 131, 257, false, false, BIAS | RESIDUAL, CLM_GEMM_BF16},
+    {11, 131, 257, false, false, BIAS | RESIDUAL, CLM_GEMM_F32},
+};
+
+/* Short sums, as gradients of weights have whose rows are few. */
+static const product short_sums[] = {
+    {37, 131, 8, true, false, ADD, AS_IT_LIES},
+    {37, 131, 5, true, false, 0, AS_IT_LIES},
+    {37, 131, 16, false, true, BIAS | GELU, AS_IT_LIES},
+};
+
+static clm_status check_products(clm_selftest_context *run, const product *products, size_t count) {
+    clm_status status = CLM_OK;
+    for (size_t i = 0; i < count && !run->wrong; i++) {
+        CLM_TRY(check_product(run, &products[i]));
+    }
+cleanup:
+    return status;
+}
+
+clm_status clm_selftest_gemm(clm_selftest_context *run) {
+    clm_status status = CLM_OK;
+    clm_gemm_backend backend = CLM_GEMM_AUTO;
+    CLM_TRY(clm_gemm_resolve(run->device, &backend));
+    CLM_TRY(check_products(run, many_rows, sizeof many_rows / sizeof *many_rows));
+    CLM_TRY(check_products(run, few_rows, sizeof few_rows / sizeof *few_rows));
+    CLM_TRY(check_products(run, short_sums, sizeof short_sums / sizeof *short_sums));
+    if (backend == CLM_GEMM_CLBLAST && !run->wrong) {
+        CLM_TRY(check_large(run));
+    }
+    if (!run->wrong) {
+        CLM_TRY(check_linear(run, 37, 65, 131));
+    }
+cleanup:
+    return status;
+}

@@ -1,0 +1,384 @@
+/* Which operations are tested, what stands in for one that is wrong, and what is made of it.
+ *
+ * SPDX-License-Identifier: Apache-2.0 */
+#include "clm/selftest.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "ops/common.h"
+#include "ops/gemm.h"
+#include "selftest/record.h"
+#include "selftest/run.h"
+
+typedef enum stand_in {
+    BY_NOTHING,
+    BY_FORM, /* the other form of the operation's kernels */
+    BY_GEMM  /* another GEMM */
+} stand_in;
+
+typedef struct operation {
+    const char *name; /* that of its file in cl/, where it has one */
+    clm_status (*check)(clm_selftest_context *run);
+    stand_in stand_in;
+} operation;
+
+/* Those first that others are made of, so that it is the right one that is named. */
+static const operation operations[] = {
+    {"convert", clm_selftest_convert, BY_FORM},
+    {"reduce", clm_selftest_reduce, BY_FORM},
+    {"residual", clm_selftest_residual, BY_FORM},
+    {"rows", clm_selftest_rows, BY_FORM},
+    {"gelu", clm_selftest_gelu, BY_FORM},
+    {"dropout", clm_selftest_dropout, BY_FORM},
+    {"adamw", clm_selftest_adamw, BY_FORM},
+    {"embedding", clm_selftest_embedding, BY_FORM},
+    {"layernorm", clm_selftest_layernorm, BY_FORM},
+    {"attention", clm_selftest_attention, BY_FORM},
+    {"attention_pooled", clm_selftest_attention_pooled, BY_FORM},
+    {"crossentropy", clm_selftest_crossentropy, BY_FORM},
+    {"gemm", clm_selftest_gemm, BY_GEMM},
+    {"training step", clm_selftest_training_step, BY_NOTHING},
+};
+enum { OPERATIONS = sizeof operations / sizeof *operations };
+
+const char *clm_selftest_operation(size_t index) {
+    return index < OPERATIONS ? operations[index].name : NULL;
+}
+
+const char *clm_selftest_outcome_name(clm_selftest_outcome outcome) {
+    switch (outcome) {
+        case CLM_SELFTEST_PASSED:
+            return "passed";
+        case CLM_SELFTEST_REPLACED:
+            return "passed with stand-ins";
+        case CLM_SELFTEST_REFUSED:
+            return "refused";
+        case CLM_SELFTEST_UNKNOWN:
+            break;
+    }
+    return "not tested";
+}
+
+/* ---- ways to run an operation ---- */
+
+typedef struct way {
+    const char *name;
+    clm_ops_form form;
+    clm_gemm_backend backend;
+    bool few_too;
+} way;
+
+/* The first two of forms, all of the GEMM. */
+static const way form_ways[] = {
+    {"item", CLM_OPS_ITEM, CLM_GEMM_AUTO, false},
+    {"group", CLM_OPS_GROUP, CLM_GEMM_AUTO, false},
+};
+static const way gemm_ways[] = {
+    {"own-panels", CLM_OPS_ITEM, CLM_GEMM_OWN_PANELS, false},
+    {"own-tiled", CLM_OPS_GROUP, CLM_GEMM_OWN_TILED, false},
+#if CLM_WITH_CLBLAST
+    {"clblast", CLM_OPS_USUAL, CLM_GEMM_CLBLAST, false},
+    {"clblast-only", CLM_OPS_USUAL, CLM_GEMM_CLBLAST, true},
+#endif
+};
+
+static const way *ways_of(const operation *op, size_t *count) {
+    *count = op->stand_in == BY_FORM   ? sizeof form_ways / sizeof *form_ways
+             : op->stand_in == BY_GEMM ? sizeof gemm_ways / sizeof *gemm_ways
+                                       : 0;
+    return op->stand_in == BY_FORM ? form_ways : gemm_ways;
+}
+
+/* What somebody forces is tested, not replaced. */
+static bool is_forced(const operation *op) {
+    const char *text = getenv(op->stand_in == BY_FORM ? "CLM_OPS_VARIANT" : "CLM_GEMM");
+    return text != NULL && text[0] != '\0' && strcmp(text, "auto") != 0;
+}
+
+static clm_status use(clm_device *device, const operation *op, const way *w) {
+    if (op->stand_in == BY_FORM) {
+        return clm_ops_use_form(device, op->name, w->form);
+    }
+    clm_status status = clm_ops_use_form(device, "gemm_few", w->form);
+    return status == CLM_OK ? clm_gemm_use(device, w->backend, w->few_too) : status;
+}
+
+/* The way in use; NULL for an operation that has but one. */
+static clm_status way_in_use(const way **used, clm_device *device, const operation *op) {
+    size_t count = 0;
+    const way *ways = ways_of(op, &count);
+    clm_gemm_backend backend = CLM_GEMM_AUTO;
+    clm_status status = CLM_OK;
+    *used = NULL;
+    if (op->stand_in == BY_GEMM) {
+        status = clm_gemm_resolve(device, &backend);
+    }
+    for (size_t i = 0; i < count && *used == NULL; i++) {
+        const bool is_used = op->stand_in == BY_FORM
+                                 ? ways[i].form == clm_ops_form_of(device, op->name)
+                                 : ways[i].backend == backend;
+        *used = is_used ? &ways[i] : NULL;
+    }
+    return status;
+}
+
+/* ---- one operation ---- */
+
+/* Whether a failure says nothing about what the device computes. */
+static bool is_outer(clm_status status) {
+    return status == CLM_ERROR_MEMORY || status == CLM_ERROR_DEVICE_MEMORY ||
+           status == CLM_ERROR_INTERRUPTED || status == CLM_ERROR_INTERNAL;
+}
+
+/* Runs an operation's checks as it is set up now. *right: all results are; else *why says what is
+ * not. What the driver refused to do counts as wrong, too; *lasting is false when it might do it
+ * another time. */
+static clm_status check(clm_selftest_context *run, const operation *op, bool *right, char *why,
+                        size_t why_size, bool *lasting) {
+    clm_philox_start(&run->random, 1, op->name);
+    clm_status status = op->check(run);
+    if (status == CLM_OK) {
+        clm_selftest_check_guards(run);
+        status = run->status;
+    }
+    if (status == CLM_OK && run->wrong) {
+        *right = false;
+        (void)snprintf(why, why_size, "%s: %s", op->name, run->why);
+    } else if (status == CLM_OK) {
+        *right = true;
+    } else if (!is_outer(status)) {
+        *right = false;
+        *lasting = *lasting && status != CLM_ERROR_OPENCL;
+        (void)clm_selftest_where(run, run->why, sizeof run->why);
+        (void)snprintf(why, why_size, "%s: %s%s", op->name, run->why, clm_error_message());
+        clm_error_clear();
+        status = CLM_OK;
+    }
+    clm_selftest_clear(run);
+    return status;
+}
+
+/* The operation's other ways, one after the other, until one is right: through *found, NULL when
+ * none is and the usual one is set again. */
+static clm_status find_stand_in(const way **found, clm_selftest_context *run, const operation *op,
+                                const way *usual, bool *lasting) {
+    size_t count = 0;
+    const way *ways = ways_of(op, &count);
+    clm_status status = CLM_OK;
+    *found = NULL;
+    for (size_t i = 0; i < count && *found == NULL && !is_forced(op); i++) {
+        char why[512];
+        bool right = false;
+        if (&ways[i] == usual) {
+            continue;
+        }
+        CLM_TRY(use(run->device, op, &ways[i]));
+        CLM_TRY(check(run, op, &right, why, sizeof why, lasting));
+        if (right) {
+            *found = &ways[i];
+        } else {
+            clm_log(CLM_LOG_DEBUG, "self-test: %s as %s is no stand-in: %s", op->name, ways[i].name,
+                    why);
+        }
+    }
+    if (*found == NULL && usual != NULL && !is_forced(op)) {
+        CLM_TRY(use(run->device, op, usual));
+    }
+cleanup:
+    return status;
+}
+
+static void note_stand_in(clm_selftest_report *report, const operation *op, const way *w) {
+    const size_t used = strlen(report->replaced);
+    (void)snprintf(report->replaced + used, sizeof report->replaced - used, "%s%s=%s",
+                   used > 0 ? " " : "", op->name, w->name);
+}
+
+static clm_status test_operation(clm_selftest_result *result, clm_selftest_report *report,
+                                 clm_selftest_context *run, const operation *op, char *why,
+                                 size_t why_size, bool *lasting) {
+    const double start = clm_seconds();
+    const int before = run->comparisons;
+    const way *used = NULL;
+    const way *other = NULL;
+    bool right = false;
+    clm_status status = CLM_OK;
+    CLM_TRY(way_in_use(&used, run->device, op));
+    CLM_TRY(check(run, op, &right, why, why_size, lasting));
+    result->outcome = CLM_SELFTEST_PASSED;
+    if (!right) {
+        CLM_TRY(find_stand_in(&other, run, op, used, lasting));
+        result->outcome = other != NULL ? CLM_SELFTEST_REPLACED : CLM_SELFTEST_REFUSED;
+        if (other != NULL) {
+            note_stand_in(report, op, other);
+            used = other;
+        }
+        if (report->why[0] == '\0' || result->outcome > report->outcome) {
+            (void)snprintf(report->why, sizeof report->why, "%s", why);
+        }
+    }
+    if (result->outcome > report->outcome) {
+        report->outcome = result->outcome;
+    }
+    result->form = used != NULL ? used->name : "";
+    result->why = right ? "" : why;
+    result->comparisons = run->comparisons - before;
+    result->seconds = clm_seconds() - start;
+cleanup:
+    return status;
+}
+
+/* ---- all ---- */
+
+static bool is_asked_for(const clm_selftest_options *options, const char *name) {
+    bool asked = options->operation_count == 0;
+    for (size_t i = 0; i < options->operation_count; i++) {
+        asked = asked || strcmp(options->operations[i], name) == 0;
+    }
+    return asked;
+}
+
+static clm_status check_names(const clm_selftest_options *options) {
+    for (size_t i = 0; i < options->operation_count; i++) {
+        size_t k = 0;
+        while (k < OPERATIONS && strcmp(options->operations[i], operations[k].name) != 0) {
+            k++;
+        }
+        if (k == OPERATIONS) {
+            return clm_fail(CLM_ERROR_ARGUMENT, "there is no operation \"%s\" to test",
+                            options->operations[i]);
+        }
+    }
+    return CLM_OK;
+}
+
+static clm_status test_all(clm_selftest_report *report, clm_selftest_context *run,
+                           const clm_selftest_options *options, bool *lasting) {
+    clm_status status = CLM_OK;
+    clm_selftest_result result = {0};
+    for (size_t i = 0; i < OPERATIONS; i++) {
+        result.count += is_asked_for(options, operations[i].name);
+    }
+    for (size_t i = 0; i < OPERATIONS && report->outcome != CLM_SELFTEST_REFUSED; i++) {
+        char why[640] = "";
+        if (!is_asked_for(options, operations[i].name)) {
+            continue;
+        }
+        if (options->should_stop != NULL && options->should_stop(options->context)) {
+            status = clm_fail(CLM_ERROR_INTERRUPTED, "the self-test was stopped");
+            goto cleanup;
+        }
+        result.operation = operations[i].name;
+        result.number++;
+        CLM_TRY(test_operation(&result, report, run, &operations[i], why, sizeof why, lasting));
+        if (options->on_result != NULL) {
+            options->on_result(options->context, &result);
+        }
+    }
+cleanup:
+    return status;
+}
+
+static clm_status refuse(const clm_selftest_report *report, const clm_device *device,
+                         const char *advice) {
+    return clm_fail(CLM_ERROR_DEVICE_WRONG, "%s computes wrongly, and is not used: %s%s",
+                    clm_device_get_info(device)->name, report->why, advice);
+}
+
+clm_status clm_selftest_run(clm_selftest_report *report, clm_device *device,
+                            const clm_selftest_options *options) {
+    static const clm_selftest_options defaults = CLM_SELFTEST_OPTIONS_DEFAULT;
+    clm_selftest_context run = {.device = device};
+    clm_gemm_backend gemm = CLM_GEMM_AUTO;
+    bool lasting = true;
+    clm_status status = CLM_OK;
+    *report = (clm_selftest_report){0};
+    options = options != NULL ? options : &defaults;
+    CLM_TRY(check_names(options));
+    CLM_TRY(clm_gemm_resolve(device, &gemm));
+    const double start = clm_seconds();
+    CLM_TRY(test_all(report, &run, options, &lasting));
+    CLM_TRY(clm_buffer_pool_trim(device));
+    report->comparisons = run.comparisons;
+    report->seconds = clm_seconds() - start;
+    if (options->operation_count == 0 && lasting) {
+        clm_selftest_record_keep(report, device, gemm);
+    }
+    if (report->outcome == CLM_SELFTEST_REFUSED) {
+        status = refuse(report, device, "");
+    }
+cleanup:
+    clm_selftest_clear(&run);
+    return status;
+}
+
+clm_status clm_selftest_recall(clm_selftest_report *report, clm_device *device) {
+    const clm_status status = clm_selftest_record_load(report, device);
+    if (status == CLM_OK && report->outcome == CLM_SELFTEST_REFUSED) {
+        return refuse(report, device,
+                      " (found before; 'clm selftest --force' tests it again, another --device "
+                      "may do)");
+    }
+    return status;
+}
+
+/* ---- for those who use a device ---- */
+
+/* The stand-ins that a report names. One that this version does not know is passed over: the key of
+ * the file makes sure that there is none. */
+static clm_status use_stand_ins(clm_device *device, const clm_selftest_report *report) {
+    clm_status status = CLM_OK;
+    for (size_t i = 0; i < OPERATIONS; i++) {
+        size_t count = 0;
+        const way *ways = ways_of(&operations[i], &count);
+        for (size_t k = 0; k < count; k++) {
+            char text[64];
+            const int length =
+                snprintf(text, sizeof text, "%s=%s", operations[i].name, ways[k].name);
+            const char *at = strstr(report->replaced, text);
+            if (at != NULL && (at == report->replaced || at[-1] == ' ') &&
+                (at[length] == ' ' || at[length] == '\0')) {
+                CLM_TRY(use(device, &operations[i], &ways[k]));
+            }
+        }
+    }
+cleanup:
+    return status;
+}
+
+static clm_status test_now(clm_device *device) {
+    const char *name = clm_device_get_info(device)->name;
+    clm_selftest_report report;
+    clm_log(CLM_LOG_INFO,
+            "self-test of %s, once for each driver and version of clm (CLM_SELFTEST=off skips it)",
+            name);
+    const clm_status status = clm_selftest_run(&report, device, NULL);
+    if (status == CLM_OK && report.outcome == CLM_SELFTEST_REPLACED) {
+        clm_log(CLM_LOG_WARNING, "self-test of %s: %s takes the place of what is wrong: %s", name,
+                report.replaced, report.why);
+    } else if (status == CLM_OK) {
+        clm_log(CLM_LOG_INFO, "self-test of %s: passed, %d comparisons in %.1f s", name,
+                report.comparisons, report.seconds);
+    }
+    return status;
+}
+
+clm_status clm_selftest_ensure(clm_device *device) {
+    const char *setting = getenv("CLM_SELFTEST");
+    clm_selftest_report report;
+    if (setting != NULL && strcmp(setting, "off") == 0) {
+        return CLM_OK;
+    }
+    clm_status status = clm_selftest_recall(&report, device);
+    if (status != CLM_OK) {
+        return status;
+    }
+    if (report.outcome == CLM_SELFTEST_UNKNOWN) {
+        return test_now(device);
+    }
+    return use_stand_ins(device, &report);
+}

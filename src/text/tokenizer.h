@@ -1,0 +1,127 @@
+/* What a tokenizer is made of, for the files of this room.
+ *
+ * SPDX-License-Identifier: Apache-2.0 */
+#ifndef CLM_TEXT_TOKENIZER_H
+#define CLM_TEXT_TOKENIZER_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/error.h"
+#include "clm/text.h"
+#include "text/split.h"
+
+/* The merge of rank r is merges[r]: left, right -> result. */
+typedef struct clm_merge {
+    int32_t left;
+    int32_t right;
+    int32_t result;
+} clm_merge;
+
+/* A slot of the open-addressed table pair -> rank and result; at most half are taken. */
+typedef struct clm_pair_slot {
+    uint64_t pair; /* left << 32 | right, or UINT64_MAX in an empty slot */
+    uint32_t rank;
+    int32_t result;
+} clm_pair_slot;
+
+/* A slot of the open-addressed table bytes -> word; at most half are taken. */
+typedef struct clm_word_slot {
+    uint32_t hash;
+    int32_t id; /* -1 in an empty slot */
+} clm_word_slot;
+
+/* Whether encoding a word's own bytes as one piece gives that token: true of nearly all, but not
+ * by definition, and found out when it is first asked. Threads may find it out at the same time:
+ * they find the same, so a relaxed store does. */
+enum { clm_whole_unknown = 0, clm_whole_yes = 1, clm_whole_no = 2 };
+
+struct clm_tokenizer {
+    int32_t vocab_size;
+    unsigned char *bytes; /* of all tokens, in the order of their ids */
+    uint32_t *offsets;    /* [V + 1], into bytes */
+    bool *special;        /* [V] */
+    atomic_uchar *whole;  /* [V] clm_whole_... */
+    int32_t *specials;    /* ids of the special tokens, the longest first */
+    size_t special_count;
+    bool special_start[256]; /* the bytes that a special token starts with */
+    int32_t byte_ids[256];
+    int32_t end_of_text;
+    bool ignore_merges; /* a piece that is a token is that token, whatever its merges give */
+    clm_merge *merges;  /* by rank */
+    size_t merge_count;
+    clm_pair_slot *pairs;
+    size_t pair_mask;
+    clm_word_slot *words;
+    size_t word_mask;
+    clm_splitter *splitter;
+};
+
+/* A token as a file gives it. `bytes` are lent until clm_tokenizer_make() returns. */
+typedef struct clm_token {
+    const unsigned char *bytes; /* NULL where an id has no token yet */
+    size_t length;
+    bool special;
+    bool word; /* whether merging can give it; a special token may be one too */
+} clm_token;
+
+/* Makes a tokenizer without merges from the tokens 0 to count - 1, all of which are there.
+ * CLM_ERROR_FORMAT: two words have the same bytes, or a byte has no token. */
+clm_status clm_tokenizer_make(clm_tokenizer **tokenizer, const clm_token *tokens, size_t count);
+
+/* Adds the merges, by rank. The tokenizer owns `merges` (clm_free) from here on, also after a
+ * failure. *repeated is the rank of the first pair that stood there before, else `count`. */
+clm_status clm_tokenizer_take_merges(clm_tokenizer *tokenizer, clm_merge *merges, size_t count,
+                                     size_t *repeated);
+
+/* Fills `specials` and what follows from it, once the flags in `special` are final. */
+clm_status clm_tokenizer_list_specials(clm_tokenizer *tokenizer);
+
+/* The word with these bytes, or -1. */
+int32_t clm_tokenizer_find(const clm_tokenizer *tokenizer, const void *bytes, size_t length);
+
+static inline const unsigned char *clm_token_bytes(const clm_tokenizer *tokenizer, int32_t id,
+                                                   size_t *length) {
+    *length = tokenizer->offsets[id + 1] - tokenizer->offsets[id];
+    return tokenizer->bytes + tokenizer->offsets[id];
+}
+
+static inline uint64_t clm_mix(uint64_t value) {
+    value *= 0x9E3779B97F4A7C15ULL;
+    return value ^ value >> 32;
+}
+
+/* NULL when the pair is not merged. */
+static inline const clm_pair_slot *clm_tokenizer_pair(const clm_tokenizer *tokenizer, int32_t left,
+                                                      int32_t right) {
+    uint64_t pair = (uint64_t)(uint32_t)left << 32 | (uint32_t)right;
+    for (size_t at = clm_mix(pair);; at++) {
+        const clm_pair_slot *slot = &tokenizer->pairs[at & tokenizer->pair_mask];
+        if (slot->pair == pair) {
+            return slot;
+        }
+        if (slot->pair == UINT64_MAX) {
+            return NULL;
+        }
+    }
+}
+
+/* What merging needs beside the stack, kept from one long piece to the next. Start from `{0}`. */
+typedef struct clm_merge_space {
+    struct clm_merge_node *nodes;
+    size_t node_capacity;
+    uint64_t *heap;
+    size_t heap_capacity;
+} clm_merge_space;
+
+/* Merges one piece of at least one byte. Writes at most `length` ids and their number. */
+clm_status clm_merge_piece(const clm_tokenizer *tokenizer, const unsigned char *piece,
+                           size_t length, clm_merge_space *space, int32_t *ids, size_t *count);
+void clm_merge_space_free(clm_merge_space *space);
+
+/* A hash of bytes for the tables of this room; not the same on every machine. */
+uint64_t clm_text_hash(const void *bytes, size_t length);
+
+#endif

@@ -1,0 +1,184 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "train/checkpoint.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/memory.h"
+#include "base/string.h"
+#include "model/formats/safetensors.h"
+
+static const char random_name[] = "random_state";
+static const char *const suffixes[3] = {"", ".first_moment", ".second_moment"};
+
+/* The numbers of a state, in one line of metadata. */
+#define STATE_FORMAT                                                         \
+    "stage=%d step=%" PRId64 " epoch=%d seconds=%.6f metrics_bytes=%" PRIu64 \
+    " sampler_seed=%" PRId64 " next_batch=%" PRIu64 " begun=%d drawn=%d"
+#define STATE_SCAN                                                          \
+    "stage=%d step=%" SCNd64 " epoch=%d seconds=%lf metrics_bytes=%" SCNu64 \
+    " sampler_seed=%" SCNd64 " next_batch=%" SCNu64 " begun=%d drawn=%d"
+
+static clm_buffer *buffer_of(const clm_optimizer *optimizer, size_t parameter, int which) {
+    return which == 0   ? optimizer->model->parameters[parameter].value
+           : which == 1 ? optimizer->first_moments.tensors[parameter]
+                        : optimizer->second_moments.tensors[parameter];
+}
+
+static clm_status tensor_name(clm_string *name, const clm_parameter *about, int which) {
+    clm_string_clear(name);
+    clm_string_add(name, about->name);
+    clm_string_add(name, suffixes[which]);
+    return clm_string_status(name);
+}
+
+static clm_status declare(clm_safetensors_writer *writer, const clm_optimizer *optimizer) {
+    const clm_model *model = optimizer->model;
+    clm_string name = {0};
+    clm_status status = CLM_OK;
+    for (size_t i = 0; i < model->table.count; i++) {
+        const clm_parameter *about = model->parameters[i].about;
+        for (int which = 0; which < 3 && model->parameters[i].trained; which++) {
+            CLM_TRY(tensor_name(&name, about, which));
+            CLM_TRY(clm_safetensors_writer_declare(writer, name.text, CLM_F32, about->rank,
+                                                   about->shape));
+        }
+    }
+    const size_t random_bytes = CLM_TORCH_RANDOM_STATE_BYTES;
+    CLM_TRY(clm_safetensors_writer_declare(writer, random_name, CLM_U8, 1, &random_bytes));
+cleanup:
+    clm_string_free(&name);
+    return status;
+}
+
+static clm_status add_tensors(clm_safetensors_writer *writer, const clm_optimizer *optimizer) {
+    const clm_model *model = optimizer->model;
+    float *values = NULL;
+    clm_status status = CLM_OK;
+    size_t largest = 0;
+    for (size_t i = 0; i < model->table.count; i++) {
+        const size_t count = model->parameters[i].about->count;
+        largest = model->parameters[i].trained && count > largest ? count : largest;
+    }
+    CLM_TRY(clm_allocate(&values, largest, sizeof *values, "a checkpoint"));
+    for (size_t i = 0; i < model->table.count; i++) {
+        const size_t size_bytes = model->parameters[i].about->count * sizeof *values;
+        for (int which = 0; which < 3 && model->parameters[i].trained; which++) {
+            CLM_TRY(clm_buffer_read(buffer_of(optimizer, i, which), 0, values, size_bytes));
+            CLM_TRY(clm_safetensors_writer_add(writer, values, size_bytes));
+        }
+    }
+cleanup:
+    clm_free(values);
+    return status;
+}
+
+clm_status clm_checkpoint_save(const char *path, const clm_train_state *state,
+                               const char *fingerprint, uint64_t metrics_bytes,
+                               const clm_optimizer *optimizer) {
+    clm_safetensors_writer *writer = NULL;
+    clm_string numbers = {0};
+    clm_status status = CLM_OK;
+    const clm_loader_position *position = &state->position;
+    clm_string_add_format(&numbers, STATE_FORMAT, (int)state->stage, state->step, state->epoch,
+                          state->seconds, metrics_bytes, position->sampler_seed,
+                          position->next_batch, position->begun, position->drawn);
+    CLM_TRY(clm_string_status(&numbers));
+    CLM_TRY(clm_safetensors_writer_open(&writer, path));
+    CLM_TRY(clm_safetensors_writer_metadata(writer, "state", numbers.text));
+    CLM_TRY(clm_safetensors_writer_metadata(writer, "run", fingerprint));
+    CLM_TRY(declare(writer, optimizer));
+    CLM_TRY(add_tensors(writer, optimizer));
+    CLM_TRY(clm_safetensors_writer_add(writer, state->random, sizeof state->random));
+    CLM_TRY(clm_safetensors_writer_commit(writer));
+cleanup:
+    clm_safetensors_writer_discard(writer);
+    clm_string_free(&numbers);
+    return status;
+}
+
+static clm_status find_tensor(const clm_safetensors_tensor **tensor, const clm_safetensors *file,
+                              const char *name, clm_dtype dtype, size_t size_bytes) {
+    *tensor = clm_safetensors_find(file, name);
+    if (*tensor == NULL || (*tensor)->dtype != dtype || (*tensor)->size_bytes != size_bytes) {
+        return clm_fail(CLM_ERROR_FORMAT, "%s: has no tensor %s of %zu bytes, as this model needs",
+                        clm_safetensors_path(file), name, size_bytes);
+    }
+    return CLM_OK;
+}
+
+/* With `write` false only looks whether all is there, so that a bad checkpoint changes nothing. */
+static clm_status read_tensors(const clm_safetensors *file, const clm_optimizer *optimizer,
+                               bool write) {
+    const clm_model *model = optimizer->model;
+    clm_string name = {0};
+    clm_status status = CLM_OK;
+    for (size_t i = 0; i < model->table.count; i++) {
+        const clm_parameter *about = model->parameters[i].about;
+        for (int which = 0; which < 3 && model->parameters[i].trained; which++) {
+            const clm_safetensors_tensor *tensor = NULL;
+            CLM_TRY(tensor_name(&name, about, which));
+            CLM_TRY(find_tensor(&tensor, file, name.text, CLM_F32, about->count * sizeof(float)));
+            if (write) {
+                CLM_TRY(clm_buffer_write(buffer_of(optimizer, i, which), 0, tensor->data,
+                                         tensor->size_bytes));
+            }
+        }
+    }
+cleanup:
+    clm_string_free(&name);
+    return status;
+}
+
+static clm_status read_state(const clm_safetensors *file, clm_train_state *state,
+                             uint64_t *metrics_bytes) {
+    const char *numbers = clm_safetensors_metadata(file, "state");
+    const clm_safetensors_tensor *random = NULL;
+    int stage = 0;
+    int begun = 0;
+    int drawn = 0;
+    clm_loader_position *position = &state->position;
+    if (numbers == NULL ||
+        sscanf(numbers, STATE_SCAN, &stage, &state->step, &state->epoch, &state->seconds,
+               metrics_bytes, &position->sampler_seed, &position->next_batch, &begun,
+               &drawn) != 9 ||
+        stage < CLM_STAGE_EPOCH_BEGIN || stage > CLM_STAGE_DONE || state->step < 0 ||
+        state->epoch < 0) {
+        return clm_fail(CLM_ERROR_FORMAT, "%s: is no checkpoint of clm",
+                        clm_safetensors_path(file));
+    }
+    state->stage = (clm_train_stage)stage;
+    position->begun = begun != 0;
+    position->drawn = drawn != 0;
+    clm_status status =
+        find_tensor(&random, file, random_name, CLM_U8, CLM_TORCH_RANDOM_STATE_BYTES);
+    if (status == CLM_OK) {
+        memcpy(state->random, random->data, sizeof state->random);
+    }
+    return status;
+}
+
+clm_status clm_checkpoint_load(const char *path, clm_train_state *state, const char *fingerprint,
+                               uint64_t *metrics_bytes, const clm_optimizer *optimizer) {
+    clm_safetensors *file = NULL;
+    clm_train_state read = {0};
+    clm_status status = CLM_OK;
+    CLM_TRY(clm_safetensors_open(&file, path));
+    CLM_TRY(read_state(file, &read, metrics_bytes));
+    const char *run = clm_safetensors_metadata(file, "run");
+    if (run == NULL || strcmp(run, fingerprint) != 0) {
+        status = clm_fail(CLM_ERROR_ARGUMENT,
+                          "%s: is of a run with other options, so that it cannot be resumed with "
+                          "these; it was: %s; now: %s",
+                          path, run != NULL ? run : "unknown", fingerprint);
+        goto cleanup;
+    }
+    CLM_TRY(read_tensors(file, optimizer, false));
+    CLM_TRY(read_tensors(file, optimizer, true));
+    *state = read;
+cleanup:
+    clm_safetensors_close(file);
+    return status;
+}

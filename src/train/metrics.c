@@ -1,0 +1,128 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "train/metrics.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/file.h"
+#include "base/json.h"
+#include "base/memory.h"
+#include "base/string.h"
+
+clm_status clm_metrics_writer_open(clm_metrics_writer *metrics, const char *run,
+                                   uint64_t size_bytes) {
+    *metrics = (clm_metrics_writer){.size_bytes = size_bytes};
+    clm_status status = CLM_OK;
+    struct stat information;
+    CLM_TRY(clm_path_join(&metrics->path, run, "metrics.jsonl"));
+    CLM_TRY(clm_file_append(metrics->path, "", 0));
+    if (stat(metrics->path, &information) != 0) {
+        status = clm_fail_errno(errno, "%s: cannot be examined", metrics->path);
+        goto cleanup;
+    }
+    if ((uint64_t)information.st_size < size_bytes) {
+        status =
+            clm_fail(CLM_ERROR_FORMAT,
+                     "%s: has %lld bytes, but the checkpoint beside it was saved after %llu",
+                     metrics->path, (long long)information.st_size, (unsigned long long)size_bytes);
+        goto cleanup;
+    }
+    if (truncate(metrics->path, (off_t)size_bytes) != 0) {
+        status = clm_fail_errno(errno, "%s: cannot be cut to %llu bytes", metrics->path,
+                                (unsigned long long)size_bytes);
+    }
+cleanup:
+    if (status != CLM_OK) {
+        clm_metrics_writer_close(metrics);
+    }
+    return status;
+}
+
+clm_status clm_metrics_writer_sync(const clm_metrics_writer *metrics) {
+    const int descriptor = open(metrics->path, O_WRONLY | O_CLOEXEC);
+    if (descriptor < 0) {
+        return clm_fail_errno(errno, "%s: cannot be written", metrics->path);
+    }
+    clm_status status = CLM_OK;
+    if (fsync(descriptor) != 0) {
+        status = clm_fail_errno(errno, "%s: cannot be written", metrics->path);
+    }
+    (void)close(descriptor);
+    return status;
+}
+
+void clm_metrics_writer_close(clm_metrics_writer *metrics) {
+    clm_free(metrics->path);
+    *metrics = (clm_metrics_writer){0};
+}
+
+static void add_number(clm_string *line, const char *key, double value) {
+    clm_string_add_format(line, ",\"%s\":", key);
+    clm_json_add_double(line, value);
+}
+
+/* Seconds to the microsecond: more digits only make the file hard to read. */
+static void add_seconds(clm_string *line, double seconds) {
+    clm_string_add_format(line, ",\"seconds\":%.6f", seconds);
+}
+
+static clm_status add_line(clm_metrics_writer *metrics, clm_string *line) {
+    clm_string_add(line, "}\n");
+    clm_status status = clm_string_status(line);
+    if (status == CLM_OK) {
+        status = clm_file_append(metrics->path, line->text, line->length);
+    }
+    if (status == CLM_OK) {
+        metrics->size_bytes += line->length;
+    }
+    clm_string_free(line);
+    return status;
+}
+
+clm_status clm_metrics_writer_start(clm_metrics_writer *metrics,
+                                    const clm_finetune_options *options, int64_t train_rows,
+                                    int64_t batches, int length) {
+    clm_string line = {0};
+    clm_string_add_format(
+        &line,
+        "{\"event\":\"start\",\"clm\":\"%s\",\"n_train\":%lld,\"batch\":%d,"
+        "\"accumulate\":%d,\"batches\":%lld,\"length\":%d,\"epochs\":%d,\"seed\":%llu",
+        clm_version(), (long long)train_rows, options->batch * options->accumulate,
+        options->accumulate, (long long)batches, length, options->epochs,
+        (unsigned long long)options->seed);
+    add_number(&line, "lr", options->learning_rate);
+    add_number(&line, "weight_decay", options->weight_decay);
+    return add_line(metrics, &line);
+}
+
+clm_status clm_metrics_writer_add(clm_metrics_writer *metrics, const clm_train_event *event) {
+    clm_string line = {0};
+    const long long step = (long long)event->step;
+    const long long examples = (long long)event->examples;
+    if (event->kind == CLM_TRAIN_STEP) {
+        clm_string_add_format(&line, "{\"event\":\"step\",\"step\":%lld", step);
+        add_number(&line, "loss", event->loss);
+        add_seconds(&line, event->seconds);
+    } else if (event->kind == CLM_TRAIN_EVAL) {
+        clm_string_add_format(&line, "{\"event\":\"eval\",\"step\":%lld", step);
+        add_number(&line, "train_loss", event->train_loss);
+        add_number(&line, "val_loss", event->val_loss);
+        clm_string_add_format(&line, ",\"epoch\":%d,\"examples\":%lld", event->epoch, examples);
+    } else if (event->kind == CLM_TRAIN_EPOCH) {
+        clm_string_add_format(&line, "{\"event\":\"epoch\",\"epoch\":%d", event->epoch);
+        add_number(&line, "train_acc", event->train_accuracy);
+        add_number(&line, "val_acc", event->val_accuracy);
+        clm_string_add_format(&line, ",\"step\":%lld,\"examples\":%lld", step, examples);
+    } else if (event->kind == CLM_TRAIN_FINAL) {
+        clm_string_add(&line, "{\"event\":\"final\"");
+        add_number(&line, "train", event->train_accuracy);
+        add_number(&line, "val", event->val_accuracy);
+        add_number(&line, "test", event->test_accuracy);
+        add_seconds(&line, event->seconds);
+    } else {
+        return CLM_OK;
+    }
+    return add_line(metrics, &line);
+}

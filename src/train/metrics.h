@@ -1,0 +1,33 @@
+/* RUN/metrics.jsonl: one JSON object a line, added as a run goes.
+ *
+ * SPDX-License-Identifier: Apache-2.0 */
+#ifndef CLM_TRAIN_METRICS_H
+#define CLM_TRAIN_METRICS_H
+
+#include "clm/train.h"
+
+typedef struct clm_metrics_writer {
+    char *path;
+    uint64_t size_bytes; /* of what belongs to the run */
+} clm_metrics_writer;
+
+/* Keeps the first `size_bytes` of the file in `run` and drops the rest, which a stopped run wrote
+ * after its last checkpoint; 0 begins afresh. CLM_ERROR_FORMAT when the file is shorter than that.
+ */
+clm_status clm_metrics_writer_open(clm_metrics_writer *metrics, const char *run,
+                                   uint64_t size_bytes);
+/* Makes sure that all lines are on disk, before a checkpoint counts them. */
+clm_status clm_metrics_writer_sync(const clm_metrics_writer *metrics);
+
+void clm_metrics_writer_close(clm_metrics_writer *metrics);
+
+/* {"event":"start",...}: what plots need to know of the run. */
+clm_status clm_metrics_writer_start(clm_metrics_writer *metrics,
+                                    const clm_finetune_options *options, int64_t train_rows,
+                                    int64_t batches, int length);
+
+/* The line of a step, an evaluation, an epoch, or the end; other events write nothing. Numbers that
+ * are not finite are null. */
+clm_status clm_metrics_writer_add(clm_metrics_writer *metrics, const clm_train_event *event);
+
+#endif

@@ -1,0 +1,90 @@
+/* One candidate on one device: whether it is right, and how fast against the defaults.
+ *
+ * SPDX-License-Identifier: Apache-2.0 */
+#ifndef CLM_TUNE_MEASURE_H
+#define CLM_TUNE_MEASURE_H
+
+#include "clm/tune.h"
+#include "ops/gemm_backend.h"
+#include "ops/tuning.h"
+
+/* What is measured. */
+typedef enum clm_tune_kind {
+    CLM_TUNE_PRODUCTS, /* clm_gemm over GPT-2's shapes, by the backend that the settings name */
+    CLM_TUNE_OTHERS,   /* the other kernels that share work-group sizes */
+    CLM_TUNE_BACKENDS  /* what is measured at first use: the own kernel, and CLBlast if need be */
+} clm_tune_kind;
+
+typedef struct clm_tune_trial {
+    clm_tune_kind kind;
+    clm_tune_preset preset; /* more shapes and runs for more time */
+    clm_tuning settings;
+    /* A candidate that stays far below this speed is given up early; 0: none is. */
+    double beat;
+    bool spoil;   /* for tests: changes one element of the first result, which must be noticed */
+    double claim; /* for tests: not 0: what it claims as its speed, whatever was measured */
+} clm_tune_trial;
+
+typedef enum clm_tune_outcome {
+    CLM_TUNE_RIGHT,
+    CLM_TUNE_SLOW,    /* given up early, after the checks */
+    CLM_TUNE_WRONG,   /* differs from the reference */
+    CLM_TUNE_FAILED,  /* does not compile or run, or cannot be */
+    CLM_TUNE_CRASHED, /* took its process with it */
+    CLM_TUNE_HUNG,    /* was not done in time */
+    CLM_TUNE_STOPPED, /* the user's wish; not the candidate's fault */
+    CLM_TUNE_STARTED, /* in a file of progress: its end is not known */
+    CLM_TUNE_OUTCOMES
+} clm_tune_outcome;
+
+/* "ok", "slow", "wrong" and so on. Static. */
+const char *clm_tune_outcome_name(clm_tune_outcome outcome);
+const char *clm_tune_kind_name(clm_tune_kind kind);
+
+typedef struct clm_tune_score {
+    clm_tune_outcome outcome;
+    /* How often faster than the defaults (for products, than the own kernel with its defaults): the
+     * geometric mean over shapes of the median over turns. */
+    double speed;
+    char why[256];                 /* of an outcome that is not RIGHT */
+    clm_gemm_measurement backends; /* of BACKENDS */
+} clm_tune_score;
+
+/* Checks against src/reference/ first, then measures. Fails only when this process cannot go on (no
+ * memory); everything that a candidate may do wrong becomes its outcome. The device keeps the
+ * candidate's settings. Blocks. */
+clm_status clm_tune_measure(clm_device *device, const clm_tune_trial *trial, clm_tune_score *score);
+
+/* ---- what the two kinds share ---- */
+
+/* A measurement under way. */
+typedef struct clm_tune_run {
+    clm_device *device;
+    const clm_tune_trial *trial;
+    clm_tune_score *score;
+    clm_tuning defaults;
+    double logs; /* of speeds, of `count` shapes */
+    int count;
+} clm_tune_run;
+
+/* Enqueues one piece of work with the default settings, or with the candidate's. */
+typedef clm_status (*clm_tune_work)(clm_tune_run *run, void *context, bool candidate);
+
+/* Both in turns, often enough; adds the median of the ratios. */
+clm_status clm_tune_time(clm_tune_run *run, clm_tune_work work, void *context);
+
+/* Whether the candidate is so far below what it has to beat that measuring on is of no use. */
+bool clm_tune_is_hopeless(const clm_tune_run *run);
+
+/* Records that a result is wrong: `what` at element `index`. */
+void clm_tune_wrong(clm_tune_run *run, const char *what, size_t index, double got, double expected);
+
+/* `count` numbers between -1 and 1, always the same, through *values (clm_free) and, when `buffer`
+ * is not NULL, onto the device. */
+clm_status clm_tune_numbers(float **values, clm_buffer **buffer, clm_device *device, size_t count,
+                            unsigned seed);
+
+clm_status clm_tune_products(clm_tune_run *run);
+clm_status clm_tune_others(clm_tune_run *run);
+
+#endif

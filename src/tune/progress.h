@@ -1,0 +1,34 @@
+/* What was tried, kept beside the settings: one JSON object a line, added as it happens.
+ *
+ *     {"kind": "products", "preset": 1, "round": 0, "settings": "gemm.rows=4",
+ *      "outcome": "ok", "speed": 1.02, "why": ""}
+ *
+ * SPDX-License-Identifier: Apache-2.0 */
+#ifndef CLM_TUNE_PROGRESS_H
+#define CLM_TUNE_PROGRESS_H
+
+#include "tune/measure.h"
+
+typedef struct clm_tune_progress {
+    char *path;
+    struct clm_tune_record *records;
+    size_t count, capacity;
+} clm_tune_progress;
+
+/* Reads the device's file; one that is missing is empty, and lines that are none (the last may be
+ * cut) are passed over. `restart` removes it first. The caller closes it, also after a failure. */
+clm_status clm_tune_progress_open(clm_tune_progress *progress, const clm_device *device,
+                                  bool restart);
+void clm_tune_progress_close(clm_tune_progress *progress);
+
+/* Whether the trial need not be run: its score is known for its preset, or it was wrong, failed,
+ * crashed or hung in any, or was begun twice and never ended, which is what a candidate looks like
+ * that takes the machine down. `round` counts how often a winner was measured before. */
+bool clm_tune_progress_find(const clm_tune_progress *progress, const clm_tune_trial *trial,
+                            int round, clm_tune_score *score);
+
+/* Notes that a trial begins, and how it ended. */
+clm_status clm_tune_progress_add(clm_tune_progress *progress, const clm_tune_trial *trial,
+                                 int round, const clm_tune_score *score);
+
+#endif

@@ -1,0 +1,215 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "support/test_support.h"
+
+#include <errno.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/file.h"
+#include "base/hash.h"
+#include "base/json.h"
+#include "base/log.h"
+#include "base/memory.h"
+#include "base/string.h"
+
+static void nan_is_not_close(void **state) {
+    (void)state;
+    const float expected[3] = {1.0F, 2.0F, 3.0F};
+    const float wrong[3] = {1.0F, NAN, 3.0F};
+    const float off[3] = {1.0F, 2.0F, 3.1F};
+    assert_int_equal(clm_test_worst(wrong, expected, 3, 1e-3, 1e-3), 1);
+    assert_int_equal(clm_test_worst(off, expected, 3, 1e-3, 1e-3), 2);
+    assert_int_equal(clm_test_worst(expected, wrong, 3, 1e9, 1e9), 1);
+    assert_int_equal(clm_test_worst(expected, expected, 3, 0.0, 0.0), 3);
+}
+
+static void first_error_wins(void **state) {
+    (void)state;
+    assert_int_equal(clm_fail(CLM_ERROR_IO, "first"), CLM_ERROR_IO);
+    clm_error_hold();
+    assert_int_equal(clm_fail(CLM_ERROR_SHAPE, "second"), CLM_ERROR_SHAPE);
+    clm_error_release();
+    assert_string_equal(clm_error_message(), "first");
+    assert_int_equal(clm_error_prefix(CLM_ERROR_IO, "while %d", 7), CLM_ERROR_IO);
+    assert_string_equal(clm_error_message(), "while 7: first");
+    assert_int_equal(clm_fail_errno(ENOSPC, "x"), CLM_ERROR_NO_SPACE);
+    (void)clm_fail(CLM_ERROR_IO, "a \"%s\"", "b\nc\x1B[1m");
+    assert_string_equal(clm_error_message(), "a \"b?c?[1m\"");
+}
+
+static void the_version_is_three_numbers(void **state) {
+    (void)state;
+    const char *at = clm_version();
+    for (int part = 0; part < 3; part++) {
+        size_t digits = strspn(at, "0123456789");
+        assert_in_range(digits, 1, 9);
+        at += digits;
+        assert_int_equal(*at, part < 2 ? '.' : '\0');
+        at++;
+    }
+}
+
+static void keep_note(void *context, clm_log_level level, const char *message) {
+    clm_string_add_format(context, "%d %s\n", (int)level, message);
+}
+
+static void notes_reach_the_sink_from_its_level_on(void **state) {
+    (void)state;
+    clm_string notes = {0};
+    clm_log(CLM_LOG_WARNING, "nobody listens");
+    clm_log_set_sink(keep_note, &notes, CLM_LOG_INFO);
+    clm_log(CLM_LOG_DEBUG, "too small");
+    clm_log(CLM_LOG_INFO, "seen %d", 1);
+    clm_log(CLM_LOG_WARNING, "seen %d", 2);
+    clm_log_set_sink(NULL, NULL, CLM_LOG_DEBUG);
+    clm_log(CLM_LOG_WARNING, "nobody listens any more");
+    assert_string_equal(notes.text, "1 seen 1\n2 seen 2\n");
+    clm_string_free(&notes);
+}
+
+static void a_message_is_forgotten_on_request(void **state) {
+    (void)state;
+    assert_int_equal(clm_fail(CLM_ERROR_IO, "something"), CLM_ERROR_IO);
+    clm_error_clear();
+    assert_string_equal(clm_error_message(), "");
+}
+
+static void allocation_overflow_is_refused(void **state) {
+    (void)state;
+    char *memory = (char *)1;
+    assert_status(CLM_ERROR_MEMORY, clm_allocate(&memory, SIZE_MAX / 2, 4, "a test"));
+    assert_null(memory);
+    assert_message_has("a test");
+}
+
+static void a_file_appears_whole_or_not_at_all(void **state) {
+    (void)state;
+    const char *path = clm_test_path("whole");
+    assert_ok(clm_file_write(path, "old", 3));
+    clm_file_writer writer;
+    assert_ok(clm_file_writer_open(&writer, path));
+    assert_ok(clm_file_writer_add(&writer, "new", 3));
+    clm_file_writer_discard(&writer);
+    char *text = NULL;
+    size_t size_bytes = 0;
+    assert_ok(clm_file_read(path, &text, &size_bytes));
+    assert_string_equal(text, "old");
+    clm_free(text);
+    assert_status(CLM_ERROR_NOT_FOUND, clm_file_write(clm_test_path("no/such/folder"), "x", 1));
+    assert_status(CLM_ERROR_IO, clm_file_read(clm_test_folder(), &text, &size_bytes));
+    assert_message_has("is a folder");
+    assert_status(CLM_ERROR_NO_SPACE, clm_file_append("/dev/full", "x", 1));
+    assert_ok(clm_folder_make(clm_test_path("a/b/c")));
+    assert_true(clm_file_is_folder(clm_test_path("a/b/c")));
+    assert_status(CLM_ERROR_EXISTS, clm_folder_make(path));
+}
+
+/* A writer whose process ended in its midst is cleaned up after; one at work is left alone. */
+static void what_the_killed_left_is_removed(void **state) {
+    (void)state;
+    char abandoned[600];
+    assert_ok(clm_folder_make(clm_test_path("parts")));
+    const char *path = clm_test_path("parts/some.txt");
+    clm_file_writer mine;
+    assert_ok(clm_file_writer_open(&mine, path));
+    (void)fflush(NULL);
+    const pid_t child = fork();
+    if (child == 0) {
+        clm_file_writer writer;
+        _exit(clm_file_writer_open(&writer, path) == CLM_OK ? 0 : 1);
+    }
+    int ended = 1;
+    assert_int_equal(waitpid(child, &ended, 0), child);
+    assert_int_equal(ended, 0);
+    (void)snprintf(abandoned, sizeof abandoned, "%s.part-%ld", path, (long)child);
+    assert_true(clm_file_exists(abandoned));
+    clm_test_write(clm_test_path("parts/some.part-one"), "x", 1);
+    clm_folder_remove_parts(clm_test_path("parts"));
+    assert_false(clm_file_exists(abandoned));
+    assert_true(clm_file_exists(mine.part));
+    assert_true(clm_file_exists(clm_test_path("parts/some.part-one")));
+    assert_ok(clm_file_writer_commit(&mine));
+    clm_folder_remove_parts(clm_test_path("no such folder"));
+}
+
+static void utf8_is_checked_as_the_standard_says(void **state) {
+    (void)state;
+    static const char *const bad[] = {"\x80",         "\xC0\x80",         "\xC3",
+                                      "\xED\xA0\x80", "\xF4\x90\x80\x80", "\xE2\x82"};
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        assert_int_equal(clm_utf8_check(bad[i], strlen(bad[i])), 0);
+        /* And behind ASCII of any length, which goes eight bytes at a time. */
+        char text[40];
+        for (size_t before = 0; before < 20; before++) {
+            memset(text, 'a', sizeof text);
+            memcpy(text + before, bad[i], strlen(bad[i]));
+            assert_int_equal(clm_utf8_check(text, before + strlen(bad[i])), before);
+            assert_int_equal(clm_utf8_check(text, sizeof text), before);
+            assert_int_equal(clm_utf8_check(text, before), before);
+        }
+    }
+    for (uint32_t code = 0; code <= 0x10FFFF; code++) {
+        if (code >= 0xD800 && code <= 0xDFFF) {
+            continue;
+        }
+        unsigned char bytes[4];
+        uint32_t back = 0;
+        size_t length = clm_utf8_encode(code, bytes);
+        assert_int_equal(clm_utf8_decode(bytes, length, &back), length);
+        assert_int_equal(back, code);
+    }
+}
+
+/* Values published with the algorithm. */
+static void hashes_are_fnv1a(void **state) {
+    (void)state;
+    assert_true(clm_hash(CLM_HASH_START, "", 0) == 0xCBF29CE484222325U);
+    assert_true(clm_hash(CLM_HASH_START, "a", 1) == 0xAF63DC4C8601EC8CU);
+    assert_true(clm_hash(CLM_HASH_START, "foobar", 6) == 0x85944171F73967E8U);
+    assert_true(clm_hash(clm_hash(CLM_HASH_START, "foo", 3), "bar", 3) == 0x85944171F73967E8U);
+}
+
+static void json_names_the_place(void **state) {
+    (void)state;
+    cJSON *json = NULL;
+    assert_status(CLM_ERROR_FORMAT, clm_json_parse(&json, "{\"a\":}", 6, "x.json"));
+    assert_message_has("x.json: byte");
+    assert_status(CLM_ERROR_FORMAT, clm_json_parse(&json, "{} x", 4, "x.json"));
+    assert_ok(clm_json_parse(&json, "{\"n\": 3, \"f\": 0.5} \n", 20, "x.json"));
+    int n = 0;
+    double f = 0;
+    assert_ok(clm_json_get_int(json, "n", true, 1, 9, &n, "x"));
+    assert_int_equal(n, 3);
+    assert_status(CLM_ERROR_FORMAT, clm_json_get_int(json, "f", true, 0, 9, &n, "x"));
+    assert_status(CLM_ERROR_FORMAT, clm_json_get_int(json, "n", true, 4, 9, &n, "x"));
+    assert_status(CLM_ERROR_FORMAT, clm_json_get_double(json, "none", true, &f, "x"));
+    assert_ok(clm_json_get_double(json, "none", false, &f, "x"));
+    cJSON_Delete(json);
+    clm_string out = {0};
+    clm_json_add_string(&out, "a\"\\\n\x01\xFFz");
+    clm_json_add_float(&out, 0.1F);
+    clm_json_add_float(&out, NAN);
+    assert_string_equal(out.text, "\"a\\\"\\\\\\n\\u0001\xEF\xBF\xBDz\"0.1null");
+    clm_string_free(&out);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(nan_is_not_close),
+        cmocka_unit_test(first_error_wins),
+        cmocka_unit_test(the_version_is_three_numbers),
+        cmocka_unit_test(notes_reach_the_sink_from_its_level_on),
+        cmocka_unit_test(a_message_is_forgotten_on_request),
+        cmocka_unit_test(allocation_overflow_is_refused),
+        cmocka_unit_test(a_file_appears_whole_or_not_at_all),
+        cmocka_unit_test(what_the_killed_left_is_removed),
+        cmocka_unit_test(utf8_is_checked_as_the_standard_says),
+        cmocka_unit_test(hashes_are_fnv1a),
+        cmocka_unit_test(json_names_the_place),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,220 @@
+/* What the command says about itself, and to arguments that cannot be.
+ *
+ * SPDX-License-Identifier: Apache-2.0 */
+#include <stdio.h>
+#include <string.h>
+
+#include <cjson/cJSON.h>
+
+#include "fixture.h"
+
+static const char *const commands[] = {"devices", "fetch",    "data", "tokenize", "finetune",
+                                       "eval",    "classify", "plot", "bench",    "selftest"};
+enum { command_count = sizeof commands / sizeof *commands };
+
+static void each_command_has_help(void **state) {
+    (void)state;
+    clm_test_outcome all = run_clm("--help");
+    assert_done(all);
+    char list[4096];
+    (void)snprintf(list, sizeof list, "%s", all.output);
+    for (size_t i = 0; i < command_count; i++) {
+        char part[64];
+        assert_has(list, commands[i]);
+        clm_test_outcome help = run_clm(commands[i], "--help");
+        assert_done(help);
+        assert_string_equal(help.errors, "");
+        (void)snprintf(part, sizeof part, "usage: clm %s ", commands[i]);
+        assert_has(help.output, part);
+        assert_has(help.output, "--help");
+        for (const char *at = help.output; *at != '\0';) {
+            const size_t length = strcspn(at, "\n");
+            if (length > 100 || (length > 0 && at[length - 1] == ' ')) {
+                fail_msg("clm %s --help: %.*s|", commands[i], (int)length, at);
+            }
+            at += length + (at[length] == '\n');
+        }
+        char long_help[8192];
+        (void)snprintf(long_help, sizeof long_help, "%s", help.output);
+        assert_string_equal(run_clm(commands[i], "-h").output, long_help);
+    }
+    clm_test_outcome version = run_clm("--version");
+    assert_done(version);
+    assert_has(version.output, clm_version());
+}
+
+static void no_command_is_status_2(void **state) {
+    (void)state;
+    clm_test_outcome nothing = run_clm(NULL);
+    assert_int_equal(nothing.status, 2);
+    assert_has(nothing.errors, "usage: clm COMMAND");
+    assert_fails(run_clm("train"), 2, "no command \"train\"", "clm --help");
+    assert_fails(run_clm("--verbose"), 2, "\"--verbose\"");
+}
+
+/* Arguments that are wrong, and what the line must name. */
+static void wrong_usage_is_status_2(void **state) {
+    (void)state;
+#define CASE(part, ...)       \
+    {                         \
+        part, {               \
+            __VA_ARGS__, NULL \
+        }                     \
+    }
+#define NEEDED "finetune", "classify", "--model", "m", "--vocab", "v", "--data", "d", "--out", "o"
+    static const struct {
+        const char *part;
+        const char *arguments[24];
+    } wrong[] = {
+        CASE("\"x\"", "devices", "x"),
+        CASE("--json", "devices", "--json=yes"),
+        CASE("NAME", "fetch"),
+        CASE("NAME", "fetch", "gpt2", "gpt3"),
+        CASE("gpt3", "fetch", "gpt3"),
+        CASE("spam", "data"),
+        CASE("--input", "data", "spam", "--out", "o"),
+        CASE("--vocab", "tokenize", "a"),
+        CASE("exclude", "tokenize", "--vocab", "v", "--ids", "--decode", "1"),
+        CASE("--out", "tokenize", "--train", "f"),
+        CASE("clm finetune classify", "finetune"),
+        CASE("clm finetune classify", "finetune", "regress"),
+        CASE("clm finetune classify", "finetune", "classify", "x"),
+        CASE("--model", "finetune", "classify"),
+        CASE("--vocab", "finetune", "classify", "--model", "m"),
+        CASE("--data", "finetune", "classify", "--model", "m", "--vocab", "v"),
+        CASE("--out", "finetune", "classify", "--model", "m", "--vocab", "v", "--data", "d"),
+        CASE("--epochs", NEEDED, "--epochs", "0"),
+        CASE("--epochs", NEEDED, "--epochs", "1.5"),
+        CASE("--epochs", NEEDED, "--epochs", "99999999999"),
+        CASE("--epochs", NEEDED, "--epochs="),
+        CASE("--epochs needs a value", NEEDED, "--epochs"),
+        CASE("--batch", NEEDED, "--batch", "-1"),
+        CASE("--accumulate", NEEDED, "--accumulate", "0"),
+        CASE("\"f8\"", NEEDED, "--weights", "f8"),
+        CASE("--eval-every", NEEDED, "--eval-every", "-1"),
+        CASE("--eval-batches", NEEDED, "--eval-batches", "0"),
+        CASE("--max-steps", NEEDED, "--max-steps", "-1"),
+        CASE("--seed", NEEDED, "--seed", "-1"),
+        CASE("--lr", NEEDED, "--lr", "0"),
+        CASE("--lr", NEEDED, "--lr", "-1e-3"),
+        CASE("--lr", NEEDED, "--lr", "nan"),
+        CASE("--lr", NEEDED, "--lr", "inf"),
+        CASE("--lr", NEEDED, "--lr", "fast"),
+        CASE("--weight-decay", NEEDED, "--weight-decay", "-0.1"),
+        CASE("last-block", NEEDED, "--train", "everything"),
+        CASE("last-token", NEEDED, "--pooling", "mean"),
+        CASE("--learning-rate", NEEDED, "--learning-rate", "1"),
+        CASE("--model", "eval", "--data", "d"),
+        CASE("--data", "eval", "--model", "m"),
+        CASE("\"x\"", "eval", "--model", "m", "--data", "d", "x"),
+        CASE("--batch", "eval", "--model", "m", "--data", "d", "--batch", "0"),
+        CASE("--model", "classify", "a text"),
+        CASE("--file", "classify", "--model", "m", "--file", "f", "a text"),
+        CASE("--batch", "classify", "--model", "m", "--batch", "0", "a text"),
+        CASE("\"f8\"", "classify", "--model", "m", "--weights", "f8", "a text"),
+        CASE("bf16", "eval", "--model", "m", "--data", "d", "--weights", "F16"),
+        CASE("-x", "classify", "--model", "m", "-x"),
+        CASE("run folder", "plot"),
+        CASE("run folder", "plot", "a", "b"),
+        CASE("\"soup\"; there is gemm, attention", "bench", "soup"),
+        CASE("no quick case", "bench", "--quick", "train/head"),
+        CASE("two files", "bench", "--compare"),
+        CASE("two files", "bench", "--compare", "a"),
+        CASE("no other option", "bench", "--compare", "a", "b", "--quick"),
+        CASE("--list", "bench", "--list", "gemm"),
+        CASE("exclude", "bench", "--all", "--device", "0"),
+        CASE("--seconds", "bench", "--seconds", "-1"),
+        CASE("--samples", "bench", "--samples", "-1"),
+    };
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        clm_test_outcome outcome = clm_test_run(NULL, wrong[i].arguments);
+        assert_fails(outcome, 2, wrong[i].part);
+        assert_string_equal(outcome.output, "");
+    }
+}
+
+static void devices_are_listed(void **state) {
+    (void)state;
+    clm_test_outcome table = run_clm("devices");
+    assert_done(table);
+    assert_has(table.output, "* ");
+    static const char *const headings[] = {"rank  ",     "platform  ", "driver  ",
+                                           "units  ",    "memory  ",   "extensions  ",
+                                           "self-test ", "tuning  ",   "CLM_DEVICE"};
+    for (size_t i = 0; i < sizeof headings / sizeof *headings; i++) {
+        assert_has(table.output, headings[i]);
+    }
+    clm_test_outcome outcome = run_clm("devices", "--json");
+    assert_done(outcome);
+    cJSON *list = cJSON_Parse(outcome.output);
+    assert_true(cJSON_IsArray(list) && cJSON_GetArraySize(list) > 0);
+    int chosen = 0;
+    const cJSON *device = NULL;
+    cJSON_ArrayForEach(device, list) {
+        assert_true(cJSON_IsString(cJSON_GetObjectItem(device, "name")));
+        assert_true(cJSON_IsNumber(cJSON_GetObjectItem(device, "memory_size_bytes")));
+        assert_true(cJSON_IsTrue(cJSON_GetObjectItem(device, "default")) ==
+                    (cJSON_GetObjectItem(device, "rank")->valueint == 1));
+        const cJSON *selftest = cJSON_GetObjectItem(device, "selftest");
+        assert_true(cJSON_IsString(cJSON_GetObjectItem(selftest, "outcome")));
+        assert_true(
+            cJSON_IsString(cJSON_GetObjectItem(cJSON_GetObjectItem(device, "tuning"), "preset")));
+        const cJSON *quirk = NULL;
+        cJSON_ArrayForEach(quirk, cJSON_GetObjectItem(device, "quirks")) {
+            assert_true(cJSON_IsString(cJSON_GetObjectItem(quirk, "see")));
+        }
+        chosen += cJSON_IsTrue(cJSON_GetObjectItem(device, "default"));
+    }
+    assert_int_equal(chosen, 1);
+    cJSON_Delete(list);
+}
+
+/* The line lists what there is instead. */
+static void an_unknown_device_is_status_4(void **state) {
+    (void)state;
+    const clm_test_surroundings elsewhere = {.environment = {"CLM_DEVICE=no such device"}};
+    clm_test_outcome outcome = run_clm_in(&elsewhere, TRAIN, "--out", "nowhere");
+    assert_fails(outcome, 4, "\"no such device\"", "there is 0: ");
+    outcome = run_clm(TRAIN, "--out", "nowhere", "--device", "nonesuch");
+    assert_fails(outcome, 4, "\"nonesuch\"", "there is 0: ");
+}
+
+static void tokens_go_both_ways(void **state) {
+    (void)state;
+    clm_test_outcome outcome = run_clm("tokenize", "--vocab", "vocab", "--ids", "see you");
+    assert_done(outcome);
+    char ids[256];
+    (void)snprintf(ids, sizeof ids, "%.*s", (int)strcspn(outcome.output, "\n"), outcome.output);
+    outcome = run_clm("tokenize", "--vocab", "vocab", "--decode", ids);
+    assert_done(outcome);
+    assert_string_equal(outcome.output, "see you\n");
+    assert_fails(run_clm("tokenize", "--vocab", "vocab", "--decode", "1 one"), 3, "byte 2",
+                 "\"one");
+    assert_fails(run_clm("tokenize", "--vocab", "vocab", "--decode", "300"), 2, "300", "299");
+    assert_fails(run_clm("tokenize", "--vocab", "none", "a"), 3, "none: ");
+    assert_fails(run_clm("tokenize", "--train", "none", "--out", "v"), 3, "none: ");
+}
+
+/* A full disk, and a reader that went away, at the end of every way to answer. */
+static void lost_output_is_a_failure(void **state) {
+    (void)state;
+    const clm_test_surroundings full = {.output = "/dev/full"};
+    const clm_test_surroundings closed = {.output_is_closed_pipe = true};
+    assert_fails(run_clm_in(&full, "--help"), 5, "standard output", "No space");
+    assert_fails(run_clm_in(&full, "plot", "--help"), 5, "standard output");
+    assert_fails(run_clm_in(&full, "devices"), 5, "standard output");
+    assert_fails(run_clm_in(&full, "tokenize", "--vocab", "vocab", "a"), 5, "standard output");
+    assert_fails(run_clm_in(&closed, "--version"), 1, "standard output", "Broken pipe");
+    assert_fails(run_clm_in(&closed, "devices", "--json"), 1, "Broken pipe");
+    assert_fails(run_clm_in(&closed, "tokenize", "--vocab", "vocab", "a"), 1, "Broken pipe");
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(each_command_has_help),         cmocka_unit_test(no_command_is_status_2),
+        cmocka_unit_test(wrong_usage_is_status_2),       cmocka_unit_test(devices_are_listed),
+        cmocka_unit_test(an_unknown_device_is_status_4), cmocka_unit_test(tokens_go_both_ways),
+        cmocka_unit_test(lost_output_is_a_failure),
+    };
+    return cmocka_run_group_tests(tests, make_inputs, NULL);
+}

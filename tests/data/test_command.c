@@ -1,0 +1,103 @@
+/* Runs `clm data` as a person does.
+ *
+ * SPDX-License-Identifier: Apache-2.0 */
+#include "support/test_command.h"
+
+#include "base/file.h"
+#include "base/memory.h"
+
+static int make_messages(void **state) {
+    (void)state;
+    char *bytes = NULL;
+    size_t size_bytes = 0;
+    assert_ok(clm_file_read(clm_test_source("data/messages.tsv"), &bytes, &size_bytes));
+    clm_test_write(clm_test_path("messages.tsv"), bytes, size_bytes);
+    clm_free(bytes);
+    return 0;
+}
+
+#define DATA_SPAM(...) run_clm("data", "spam", __VA_ARGS__)
+#define DATA_CLASSES(...) run_clm("data", "classes", __VA_ARGS__)
+#define MESSAGES "--input", "messages.tsv"
+
+static void it_says_what_it_did(void **state) {
+    (void)state;
+    clm_test_outcome outcome = DATA_SPAM(MESSAGES, "--out", "made/here");
+    assert_done(outcome);
+    assert_string_equal(
+        outcome.output,
+        "messages.tsv: 49 rows: 34 ham, 15 spam\n"
+        "balanced: 30 rows: 15 ham, 15 spam\n"
+        "made/here: train.csv 21, validation.csv 3, test.csv 6 rows, labels.json\n");
+    assert_string_equal(outcome.errors, "");
+    outcome =
+        DATA_CLASSES("--no-balance", "--split=0.5,0.2", "--seed", "7", "--out", "all/", MESSAGES);
+    assert_done(outcome);
+    assert_has(outcome.output, "train.csv 24, validation.csv 9, test.csv 16 rows");
+    clm_test_write(clm_test_path("s.csv"), "a;b\nx;1\ny;0\nz;1\nw;0\nv;0\n", 24);
+    outcome = DATA_CLASSES("--input", "s.csv", "--text-column", "a", "--label-column", "b",
+                           "--separator", ";", "--split", "0.4,0.3", "--no-balance", "--out", "s");
+    assert_done(outcome);
+    assert_has(outcome.output, "3 0, 2 1");
+}
+
+static void wrong_usage_is_status_2(void **state) {
+    (void)state;
+    assert_fails(run_clm("data"), 2, "spam or classes");
+    assert_fails(run_clm("data", "nothing", MESSAGES, "--out", "w"), 2, "spam or classes");
+    assert_fails(DATA_SPAM(MESSAGES), 2, "--out");
+    assert_fails(DATA_SPAM("--out", "w"), 2, "--input");
+    static const char *const wrong[][3] = {
+        {"--split", "0.7", "--split"},     {"--split", "0.7,x", "--split"},
+        {"--split", "0.7,0.3", "--split"}, {"--split", "nan,0.3", "--split"},
+        {"--seed", "-1", "--seed"},        {"--separator", "ab", "--separator"},
+        {"--separator", "\"", "a quote"},  {"--unknown", NULL, "--unknown"},
+    };
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        assert_fails(DATA_SPAM(MESSAGES, "--out", "w", wrong[i][0], wrong[i][1]), 2, wrong[i][2]);
+    }
+    assert_false(clm_file_exists(clm_test_path("w")));
+}
+
+static void bad_input_is_status_3(void **state) {
+    (void)state;
+    assert_fails(DATA_SPAM("--input", "none.tsv", "--out", "w"), 3, "clm: none.tsv: ");
+    assert_fails(DATA_SPAM("--input", ".", "--out", "w"), 3, "clm: ");
+    clm_test_write(clm_test_path("bad.csv"), "label,text\nham,a\nspam\n", 22);
+    assert_fails(DATA_SPAM("--input", "bad.csv", "--out", "w"), 3, "clm: bad.csv:3:1: ");
+    assert_fails(DATA_SPAM(MESSAGES, "--text-column", "body", "--out", "w"), 3,
+                 "no text column (body)");
+    assert_fails(DATA_SPAM(MESSAGES, "--split", "0.9,0.01", "--out", "w"), 3, "too few");
+    assert_false(clm_file_exists(clm_test_path("w")));
+}
+
+static void a_folder_in_use_needs_force(void **state) {
+    (void)state;
+    assert_done(DATA_SPAM(MESSAGES, "--out", "used"));
+    assert_done(DATA_SPAM(MESSAGES, "--out", "used")); /* the same again */
+    assert_fails(DATA_SPAM(MESSAGES, "--out", "used", "--seed", "1"), 3, "clm: used: ");
+    assert_done(DATA_SPAM(MESSAGES, "--out", "used", "--seed", "1", "--force"));
+}
+
+/* A file may have 512 bytes, which train.csv does not fit into. */
+static void what_cannot_be_written_whole_is_not_there(void **state) {
+    (void)state;
+    const clm_test_surroundings around = {.file_limit_bytes = 512};
+    const char *const arguments[] = {"data", "spam", MESSAGES, "--out", "full", NULL};
+    const clm_test_outcome outcome = clm_test_run(&around, arguments);
+    assert_true(outcome.status == 3 || outcome.status == 5);
+    assert_fails(outcome, outcome.status, "train.csv: cannot be written");
+    assert_false(clm_file_exists(clm_test_path("full")));
+    assert_no_parts();
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(it_says_what_it_did),
+        cmocka_unit_test(wrong_usage_is_status_2),
+        cmocka_unit_test(bad_input_is_status_3),
+        cmocka_unit_test(a_folder_in_use_needs_force),
+        cmocka_unit_test(what_cannot_be_written_whole_is_not_there),
+    };
+    return cmocka_run_group_tests(tests, make_messages, NULL);
+}

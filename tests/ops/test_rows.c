@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "op_test.h"
+#include "reference/rows.h"
+
+/* Distinct rows out of `of`, in no order: the first n of a shuffle. */
+static int32_t *draw_rows(int n, int of) {
+    int32_t *rows = malloc((size_t)of * sizeof *rows);
+    assert_non_null(rows);
+    for (int i = 0; i < of; i++) {
+        rows[i] = i;
+    }
+    for (int i = 0; i < n; i++) {
+        int other = i + (int)(clm_test_random() % (uint32_t)(of - i));
+        int32_t kept = rows[i];
+        rows[i] = rows[other];
+        rows[other] = kept;
+    }
+    return rows;
+}
+
+/* Copies, and one rounding on either side: exact. */
+static void one(clm_device *device, int n, int of, int C) {
+    size_t few = (size_t)n * (size_t)C;
+    size_t all = (size_t)of * (size_t)C;
+    int32_t *rows = draw_rows(n, of);
+    float *x = normal_floats(all, 1.0F);
+    float *gathered = normal_floats(few, 1.0F);
+    float *scattered = normal_floats(all, 1.0F);
+    clm_reference_rows_gather(gathered, x, rows, n, C);
+    clm_reference_rows_scatter(scattered, gathered, rows, n, of, C);
+    clm_buffer *rows_buffer = clm_test_buffer(device, rows, (size_t)n);
+    clm_buffer *x_buffer = clm_test_buffer(device, x, all);
+    clm_buffer *out = clm_test_buffer(device, NULL, few);
+    clm_buffer *back = clm_test_buffer(device, NULL, all);
+    assert_ok(clm_rows_gather(device, out, x_buffer, rows_buffer, n, C));
+    assert_ok(clm_rows_scatter(device, back, out, rows_buffer, n, of, C));
+    float *y = normal_floats(few, 1.0F);
+    float *sum = normal_floats(all, 1.0F);
+    clm_buffer *y_buffer = clm_test_buffer(device, y, few);
+    clm_buffer *sum_buffer = clm_test_buffer(device, sum, all);
+    clm_reference_rows_add(sum, y, rows, n, C);
+    assert_ok(clm_rows_add(device, sum_buffer, y_buffer, rows_buffer, n, C));
+    check_buffer(sum_buffer, sum, all, 0.0, 0.0, "rows added to");
+    clm_test_buffer_check(y_buffer, few);
+    check_buffer(out, gathered, few, 0.0, 0.0, "gathered rows");
+    check_buffer(back, scattered, all, 0.0, 0.0, "scattered rows");
+    clm_test_buffer_check(x_buffer, all);
+    clm_test_buffer_check(rows_buffer, (size_t)n);
+    free(rows);
+    free(x);
+    free(gathered);
+    free(scattered);
+    free(y);
+    free(sum);
+}
+
+static void agrees_with_the_reference_on(clm_device *device) {
+    static const int shapes[][3] = {{1, 1, 1},   {1, 5, 3},    {5, 5, 16},   {3, 7, 17},
+                                    {8, 33, 64}, {8, 40, 768}, {2, 9, 1025}, {31, 32, 15}};
+    size_t count = is_slow(device) ? 4 : sizeof shapes / sizeof *shapes;
+    for (size_t i = 0; i < count; i++) {
+        one(device, shapes[i][0], shapes[i][1], shapes[i][2]);
+    }
+}
+
+static void agrees_with_the_reference(void **state) {
+    (void)state;
+    each_variant(agrees_with_the_reference_on);
+}
+
+static void wrong_shapes_are_refused_on(clm_device *device) {
+    clm_buffer *six = NULL;
+    clm_buffer *two = NULL;
+    assert_ok(clm_buffer_create(&six, device, 6 * sizeof(float), "six"));
+    assert_ok(clm_buffer_create(&two, device, 2 * sizeof(float), "two"));
+    assert_status(CLM_ERROR_SHAPE, clm_rows_gather(device, two, six, two, 2, 3));
+    assert_status(CLM_ERROR_SHAPE, clm_rows_gather(device, six, six, two, 0, 3));
+    assert_status(CLM_ERROR_SHAPE, clm_rows_gather(device, six, six, two, 3, 2));
+    assert_status(CLM_ERROR_SHAPE, clm_rows_scatter(device, six, six, two, 3, 2, 1));
+    assert_message_has("distinct");
+    assert_status(CLM_ERROR_SHAPE, clm_rows_scatter(device, two, six, two, 1, 3, 2));
+    assert_status(CLM_ERROR_SHAPE, clm_rows_add(device, six, two, two, 2, 3));
+    assert_status(CLM_ERROR_SHAPE, clm_rows_add(device, two, six, two, 2, 3));
+    assert_status(CLM_ERROR_SHAPE, clm_rows_add(device, six, six, two, 0, 3));
+    clm_buffer_release(six);
+    clm_buffer_release(two);
+}
+
+static void wrong_shapes_are_refused(void **state) {
+    (void)state;
+    clm_test_each_device(wrong_shapes_are_refused_on);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(agrees_with_the_reference),
+        cmocka_unit_test(wrong_shapes_are_refused),
+    };
+    return cmocka_run_group_tests(tests, NULL, clm_test_close_devices);
+}

@@ -1,0 +1,100 @@
+/* `clm selftest`, and the commands that test a device before they use it.
+ *
+ * SPDX-License-Identifier: Apache-2.0 */
+#include "support/test_command.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "broken.h"
+#include "clm/selftest.h"
+
+static const clm_test_surroundings tested = {.environment = {"CLM_SELFTEST=on"}};
+
+/* Tests the default device here, where there is no limit of time: the record is then there for the
+ * command, and so is what the driver keeps of built kernels. */
+static int test_here(void **state) {
+    (void)state;
+    clm_device *device = NULL;
+    clm_selftest_report report;
+    assert_int_equal(0, setenv("CLM_CACHE_DIR", clm_test_path("cache"), 1));
+    assert_int_equal(0, setenv("CLM_TUNE", "off", 1));
+    if (run_clm("devices").status != 0 && getenv("CLM_DEMAND_DEVICES") == NULL) {
+        print_message("skipped: no OpenCL device\n");
+        exit(77);
+    }
+    assert_ok(clm_device_open(&device, NULL));
+    assert_ok(clm_selftest_run(&report, device, NULL));
+    clm_device_close(device);
+    return 0;
+}
+
+static void the_result_is_said_and_remembered(void **state) {
+    (void)state;
+    clm_test_outcome outcome = run_clm("selftest");
+    assert_done(outcome);
+    assert_has(outcome.output, "passed before (--force tests again): ");
+    assert_null(strstr(outcome.output, "layernorm"));
+    outcome = run_clm("selftest", "--force");
+    assert_done(outcome);
+    for (size_t i = 0; clm_selftest_operation(i) != NULL; i++) {
+        assert_has(outcome.output, clm_selftest_operation(i));
+    }
+    assert_has(outcome.output, "\npassed: ");
+    outcome = run_clm("devices");
+    assert_done(outcome);
+    assert_has(outcome.output, "self-test   passed (");
+}
+
+static void operations_are_tested_by_name(void **state) {
+    (void)state;
+    clm_test_outcome outcome = run_clm("selftest", "rows", "gelu");
+    assert_done(outcome);
+    assert_has(outcome.output, "2/2 gelu");
+    assert_null(strstr(outcome.output, "convert"));
+    outcome = run_clm("selftest", "no-such-thing");
+    assert_fails(outcome, 2, "no operation \"no-such-thing\"");
+    outcome = run_clm("selftest", "--all", "--device", "0");
+    assert_fails(outcome, 2, "exclude");
+    outcome = run_clm("selftest", "--device", "no such device");
+    assert_fails(outcome, 4, "no such device");
+}
+
+/* The commands that compute open the device before they look at the model, so that it shows which
+ * of the two they refuse. */
+#define EVAL "eval", "--model", "missing", "--data", "missing.csv"
+#define CLASSIFY "classify", "--model", "missing", "text"
+
+static void a_wrong_device_is_refused_by_commands(void **state) {
+    (void)state;
+    break_kernel(
+        &(broken_kernel){"convert", "convert.cl", "void convert_##NAME(__global uint", "x += 1;"});
+    clm_test_outcome outcome = run_clm("selftest");
+    assert_fails(outcome, 4, "convert_f16_to_f32", "computes wrongly");
+    assert_has(outcome.output, "WRONG");
+    assert_fails(run_clm_in(&tested, EVAL), 4, "convert_f16_to_f32", "--force");
+    assert_fails(run_clm_in(&tested, CLASSIFY), 4, "convert_f16_to_f32");
+    assert_fails(run_clm_in(&tested, "bench", "residual", "--quick"), 4, "convert_f16_to_f32");
+    assert_fails(run_clm_in(&tested, EVAL, "--no-selftest"), 3, "missing");
+    assert_fails(run_clm_in(&tested, CLASSIFY, "--no-selftest"), 3, "missing");
+    assert_fails(run_clm(EVAL), 3, "missing"); /* CLM_SELFTEST=off */
+    outcome = run_clm("selftest");
+    assert_fails(outcome, 4, "convert_f16_to_f32", "--force");
+    outcome = run_clm("devices");
+    assert_done(outcome);
+    assert_has(outcome.output, "self-test   refused");
+    assert_has(outcome.output, "wrong: convert: ");
+    mend_kernels();
+    /* With the right kernels, the record from before counts again. */
+    assert_fails(run_clm_in(&tested, EVAL), 3, "missing");
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(the_result_is_said_and_remembered),
+        cmocka_unit_test(operations_are_tested_by_name),
+        cmocka_unit_test(a_wrong_device_is_refused_by_commands),
+    };
+    return cmocka_run_group_tests(tests, test_here, NULL);
+}
