@@ -167,11 +167,24 @@ static void a_cache_that_cannot_be_used_does_no_harm(clm_device *device) {
     clm_free(path);
 }
 
-static pid_t start_child(const clm_device *device) {
+/* What a child prints goes to a file of its own: among this program's lines it would garble both.
+ */
+static const char *child_output(int child, char *path, size_t size) {
+    (void)snprintf(path, size, "%s/child%d.txt", clm_test_folder(), child);
+    return path;
+}
+
+static pid_t start_child(const clm_device *device, int number) {
     char index[24];
+    char path[512];
     (void)snprintf(index, sizeof index, "%d", clm_device_get_info(device)->index);
     const pid_t child = fork();
     if (child == 0) {
+        const int output = open(child_output(number, path, sizeof path),
+                                O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+        if (output < 0 || dup2(output, STDOUT_FILENO) < 0 || dup2(output, STDERR_FILENO) < 0) {
+            _exit(126);
+        }
         (void)execl("/proc/self/exe", "test_cache", "child", index, (char *)NULL);
         _exit(127);
     }
@@ -204,6 +217,20 @@ static void disturb(const char *folder, unsigned round) {
     }
 }
 
+static void assert_child_succeeded(int number, int status) {
+    char path[512];
+    char *said = NULL;
+    if (WIFEXITED(status) && WEXITSTATUS(status) == 0) {
+        return;
+    }
+    size_t size_bytes = 0;
+    assert_ok(clm_file_read(child_output(number, path, sizeof path), &said, &size_bytes));
+    print_error("child %d ended with wait status %#x, and said:\n%s", number, (unsigned)status,
+                said);
+    clm_free(said);
+    fail();
+}
+
 /* Several processes write, read and remove the same entry while it is damaged under them. */
 static void processes_do_not_disturb_each_other(clm_device *device) {
     enum { CHILDREN = 4 };
@@ -211,7 +238,7 @@ static void processes_do_not_disturb_each_other(clm_device *device) {
     pid_t children[CHILDREN];
     int left = CHILDREN;
     for (int i = 0; i < CHILDREN; i++) {
-        children[i] = start_child(device);
+        children[i] = start_child(device, i);
     }
     for (unsigned round = 0; left > 0; round++) {
         (void)usleep(20000);
@@ -219,7 +246,7 @@ static void processes_do_not_disturb_each_other(clm_device *device) {
         for (int i = 0; i < CHILDREN; i++) {
             int status = 0;
             if (children[i] > 0 && waitpid(children[i], &status, WNOHANG) == children[i]) {
-                assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+                assert_child_succeeded(i, status);
                 children[i] = 0;
                 left--;
             }
