@@ -9,7 +9,6 @@
 #include <stdint.h>
 
 #include "clm/device.h"
-#include "clm/dtype.h"
 #include "clm/model.h"
 #include "clm/status.h"
 
@@ -25,11 +24,11 @@ typedef struct clm_classifier_options {
     /* Where the model's answer does not depend on padding (CLM_POOLING_LAST_TOKEN), texts of like
      * length go together, so that little is padded. True: as they come. */
     bool in_order;
-    clm_dtype frozen_storage; /* of the model's weights: see clm_model_options */
+    clm_precision precision; /* of the model's weights on the device */
 } clm_classifier_options;
 
 #define CLM_CLASSIFIER_OPTIONS_DEFAULT \
-    { 0, false, CLM_F32 }
+    { 0, false, CLM_PRECISION_AUTO }
 
 /* Opens a folder that clm_model_save() or clm_finetune_classifier() wrote: the model on `device`,
  * which is borrowed until clm_classifier_close(), and the tokenizer beside it. `options` may be

@@ -33,6 +33,26 @@ CLM_API clm_status clm_train_policy_parse(clm_train_policy *policy, const char *
 /* The way back, for one of the values above; CLM_TRAIN_NOTHING is "nothing". Static. */
 CLM_API const char *clm_train_policy_name(clm_train_policy policy);
 
+/* How a model lies on the device. All arithmetic is that of floats whatever the precision. Trained
+ * weights, their gradients, AdamW's moments and the gradients of activations stay floats, so that
+ * no loss has to be scaled. Stored in 16 bits, rounded to nearest even, are:
+ *
+ * - weights of the blocks' linear layers that are not trained: off by at most 2^-11 of themselves
+ *   (F16, below 6.1e-5 by 2^-25) or 2^-8 (BF16);
+ * - what a trained block but the top one keeps for its backward pass, which is also less of it: the
+ *   outputs of its LayerNorms and GELU are made again. Attention reads queries, keys and values as
+ *   they are kept. A value above 65504 becomes infinite in F16, and so does the loss's gradient;
+ *   BF16 has the range of floats. */
+typedef enum clm_precision {
+    CLM_PRECISION_AUTO = 0, /* F32 where that fits the device, else F16 for as much as must */
+    CLM_PRECISION_F32,
+    CLM_PRECISION_F16,
+    CLM_PRECISION_BF16
+} clm_precision;
+
+/* "auto", "f32", "f16" or "bf16"; CLM_ERROR_ARGUMENT, listing them, for another text. */
+CLM_API clm_status clm_precision_parse(clm_precision *precision, const char *text);
+
 typedef struct clm_model_options {
     clm_train_policy train;
     /* A number of classes over 0 replaces whatever head the model has by a new one, (n_labels,C)
@@ -44,20 +64,16 @@ typedef struct clm_model_options {
      * needs (query, projection and MLP) for it alone, with the same result. True: for all, as a
      * model does that is read to its end; for comparison. */
     bool whole_top_block;
-    /* How weights of the blocks' linear layers that are not trained are kept on the device:
-     * CLM_F32, or CLM_F16 or CLM_BF16 in half the memory. They are rounded to nearest even, by at
-     * most 2^-11 of each (F16, below 6.1e-5 by 2^-25) or 2^-8 (BF16); all arithmetic stays that of
-     * floats. Saving a model is not touched by it. */
-    clm_dtype frozen_storage;
+    clm_precision precision; /* saving a model is not touched by it */
     /* Of a trained block only the input is kept in the forward pass; the backward pass runs it
      * again from there (Chen et al. 2016, "Training Deep Nets with Sublinear Memory Cost"). Less
-     * memory for activations, about a quarter more time when all blocks are trained, the same bits.
-     */
+     * memory for activations, about a quarter more time when all blocks are trained, and in F32 the
+     * same bits. */
     bool recompute;
 } clm_model_options;
 
 #define CLM_MODEL_OPTIONS_DEFAULT \
-    { CLM_TRAIN_NOTHING, 0, NULL, 123, false, CLM_F32, false }
+    { CLM_TRAIN_NOTHING, 0, NULL, 123, false, CLM_PRECISION_AUTO, false }
 
 /* A model whose parameters live on a device. One thread at a time may use it. */
 typedef struct clm_model clm_model;
@@ -71,9 +87,9 @@ typedef struct clm_model clm_model;
  * CLM_ERROR_NOT_FOUND, CLM_ERROR_IO; CLM_ERROR_FORMAT (a file that is not what it claims to be, a
  * tensor that is missing, no classes in the model and none in the options), CLM_ERROR_SHAPE
  * (tensors that contradict config.json), CLM_ERROR_UNSUPPORTED (another architecture),
- * CLM_ERROR_ARGUMENT (a field after "random:" that does not exist, another frozen_storage than the
- * three); CLM_ERROR_UNSUPPORTED also for a weight too large for it (65520 in CLM_F16);
- * CLM_ERROR_DEVICE_MEMORY and what else the device can meet; CLM_ERROR_MEMORY. */
+ * CLM_ERROR_ARGUMENT (a field after "random:" that does not exist); CLM_ERROR_UNSUPPORTED also for
+ * a weight too large for the precision (65520 in F16); CLM_ERROR_DEVICE_MEMORY and what else the
+ * device can meet; CLM_ERROR_MEMORY. */
 CLM_API clm_status clm_model_open(clm_model **model, clm_device *device, const char *source,
                                   const clm_model_options *options);
 CLM_API void clm_model_close(clm_model *model); /* NULL is fine */
@@ -109,7 +125,8 @@ CLM_API clm_status clm_model_save(clm_model *model, const char *folder);
  */
 typedef struct clm_memory_plan {
     clm_train_policy train;
-    clm_dtype frozen_storage;
+    clm_dtype frozen_storage; /* of frozen weights: CLM_F32, CLM_F16 or CLM_BF16 */
+    clm_dtype kept_storage;   /* of what is kept for the backward pass, likewise */
     bool whole_top_block;
     bool recompute;
     int B, T;

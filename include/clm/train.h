@@ -54,7 +54,8 @@ typedef enum clm_feature_place {
 
 typedef enum clm_feature_storage {
     CLM_FEATURES_F32 = 0, /* the same losses, bit for bit, as without */
-    CLM_FEATURES_F16      /* half the room; values are rounded to 11 bits */
+    CLM_FEATURES_F16,     /* half the room; values are rounded to 11 bits */
+    CLM_FEATURES_BF16     /* the same room and the range of floats; to 8 bits */
 } clm_feature_storage;
 
 typedef struct clm_finetune_options {

@@ -84,7 +84,7 @@ static clm_status check_size(clm_bench_subject *subject, clm_train_policy policy
                        "the model has a context of %d tokens", config->n_ctx);
         return CLM_OK;
     }
-    const clm_memory_plan plan = {.train = policy, .frozen_storage = CLM_F32, .B = B, .T = T};
+    const clm_memory_plan plan = {.train = policy, .B = B, .T = T};
     const clm_status status = clm_model_estimate_memory(config, &plan, &needs);
     if (status == CLM_OK && (needs.total_bytes > info->memory_size_bytes ||
                              needs.largest_buffer_bytes > info->max_allocation_size_bytes)) {

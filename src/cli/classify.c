@@ -16,8 +16,8 @@
 typedef struct settings {
     const char *model;
     const char *device;
-    const char *weights;
-    clm_dtype storage;
+    const char *precision;
+    clm_precision level;
     const char *file;
     int batch;
     bool in_order;
@@ -127,7 +127,7 @@ static clm_status classify(const settings *s, const char *const *texts, size_t c
     clm_device_options device_options = CLM_DEVICE_OPTIONS_DEFAULT;
     clm_classifier_options options = CLM_CLASSIFIER_OPTIONS_DEFAULT;
     device_options.pattern = s->device;
-    options.frozen_storage = s->storage;
+    options.precision = s->level;
     options.batch = s->batch == CLM_CLI_NOT_GIVEN ? 0 : s->batch;
     options.in_order = s->in_order;
     clm_status status = CLM_OK;
@@ -148,7 +148,7 @@ cleanup:
 }
 
 int clm_command_classify(int argc, char **argv) {
-    settings s = {.weights = "f32", .batch = CLM_CLI_NOT_GIVEN};
+    settings s = {.precision = "auto", .batch = CLM_CLI_NOT_GIVEN};
     const clm_cli_option options[] = {
         {"--model", CLM_CLI_STRING, &s.model, "RUN", "folder of a trained model"},
         {"--file", CLM_CLI_STRING, &s.file, "FILE", "classify its lines"},
@@ -156,8 +156,8 @@ int clm_command_classify(int argc, char **argv) {
          "texts that go through the model together; default: as fills the device"},
         {"--in-order", CLM_CLI_FLAG, &s.in_order, NULL,
          "batches of texts as they come, not of like length"},
-        {"--weights", CLM_CLI_STRING, &s.weights, "TYPE",
-         "f32 (default), or f16 or bf16: in half the memory"},
+        {"--precision", CLM_CLI_STRING, &s.precision, "P",
+         "weights on the device: auto (default: f32 if it fits), f32, f16 or bf16"},
         {"--device", CLM_CLI_STRING, &s.device, "PATTERN", "see 'clm devices'"},
         {"--no-selftest", CLM_CLI_FLAG, &s.untested, NULL, "use the device without testing it"},
         {"--json", CLM_CLI_FLAG, &s.json, NULL, "one JSON object a line, with all probabilities"},
@@ -174,8 +174,9 @@ int clm_command_classify(int argc, char **argv) {
     if (result >= 0) {
         return result;
     }
-    if (!clm_cli_storage(&s.storage, s.weights)) {
-        return clm_cli_usage("classify", "--weights is f32, f16 or bf16, not \"%s\"", s.weights);
+    if (clm_precision_parse(&s.level, s.precision) != CLM_OK) {
+        return clm_cli_usage("classify", "--precision is auto, f32, f16 or bf16, not \"%s\"",
+                             s.precision);
     }
     if (s.model == NULL) {
         return clm_cli_usage("classify", "--model is missing");

@@ -207,20 +207,6 @@ int clm_cli_on_all_devices(clm_status (*run)(void *context, const char *index), 
     return exit_status;
 }
 
-bool clm_cli_storage(clm_dtype *storage, const char *text) {
-    static const struct {
-        const char *name;
-        clm_dtype dtype;
-    } storages[] = {{"f32", CLM_F32}, {"f16", CLM_F16}, {"bf16", CLM_BF16}};
-    for (size_t i = 0; i < sizeof storages / sizeof *storages; i++) {
-        if (strcmp(text, storages[i].name) == 0) {
-            *storage = storages[i].dtype;
-            return true;
-        }
-    }
-    return false;
-}
-
 clm_status clm_cli_open_device(clm_device **device, const clm_device_options *options,
                                bool untested) {
     clm_status status = clm_device_open(device, options);

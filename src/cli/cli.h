@@ -71,9 +71,6 @@ int clm_cli_finish(int status);
  * are wrong. Returns the exit status of the last that failed. */
 int clm_cli_on_all_devices(clm_status (*run)(void *context, const char *index), void *context);
 
-/* "f32", "f16" or "bf16"; false for another text. */
-bool clm_cli_storage(clm_dtype *storage, const char *text);
-
 /* Opens a device and, unless `untested`, makes sure that it computes rightly: see
  * clm_selftest_ensure(). */
 clm_status clm_cli_open_device(clm_device **device, const clm_device_options *options,

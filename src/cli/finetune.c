@@ -24,8 +24,8 @@ typedef struct settings {
     const char *pooling;
     const char *features;
     const char *feature_storage;
-    const char *weights;
-    clm_dtype frozen_storage;
+    const char *precision;
+    clm_precision level;
     int feature_budget_mib;
     int seed;
     int head_seed;
@@ -153,7 +153,7 @@ static clm_status open_model(clm_model **model, clm_device *device, const settin
     options.head_seed = (uint64_t)s->head_seed;
     options.whole_top_block = s->whole_top_block;
     options.recompute = s->recompute;
-    options.frozen_storage = s->frozen_storage;
+    options.precision = s->level;
     clm_status status = clm_train_policy_parse(&options.train, s->train);
     return status == CLM_OK ? clm_model_open(model, device, s->model, &options) : status;
 }
@@ -276,13 +276,17 @@ static int parse_features(settings *s) {
         return clm_cli_usage(
             "finetune", "--features is auto, off, device, host or disk, not \"%s\"", s->features);
     }
-    const bool f16 = strcmp(s->feature_storage, "f16") == 0;
-    if (!f16 && strcmp(s->feature_storage, "f32") != 0) {
-        return clm_cli_usage("finetune", "--feature-storage is f32 or f16, not \"%s\"",
+    clm_precision storage = s->level;
+    if (s->feature_storage != NULL &&
+        (clm_precision_parse(&storage, s->feature_storage) != CLM_OK ||
+         storage == CLM_PRECISION_AUTO)) {
+        return clm_cli_usage("finetune", "--feature-storage is f32, f16 or bf16, not \"%s\"",
                              s->feature_storage);
     }
     s->options.features = (clm_feature_place)place;
-    s->options.feature_storage = f16 ? CLM_FEATURES_F16 : CLM_FEATURES_F32;
+    s->options.feature_storage = storage == CLM_PRECISION_F16    ? CLM_FEATURES_F16
+                                 : storage == CLM_PRECISION_BF16 ? CLM_FEATURES_BF16
+                                                                 : CLM_FEATURES_F32;
     s->options.feature_budget_bytes = (uint64_t)s->feature_budget_mib * 1024 * 1024;
     return -1;
 }
@@ -315,11 +319,11 @@ static int parse(settings *s, int argc, char **argv) {
         {"--features", CLM_CLI_STRING, &s->features, "WHERE",
          "auto (default), device, host, disk or off: what is frozen runs once"},
         {"--feature-storage", CLM_CLI_STRING, &s->feature_storage, "TYPE",
-         "f32 (default) or f16: half the room"},
+         "f32, f16 or bf16; default: as --precision, f32 with auto"},
         {"--feature-budget", CLM_CLI_INT, &s->feature_budget_mib, "MIB",
          "room for them; 0 (default): what is free"},
-        {"--weights", CLM_CLI_STRING, &s->weights, "TYPE",
-         "f32 (default), f16 or bf16: how frozen weights are kept on the device"},
+        {"--precision", CLM_CLI_STRING, &s->precision, "P",
+         "frozen and kept as: auto (default: f32 if it fits), f32, f16 or bf16"},
         {"--no-overlap", CLM_CLI_FLAG, &o->wait_for_each_step, NULL,
          "begin a step only when the losses of the last have been read"},
         {"--recompute", CLM_CLI_FLAG, &s->recompute, NULL,
@@ -364,8 +368,9 @@ static int parse(settings *s, int argc, char **argv) {
         return clm_cli_usage("finetune", "--pooling is last-position or last-token, not \"%s\"",
                              s->pooling);
     }
-    if (!clm_cli_storage(&s->frozen_storage, s->weights)) {
-        return clm_cli_usage("finetune", "--weights is f32, f16 or bf16, not \"%s\"", s->weights);
+    if (clm_precision_parse(&s->level, s->precision) != CLM_OK) {
+        return clm_cli_usage("finetune", "--precision is auto, f32, f16 or bf16, not \"%s\"",
+                             s->precision);
     }
     const int wrong = check_numbers(s);
     return wrong >= 0 ? wrong : parse_features(s);
@@ -383,8 +388,7 @@ int clm_command_finetune(int argc, char **argv) {
     settings s = {.train = "last-block",
                   .pooling = "last-position",
                   .features = "auto",
-                  .feature_storage = "f32",
-                  .weights = "f32",
+                  .precision = "auto",
                   .seed = 123,
                   .options = CLM_FINETUNE_OPTIONS_DEFAULT};
     int result = parse(&s, argc, argv);

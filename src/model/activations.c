@@ -15,17 +15,18 @@ typedef struct walk {
     uint64_t largest_bytes;
     walk_kind what;
     bool whole_top_block, recompute; /* as in clm_model_options */
+    bool halves;                     /* what is kept has 16 bits */
 } walk;
 
 static walk walk_over(const clm_model *model, walk_kind what) {
     return (walk){.what = what,
                   .device = model->device,
                   .whole_top_block = model->whole_top_block,
-                  .recompute = model->recompute};
+                  .recompute = model->recompute,
+                  .halves = model->kept_storage != CLM_F32};
 }
 
-static void visit(walk *w, clm_buffer **buffer, size_t elements, const char *name) {
-    const size_t size_bytes = elements * sizeof(float);
+static void visit_bytes(walk *w, clm_buffer **buffer, size_t size_bytes, const char *name) {
     if (w->what == walk_release) {
         clm_buffer_release(*buffer);
         *buffer = NULL;
@@ -35,6 +36,14 @@ static void visit(walk *w, clm_buffer **buffer, size_t elements, const char *nam
     } else if (w->status == CLM_OK && *buffer == NULL) {
         w->status = clm_buffer_create(buffer, w->device, size_bytes, name);
     }
+}
+
+static void visit(walk *w, clm_buffer **buffer, size_t elements, const char *name) {
+    visit_bytes(w, buffer, elements * sizeof(float), name);
+}
+
+static void visit_halves(walk *w, clm_buffer **buffer, size_t elements, const char *name) {
+    visit_bytes(w, buffer, elements * sizeof(uint16_t), name);
 }
 
 /* `tail_rows` are those that ask for attention and go on after it: all, or in the top block those
@@ -63,6 +72,19 @@ static void visit_kept(walk *w, clm_block_activations *a, const clm_model_config
     visit(w, &a->ln_2_mean, tail_rows, "a LayerNorm's mean");
     visit(w, &a->ln_2_rstd, tail_rows, "a LayerNorm's deviation");
     visit(w, &a->fc, tail_rows * inner, "the MLP's hidden layer before GELU");
+}
+
+/* What a block keeps in 16 bits but its input: what cannot be made again from that by operations on
+ * single elements and rows. The log-sum-exp is small, and a float. */
+static void visit_kept_halves(walk *w, clm_block_activations *a, const clm_model_config *config,
+                              size_t rows) {
+    const size_t C = (size_t)config->n_embd;
+    visit_halves(w, &a->qkv, rows * 3 * C, "queries, keys and values in 16 bits");
+    visit(w, &a->lse, rows * (size_t)config->n_head, "the attention's log-sum-exp");
+    visit_halves(w, &a->attention, rows * C, "the attention's output in 16 bits");
+    visit_halves(w, &a->x_middle, rows * C, "the residual after attention in 16 bits");
+    visit_halves(w, &a->fc, rows * (size_t)clm_model_config_inner(config),
+                 "the MLP's hidden layer before GELU in 16 bits");
 }
 
 static int first_trained_layer(clm_train_policy policy, int n_layer) {
@@ -104,19 +126,26 @@ static void visit_training(walk *w, clm_activations *a, const clm_model_config *
     size_t most_tail_rows = 0;
     for (int l = first; l < config->n_layer; l++) {
         clm_block_activations *block = a->kept != NULL ? &a->kept[l] : &none;
-        const bool pooled = l == config->n_layer - 1 && !w->whole_top_block;
-        const size_t tail_rows = pooled ? sequences : rows;
-        if (!w->recompute) {
+        const bool top = l == config->n_layer - 1;
+        const size_t tail_rows = top && !w->whole_top_block ? sequences : rows;
+        if (!w->recompute && !w->halves) {
             visit_block(w, block, config, rows, tail_rows);
             visit_kept(w, block, config, rows, tail_rows);
+        } else if (!w->recompute && !top) {
+            visit_kept_halves(w, block, config, rows);
         }
-        if (l > first) { /* that one reads the stream that the frozen ones leave */
+        if (l > first && !w->halves) { /* that one reads the stream that the frozen ones leave */
             visit(w, &block->x, rows * C, "a block's input");
+        } else if (l > first && !top) {
+            visit_halves(w, &block->x, rows * C, "a block's input in 16 bits");
         }
         most_tail_rows = tail_rows > most_tail_rows ? tail_rows : most_tail_rows;
     }
-    if (w->recompute && first < config->n_layer) {
-        visit_kept(w, &a->recomputed, config, rows, most_tail_rows);
+    if ((w->recompute || w->halves) && first < config->n_layer) {
+        visit_kept(w, &a->shared, config, rows, most_tail_rows);
+    }
+    if (w->halves && first < config->n_layer - 1) {
+        visit(w, &a->shared.x, rows * C, "the residual stream of trained blocks");
     }
     if (w->whole_top_block) {
         visit(w, &a->x_top, rows * C, "the top block's output");
@@ -189,7 +218,8 @@ void clm_activations_estimate(const clm_model_config *config, const clm_memory_p
                               uint64_t *total_bytes, uint64_t *largest_bytes) {
     walk w = {.what = walk_estimate,
               .whole_top_block = plan->whole_top_block,
-              .recompute = plan->recompute};
+              .recompute = plan->recompute,
+              .halves = plan->kept_storage != CLM_F32};
     clm_activations none = {0};
     visit_pass(&w, &none, config, plan->B, plan->T);
     if (plan->train != CLM_TRAIN_NOTHING) {

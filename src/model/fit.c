@@ -15,7 +15,7 @@ static clm_status estimate(const clm_fit *fit, const clm_memory_plan *plan,
     return clm_model_estimate_memory(fit->config, &some, need);
 }
 
-static bool has_room(const clm_device_info *device, const clm_memory_estimate *need) {
+static bool has_room_for(const clm_device_info *device, const clm_memory_estimate *need) {
     return need->total_bytes <= device->memory_size_bytes &&
            need->largest_buffer_bytes <= device->max_allocation_size_bytes;
 }
@@ -26,7 +26,7 @@ static bool fits(const clm_fit *fit, const clm_memory_plan *plan, clm_memory_est
         clm_error_clear();
         return false;
     }
-    return has_room(fit->device, need);
+    return has_room_for(fit->device, need);
 }
 
 /* The largest batch up to the plan's that fits, by bisection; 0 when none does. */
@@ -65,8 +65,9 @@ static int add_way(clm_string *ways, const clm_fit *fit, clm_memory_plan plan, i
     if (plan.train != fit->plan.train) {
         clm_string_add_format(ways, "--train %s ", clm_train_policy_name(plan.train));
     }
-    if (plan.frozen_storage != fit->plan.frozen_storage) {
-        clm_string_add(ways, "--weights f16 ");
+    if (plan.frozen_storage != fit->plan.frozen_storage ||
+        plan.kept_storage != fit->plan.kept_storage) {
+        clm_string_add(ways, "--precision f16 ");
     }
     if (plan.recompute != fit->plan.recompute) {
         clm_string_add(ways, "--recompute ");
@@ -82,10 +83,12 @@ static int add_way(clm_string *ways, const clm_fit *fit, clm_memory_plan plan, i
 /* From what costs least: a way is named when it allows more texts in a pass than those before. */
 static void add_ways(clm_string *ways, const clm_fit *fit) {
     int best = 0;
-    for (int halves = 0; halves < (fit->plan.frozen_storage == CLM_F32 ? 2 : 1); halves++) {
+    const bool floats = fit->plan.frozen_storage == CLM_F32 || fit->plan.kept_storage == CLM_F32;
+    for (int halves = 0; halves < (floats ? 2 : 1); halves++) {
         for (int again = 0; again < (fit->plan.recompute ? 1 : 2); again++) {
             clm_memory_plan plan = fit->plan;
             plan.frozen_storage = halves == 1 ? CLM_F16 : plan.frozen_storage;
+            plan.kept_storage = halves == 1 ? CLM_F16 : plan.kept_storage;
             plan.recompute = plan.recompute || again == 1;
             best = add_way(ways, fit, plan, best);
         }
@@ -150,6 +153,14 @@ static void tell(const clm_fit *fit, const clm_memory_estimate *need) {
         clm_string_add_format(&note, ", %d of them a step", fit->accumulate);
     }
     clm_string_add(&note, fit->plan.recompute ? ", trained blocks run again" : "");
+    if (fit->plan.frozen_storage != CLM_F32 && fit->plan.train != CLM_TRAIN_ALL) {
+        clm_string_add_format(&note, ", frozen weights in %s",
+                              fit->plan.frozen_storage == CLM_F16 ? "f16" : "bf16");
+    }
+    if (fit->plan.kept_storage != CLM_F32 && fit->plan.train >= CLM_TRAIN_LAST_TWO_BLOCKS) {
+        clm_string_add_format(&note, ", activations kept in %s",
+                              fit->plan.kept_storage == CLM_F16 ? "f16" : "bf16");
+    }
     clm_log(CLM_LOG_INFO,
             "memory: %.0f MiB of %.0f on the device (parameters %.0f, gradients %.0f, moments "
             "%.0f, activations %.0f) for batches of %d x %d tokens%s",
@@ -158,6 +169,13 @@ static void tell(const clm_fit *fit, const clm_memory_estimate *need) {
             (double)need->moments_bytes / MIB, (double)need->activations_bytes / MIB, fit->plan.B,
             fit->plan.T, clm_string_status(&note) == CLM_OK && note.length > 0 ? note.text : "");
     clm_string_free(&note);
+}
+
+clm_status clm_fit_has_room(bool *has_room, const clm_fit *fit) {
+    clm_memory_estimate need;
+    const clm_status status = estimate(fit, &fit->plan, &need);
+    *has_room = status == CLM_OK && has_room_for(fit->device, &need);
+    return status;
 }
 
 clm_status clm_fit_check(const clm_fit *fit) {
@@ -169,5 +187,5 @@ clm_status clm_fit_check(const clm_fit *fit) {
     if (fit->plan.B > 0) {
         tell(fit, &need);
     }
-    return has_room(fit->device, &need) ? CLM_OK : fail(fit, &need);
+    return has_room_for(fit->device, &need) ? CLM_OK : fail(fit, &need);
 }

@@ -19,7 +19,10 @@ typedef struct clm_fit {
  * when the device has less, or does not allocate the largest buffer in one piece: the message has
  * the numbers, the largest batch that fits, and options of clm that make it fit with the same texts
  * in a step, each with what it takes. Those that change nothing but time come first (--accumulate,
- * --recompute), then frozen weights of 16 bits (--weights f16), at last to train less (--train). */
+ * --recompute), then 16 bits (--precision f16), at last to train less (--train). */
 clm_status clm_fit_check(const clm_fit *fit);
+
+/* Whether it fits, without a word. Fails where that cannot be worked out. */
+clm_status clm_fit_has_room(bool *has_room, const clm_fit *fit);
 
 #endif

@@ -66,16 +66,51 @@ static clm_attention_shape attention_shape(const clm_model *model, int B, int T)
         .B = B, .T = T, .H = config->n_head, .D = config->n_embd / config->n_head, .causal = true};
 }
 
-/* a->attention (rows,C) = attention(LN(x)), before its projection. */
+clm_status clm_model_narrow(const clm_model *model, clm_dtype type, clm_buffer *halves,
+                            const clm_buffer *floats, size_t count) {
+    return type == CLM_F16 ? clm_convert_f32_to_f16(model->device, halves, floats, count)
+                           : clm_convert_f32_to_bf16(model->device, halves, floats, count);
+}
+
+clm_status clm_model_widen(const clm_model *model, clm_dtype type, clm_buffer *floats,
+                           const clm_buffer *halves, size_t count) {
+    return type == CLM_F16 ? clm_convert_f16_to_f32(model->device, floats, halves, count)
+                           : clm_convert_bf16_to_f32(model->device, floats, halves, count);
+}
+
+/* Keeps `count` floats in 16 bits, when there is a place for that. */
+static clm_status keep_halves(const clm_model *model, clm_buffer *kept, const clm_buffer *floats,
+                              size_t count) {
+    return kept == NULL ? CLM_OK
+                        : clm_model_narrow(model, model->kept_storage, kept, floats, count);
+}
+
+/* The way back. */
+static clm_status restore_floats(const clm_model *model, clm_buffer *floats, const clm_buffer *kept,
+                                 size_t count) {
+    return kept == NULL ? CLM_OK : clm_model_widen(model, model->kept_storage, floats, kept, count);
+}
+
+/* a->attention (rows,C) = attention(LN(x)), before its projection. What it keeps in 16 bits of qkv
+ * is also what it reads, or the log-sum-exp would be that of other scores than the backward pass
+ * has. */
 static clm_status attend_forward(clm_model *model, int layer, const clm_block_activations *a,
                                  const clm_buffer *x, int B, int T) {
+    const size_t elements = (size_t)B * (size_t)T * (size_t)model->config.n_embd;
     clm_status status = CLM_OK;
     CLM_TRY(norm_forward(model, CLM_PARAMETER_LN_1_WEIGHT, layer, a->ln_1, a->ln_1_mean,
                          a->ln_1_rstd, x, B * T));
     CLM_TRY(
         linear_forward(model, CLM_PARAMETER_ATTN_QKV_WEIGHT, layer, a->qkv, a->ln_1, NULL, B * T));
+    if (a->halves != NULL) {
+        CLM_TRY(keep_halves(model, a->halves->qkv, a->qkv, 3 * elements));
+        CLM_TRY(restore_floats(model, a->qkv, a->halves->qkv, 3 * elements));
+    }
     CLM_TRY(clm_attention_forward(model->device, a->attention, a->lse, a->qkv,
                                   attention_shape(model, B, T)));
+    if (a->halves != NULL) {
+        CLM_TRY(keep_halves(model, a->halves->attention, a->attention, elements));
+    }
 cleanup:
     return status;
 }
@@ -94,6 +129,12 @@ static clm_status middle_forward(clm_model *model, int layer, const clm_block_ac
                          a->ln_2_rstd, x_middle, rows));
     CLM_TRY(
         linear_forward(model, CLM_PARAMETER_MLP_FC_WEIGHT, layer, a->gelu, a->ln_2, &gelu, rows));
+    if (a->halves != NULL) {
+        CLM_TRY(keep_halves(model, a->halves->x_middle, x_middle,
+                            (size_t)rows * (size_t)model->config.n_embd));
+        CLM_TRY(keep_halves(model, a->halves->fc, a->fc,
+                            (size_t)rows * (size_t)clm_model_config_inner(&model->config)));
+    }
 cleanup:
     return status;
 }
@@ -116,15 +157,20 @@ cleanup:
 /* Where a block leaves what its backward pass needs: a place of its own, or one for all. */
 static clm_block_activations kept_by(const clm_model *model, int layer) {
     const clm_activations *a = &model->activations;
+    const bool halves = model->kept_storage != CLM_F32;
     clm_block_activations block = a->kept[layer];
-    if (model->recompute) {
-        block = a->recomputed;
-        block.x = a->kept[layer].x;
+    if (model->recompute || halves) {
+        block = a->shared;
+        block.x = halves ? a->shared.x : a->kept[layer].x;
         block.ln_1 = a->scratch.ln_1;
         block.qkv = a->scratch.qkv;
         block.attention = a->scratch.attention;
         block.ln_2 = a->scratch.ln_2;
         block.gelu = a->scratch.gelu;
+    }
+    if (halves && layer < model->config.n_layer - 1) {
+        block.halves = &a->kept[layer];
+        block.lse = model->recompute ? block.lse : a->kept[layer].lse;
     }
     return block;
 }
@@ -153,7 +199,7 @@ cleanup:
 /* What a block read: the lowest trained one what the frozen ones left. */
 static const clm_buffer *block_input(const clm_model *model, int layer) {
     const clm_activations *a = &model->activations;
-    return layer == model->first_trained_layer ? a->x : a->kept[layer].x;
+    return layer == model->first_trained_layer ? a->x : kept_by(model, layer).x;
 }
 
 /* From dattention (rows,C), which may be activations.dx, and the residual's gradient in
@@ -359,31 +405,37 @@ cleanup:
     return status;
 }
 
-/* One block over all positions, from x to x_out; both are one buffer when nothing is kept. */
+/* One block over all positions, from x to x_out; both may be one buffer, unless floats of x are
+ * kept. */
 static clm_status block_forward(clm_model *model, int layer, const clm_block_activations *block,
-                                clm_buffer *x_out, clm_buffer *x, bool keep, int B, int T) {
+                                clm_buffer *x_out, clm_buffer *x, bool training, int B, int T) {
     clm_status status = CLM_OK;
+    if (block->halves != NULL) {
+        CLM_TRY(keep_halves(model, block->halves->x, x,
+                            (size_t)B * (size_t)T * (size_t)model->config.n_embd));
+    }
     CLM_TRY(attend_forward(model, layer, block, x, B, T));
     CLM_TRY(project_forward(model, layer, block, x_out, block->attention, x,
-                            keep ? block->x_middle : x_out, keep, B * T));
+                            training ? block->x_middle : x_out, training, B * T));
 cleanup:
     return status;
 }
 
 /* Blocks `first` to `last`, the input in activations.x. Those that keep nothing run in place. */
-static clm_status blocks_forward(clm_model *model, int first, int last, bool keep, int B, int T) {
+static clm_status blocks_forward(clm_model *model, int first, int last, bool training, int B,
+                                 int T) {
     const clm_activations *a = &model->activations;
     const int top = model->config.n_layer - 1;
     clm_buffer *x = a->x;
     clm_status status = CLM_OK;
     for (int layer = first; layer <= last; layer++) {
-        const clm_block_activations block = keep ? kept_by(model, layer) : a->scratch;
+        const clm_block_activations block = training ? kept_by(model, layer) : a->scratch;
         if (layer == top && !model->whole_top_block) {
-            CLM_TRY(top_block_forward(model, &block, x, keep, B, T));
+            CLM_TRY(top_block_forward(model, &block, x, training, B, T));
             return CLM_OK;
         }
-        clm_buffer *x_out = !keep ? x : layer < top ? a->kept[layer + 1].x : a->x_top;
-        CLM_TRY(block_forward(model, layer, &block, x_out, x, keep, B, T));
+        clm_buffer *x_out = !training ? x : layer < top ? kept_by(model, layer + 1).x : a->x_top;
+        CLM_TRY(block_forward(model, layer, &block, x_out, x, training, B, T));
         x = x_out;
     }
     if (last == top) {
@@ -490,14 +542,56 @@ cleanup:
 }
 
 /* Runs a block again, from its input up to what its backward pass needs: the same kernels on the
- * same numbers, so the same bits. */
+ * same numbers, so the same bits, unless the input was kept in 16. */
 static clm_status block_again(clm_model *model, int layer) {
-    const clm_block_activations block = kept_by(model, layer);
+    clm_block_activations block = kept_by(model, layer);
     const clm_buffer *x = block_input(model, layer);
     clm_status status = CLM_OK;
+    block.halves = NULL;
     CLM_TRY(attend_forward(model, layer, &block, x, model->B, model->T));
     CLM_TRY(middle_forward(model, layer, &block, block.attention, x, block.x_middle, true,
                            model->B * model->T));
+cleanup:
+    return status;
+}
+
+/* From what a block kept in 16 bits: the floats of that, and what they give. */
+static clm_status block_from_halves(clm_model *model, int layer) {
+    const clm_block_activations a = kept_by(model, layer);
+    const int rows = model->B * model->T;
+    const size_t elements = (size_t)rows * (size_t)model->config.n_embd;
+    const size_t inner = (size_t)rows * (size_t)clm_model_config_inner(&model->config);
+    clm_status status = CLM_OK;
+    CLM_TRY(restore_floats(model, a.qkv, a.halves->qkv, 3 * elements));
+    CLM_TRY(restore_floats(model, a.attention, a.halves->attention, elements));
+    CLM_TRY(restore_floats(model, a.x_middle, a.halves->x_middle, elements));
+    CLM_TRY(restore_floats(model, a.fc, a.halves->fc, inner));
+    CLM_TRY(norm_forward(model, CLM_PARAMETER_LN_1_WEIGHT, layer, a.ln_1, a.ln_1_mean, a.ln_1_rstd,
+                         block_input(model, layer), rows));
+    CLM_TRY(norm_forward(model, CLM_PARAMETER_LN_2_WEIGHT, layer, a.ln_2, a.ln_2_mean, a.ln_2_rstd,
+                         a.x_middle, rows));
+    CLM_TRY(clm_gelu_forward(model->device, a.gelu, a.fc, inner));
+cleanup:
+    return status;
+}
+
+/* Makes what the backward pass of a block needs and the forward pass did not leave as it is wanted.
+ * The top block was the last to run, so all of it is still there. */
+static clm_status prepare_backward(clm_model *model, int layer) {
+    const clm_block_activations a = kept_by(model, layer);
+    clm_status status = CLM_OK;
+    if (layer == model->config.n_layer - 1) {
+        return CLM_OK;
+    }
+    if (a.halves != NULL) {
+        CLM_TRY(restore_floats(model, a.x, a.halves->x,
+                               (size_t)model->B * (size_t)model->T * (size_t)model->config.n_embd));
+    }
+    if (model->recompute) {
+        CLM_TRY(block_again(model, layer));
+    } else if (a.halves != NULL) {
+        CLM_TRY(block_from_halves(model, layer));
+    }
 cleanup:
     return status;
 }
@@ -522,9 +616,7 @@ clm_status clm_model_backward(clm_model *model) {
         layer--;
     }
     for (; layer >= first; layer--) {
-        if (model->recompute && layer < top) { /* the top block was the last to run */
-            CLM_TRY(block_again(model, layer));
-        }
+        CLM_TRY(prepare_backward(model, layer));
         CLM_TRY(project_backward(model, layer, a->dx, kept_by(model, layer).attention, rows));
         CLM_TRY(attend_backward(model, layer, a->dln, embedding || layer > first));
     }

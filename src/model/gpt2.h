@@ -39,6 +39,9 @@ typedef struct clm_block_activations {
     clm_buffer *ln_2_rstd;
     clm_buffer *fc;   /* (rows,inner), before GELU */
     clm_buffer *gelu; /* (rows,inner) */
+    /* Where x, qkv, attention, x_middle and fc are kept in 16 bits; those that are not are NULL,
+     * and so is this where nothing is. */
+    const struct clm_block_activations *halves;
 } clm_block_activations;
 
 typedef struct clm_pass_size {
@@ -52,9 +55,12 @@ typedef struct clm_activations {
     clm_block_activations
         *kept; /* n_layer of them; those of blocks that are not trained are empty */
     clm_block_activations scratch; /* for blocks that keep nothing */
-    /* With `recompute` a trained block keeps its input only, and leaves the rest here and in
-     * scratch, whence its backward pass takes it; this has what scratch lacks. */
-    clm_block_activations recomputed;
+    /* With `recompute` a trained block keeps its input only, and with a kept_storage of 16 bits all
+     * that it keeps is in 16 bits. Then the floats lie here and in scratch, whence the backward
+     * pass takes them once they have been made again; this has what scratch lacks, and with 16 bits
+     * the stream between trained blocks, as x. The top block, the last to run, finds its own there.
+     */
+    clm_block_activations shared;
     clm_buffer *x; /* (rows,C), the stream of frozen blocks, which the lowest trained one reads */
     clm_buffer *tokens;      /* (B,T) int32 */
     clm_buffer *pooled_rows; /* (B) int32 */
@@ -88,7 +94,9 @@ struct clm_model {
     clm_arena gradients;
     bool gradients_are_zero;
     clm_train_policy policy;
+    clm_precision precision;
     clm_dtype frozen_storage; /* of packed parameters */
+    clm_dtype kept_storage;   /* of what trained blocks keep */
     int first_trained_layer;  /* n_layer when no block is trained */
     bool whole_top_block;     /* as in clm_model_options */
     bool recompute;           /* as there */
@@ -105,6 +113,16 @@ clm_model_parameter *clm_model_find(const clm_model *model, clm_parameter_kind k
 
 /* Whether the policy trains a parameter. */
 bool clm_train_policy_trains(clm_train_policy policy, const clm_parameter *parameter, int n_layer);
+
+/* `count` floats to 16 bits of a type, CLM_F16 or CLM_BF16, and back. */
+clm_status clm_model_narrow(const clm_model *model, clm_dtype type, clm_buffer *halves,
+                            const clm_buffer *floats, size_t count);
+clm_status clm_model_widen(const clm_model *model, clm_dtype type, clm_buffer *floats,
+                           const clm_buffer *halves, size_t count);
+
+/* With CLM_PRECISION_AUTO, before the first pass that trains: keeps activations in 16 bits when
+ * they do not fit as floats but do so. */
+clm_status clm_model_settle_precision(clm_model *model, int B, int T);
 
 /* Makes activations large enough for B x T. `training` also makes what the backward pass needs. */
 clm_status clm_activations_reserve(clm_model *model, int B, int T, bool training);

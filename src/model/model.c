@@ -216,6 +216,79 @@ cleanup:
     return status;
 }
 
+clm_status clm_precision_parse(clm_precision *precision, const char *text) {
+    static const char *const names[] = {[CLM_PRECISION_AUTO] = "auto",
+                                        [CLM_PRECISION_F32] = "f32",
+                                        [CLM_PRECISION_F16] = "f16",
+                                        [CLM_PRECISION_BF16] = "bf16"};
+    for (int i = CLM_PRECISION_AUTO; i <= CLM_PRECISION_BF16; i++) {
+        if (strcmp(text, names[i]) == 0) {
+            *precision = (clm_precision)i;
+            return CLM_OK;
+        }
+    }
+    return clm_fail(CLM_ERROR_ARGUMENT, "\"%s\" is no precision: it is auto, f32, f16 or bf16",
+                    text);
+}
+
+/* For batches of B x T; B 0: of any number, before anything is known of texts. */
+static clm_fit fit_of(const clm_model *model, int B, int T) {
+    return (clm_fit){.config = &model->config,
+                     .device = clm_device_get_info(model->device),
+                     .plan = {.train = model->policy,
+                              .frozen_storage = model->frozen_storage,
+                              .kept_storage = model->kept_storage,
+                              .whole_top_block = model->whole_top_block,
+                              .recompute = model->recompute,
+                              .B = B,
+                              .T = T},
+                     .accumulate = 1};
+}
+
+/* With CLM_PRECISION_AUTO frozen weights have 16 bits where there is no room for them otherwise. */
+static clm_status set_up_precision(clm_model *model) {
+    const clm_precision precision = model->precision;
+    clm_status status = CLM_OK;
+    bool has_room = true;
+    model->frozen_storage = precision == CLM_PRECISION_F16    ? CLM_F16
+                            : precision == CLM_PRECISION_BF16 ? CLM_BF16
+                                                              : CLM_F32;
+    model->kept_storage = model->frozen_storage;
+    clm_fit fit = fit_of(model, 0, 0);
+    if (precision == CLM_PRECISION_AUTO) {
+        CLM_TRY(clm_fit_has_room(&has_room, &fit));
+    }
+    if (!has_room) {
+        fit.plan.frozen_storage = CLM_F16;
+        CLM_TRY(clm_fit_has_room(&has_room, &fit));
+        model->frozen_storage = has_room ? CLM_F16 : CLM_F32;
+    }
+    if (precision == CLM_PRECISION_AUTO && model->frozen_storage == CLM_F16) {
+        clm_log(CLM_LOG_INFO, "precision: frozen weights are f16, for which the device has room");
+    }
+cleanup:
+    return status;
+}
+
+clm_status clm_model_settle_precision(clm_model *model, int B, int T) {
+    clm_status status = CLM_OK;
+    bool has_room = true;
+    clm_fit fit = fit_of(model, B, T);
+    if (model->precision == CLM_PRECISION_AUTO) {
+        CLM_TRY(clm_fit_has_room(&has_room, &fit));
+    }
+    if (!has_room) {
+        fit.plan.kept_storage = CLM_F16;
+        CLM_TRY(clm_fit_has_room(&has_room, &fit));
+        model->kept_storage = has_room ? CLM_F16 : CLM_F32;
+        clm_log(CLM_LOG_INFO, has_room ? "precision: what is kept for gradients is f16, for which "
+                                         "the device has room"
+                                       : "precision: f16 would not make room either");
+    }
+cleanup:
+    return status;
+}
+
 clm_status clm_model_open(clm_model **model, clm_device *device, const char *source,
                           const clm_model_options *options) {
     static const clm_model_options defaults = CLM_MODEL_OPTIONS_DEFAULT;
@@ -223,27 +296,17 @@ clm_status clm_model_open(clm_model **model, clm_device *device, const char *sou
     *model = NULL;
     clm_status status = CLM_OK;
     clm_model *opened = NULL;
-    if (options->frozen_storage != CLM_F32 && options->frozen_storage != CLM_F16 &&
-        options->frozen_storage != CLM_BF16) {
-        return clm_fail(CLM_ERROR_ARGUMENT,
-                        "frozen weights are stored as F32, F16 or BF16, not as %s",
-                        clm_dtype_name(options->frozen_storage));
-    }
     CLM_TRY(clm_allocate(&opened, 1, sizeof *opened, "a model"));
     opened->device = device;
     opened->policy = options->train;
     opened->whole_top_block = options->whole_top_block;
     opened->recompute = options->recompute;
-    opened->frozen_storage = options->frozen_storage;
+    opened->precision = options->precision;
     CLM_TRY(clm_weights_open(&opened->weights, source));
     CLM_TRY(set_up_config(opened, source, options));
-    CLM_TRY(clm_fit_check(&(clm_fit){.config = &opened->config,
-                                     .device = clm_device_get_info(device),
-                                     .plan = {.train = opened->policy,
-                                              .frozen_storage = opened->frozen_storage,
-                                              .whole_top_block = opened->whole_top_block,
-                                              .recompute = opened->recompute},
-                                     .accumulate = 1}));
+    CLM_TRY(set_up_precision(opened));
+    const clm_fit fit = fit_of(opened, 0, 0);
+    CLM_TRY(clm_fit_check(&fit));
     CLM_TRY(clm_parameter_table_make(&opened->table, &opened->config));
     CLM_TRY(set_up_trained(opened));
     for (size_t i = 0; i < opened->table.count; i++) {

@@ -51,6 +51,14 @@ struct clm_features {
     uint64_t computed;
 };
 
+static bool has_halves(const clm_features *f) {
+    return f->storage != CLM_FEATURES_F32;
+}
+
+static clm_dtype halves_type(const clm_features *f) {
+    return f->storage == CLM_FEATURES_F16 ? CLM_F16 : CLM_BF16;
+}
+
 /* ---- which texts there are ---- */
 
 static const int32_t *tokens_of(const clm_features *f, const slot *s) {
@@ -236,7 +244,9 @@ static void tell(const clm_features *f) {
             "see each of them once",
             f->kept_count, f->slot_count,
             (double)f->kept_count * (double)f->slot_bytes / (1024.0 * 1024.0), names[f->place],
-            f->storage == CLM_FEATURES_F16 ? "f16" : "f32");
+            f->storage == CLM_FEATURES_F16    ? "f16"
+            : f->storage == CLM_FEATURES_BF16 ? "bf16"
+                                              : "f32");
 }
 
 static int choose_width(const clm_features *f, const clm_features_plan *plan) {
@@ -255,7 +265,7 @@ static clm_status make_batch(clm_features *f) {
     CLM_TRY(clm_allocate(&f->tokens, width * (size_t)f->T, sizeof *f->tokens, "a batch"));
     CLM_TRY(clm_allocate(&f->lengths, width, sizeof *f->lengths, "a batch"));
     CLM_TRY(clm_buffer_create(&f->gathered, device, batch * f->slot_bytes, "features"));
-    if (f->storage == CLM_FEATURES_F16) {
+    if (has_halves(f)) {
         CLM_TRY(
             clm_buffer_create(&f->halves, device, width * f->slot_bytes, "features in 16 bits"));
     }
@@ -282,7 +292,7 @@ clm_status clm_features_make(clm_features **features, clm_model *model,
     memcpy(f->sets, sets, set_count * sizeof *sets);
     f->storage = plan->storage;
     f->count = clm_model_feature_count(model, f->T);
-    f->slot_bytes = f->count * (plan->storage == CLM_FEATURES_F16 ? 2 : sizeof(float));
+    f->slot_bytes = f->count * (has_halves(f) ? 2 : sizeof(float));
     f->file = -1;
     CLM_TRY(find_slots(f));
     f->width = choose_width(f, plan);
@@ -435,8 +445,8 @@ static clm_status compute(clm_features *f, size_t count) {
     CLM_TRY(clm_model_forward_frozen(model, f->tokens, f->lengths, f->width, f->T));
     f->computed += width;
     const clm_buffer *from = clm_model_features(model);
-    if (f->storage == CLM_FEATURES_F16) {
-        CLM_TRY(clm_convert_f32_to_f16(model->device, f->halves, from, width * f->count));
+    if (has_halves(f)) {
+        CLM_TRY(clm_model_narrow(model, halves_type(f), f->halves, from, width * f->count));
         from = f->halves;
     }
     for (size_t i = 0; i < count; i++) {
@@ -450,13 +460,13 @@ cleanup:
 
 /* The first `count` of `wanted` from where they are kept into `to`. */
 static clm_status load_all(clm_features *f, clm_buffer *to, size_t count) {
-    const bool halves = f->storage == CLM_FEATURES_F16;
+    const bool halves = has_halves(f);
     clm_status status = CLM_OK;
     for (size_t i = 0; i < count; i++) {
         CLM_TRY(load(f, f->wanted[i], halves ? f->halves : to, i));
     }
     if (halves) {
-        CLM_TRY(clm_convert_f16_to_f32(f->model->device, to, f->halves, count * f->count));
+        CLM_TRY(clm_model_widen(f->model, halves_type(f), to, f->halves, count * f->count));
     }
 cleanup:
     return status;
@@ -465,7 +475,7 @@ cleanup:
 /* After a pass over `computed` slots: what has no place is taken from the pass itself, as it would
  * have been kept. */
 static clm_status gather(clm_features *f, size_t count, size_t computed) {
-    const bool halves = f->storage == CLM_FEATURES_F16;
+    const bool halves = has_halves(f);
     clm_buffer *features = clm_model_features(f->model);
     clm_status status = CLM_OK;
     bool all_stored = true;
@@ -485,7 +495,7 @@ static clm_status gather(clm_features *f, size_t count, size_t computed) {
         }
     }
     if (halves) {
-        CLM_TRY(clm_convert_f16_to_f32(f->model->device, features, f->gathered, count * f->count));
+        CLM_TRY(clm_model_widen(f->model, halves_type(f), features, f->gathered, count * f->count));
     } else {
         CLM_TRY(clm_buffer_copy(features, 0, f->gathered, 0, count * f->slot_bytes));
     }

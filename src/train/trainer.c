@@ -448,18 +448,23 @@ static clm_status make_fingerprint(trainer *t) {
     }
     uint64_t data = hash_of(t->train, CLM_HASH_START);
     data = hash_of(t->test, hash_of(t->validation, data));
+    const clm_model *model = t->model;
     clm_string_add_format(
         &t->fingerprint,
         "train %s, batch %d%s, lr %.9g, weight decay %.9g, betas %.9g %.9g, eps "
         "%.9g, eval every %d over %d, seed %" PRIu64 ", data %016" PRIx64
-        ", pooling %s%s%s%s, %zu parameters, model %s",
-        clm_train_policy_name(t->model->policy), o->batch, passes, o->learning_rate,
-        o->weight_decay, o->beta1, o->beta2, o->epsilon, o->eval_every, o->eval_batches, o->seed,
-        data, t->model->config.pooling == CLM_POOLING_LAST_TOKEN ? "last-token" : "last-position",
-        o->feature_storage == CLM_FEATURES_F16 ? ", features f16" : "",
-        t->model->frozen_storage != CLM_F32 ? ", frozen " : "",
-        t->model->frozen_storage != CLM_F32 ? clm_dtype_name(t->model->frozen_storage) : "",
-        t->model->table.total, o->source != NULL ? o->source : "");
+        ", pooling %s%s%s%s%s%s, %zu parameters, model %s",
+        clm_train_policy_name(model->policy), o->batch, passes, o->learning_rate, o->weight_decay,
+        o->beta1, o->beta2, o->epsilon, o->eval_every, o->eval_batches, o->seed, data,
+        model->config.pooling == CLM_POOLING_LAST_TOKEN ? "last-token" : "last-position",
+        o->feature_storage == CLM_FEATURES_F16    ? ", features f16"
+        : o->feature_storage == CLM_FEATURES_BF16 ? ", features bf16"
+                                                  : "",
+        model->frozen_storage != CLM_F32 ? ", frozen " : "",
+        model->frozen_storage != CLM_F32 ? clm_dtype_name(model->frozen_storage) : "",
+        model->kept_storage != CLM_F32 ? ", kept " : "",
+        model->kept_storage != CLM_F32 ? clm_dtype_name(model->kept_storage) : "",
+        model->table.total, o->source != NULL ? o->source : "");
     return clm_string_status(&t->fingerprint);
 }
 
@@ -520,6 +525,7 @@ static clm_status check_data(const trainer *t) {
 static clm_memory_plan plan_of(const trainer *t) {
     return (clm_memory_plan){.train = t->model->policy,
                              .frozen_storage = t->model->frozen_storage,
+                             .kept_storage = t->model->kept_storage,
                              .whole_top_block = t->model->whole_top_block,
                              .recompute = t->model->recompute,
                              .B = t->options->batch,
@@ -663,6 +669,7 @@ static clm_status train(trainer *t) {
     clm_status status = CLM_OK;
     CLM_TRY(check_options(t->options));
     CLM_TRY(check_data(t));
+    CLM_TRY(clm_model_settle_precision(t->model, t->options->batch, clm_dataset_length(t->train)));
     CLM_TRY(check_memory(t));
     CLM_TRY(make_loaders(t));
     CLM_TRY(make_fingerprint(t));

@@ -143,7 +143,8 @@ static void weights_may_have_16_bits(void **state) {
     clm_test_outcome outcome = run_clm_in(&piped, "classify", "--model", "run", "--json");
     const answers plain = parse_answers(outcome.output);
     for (size_t i = 0; i < 3; i++) {
-        outcome = run_clm_in(&piped, "classify", "--model", "run", "--json", "--weights", types[i]);
+        outcome =
+            run_clm_in(&piped, "classify", "--model", "run", "--json", "--precision", types[i]);
         assert_done(outcome);
         const answers a = parse_answers(outcome.output);
         double moved = 0.0;
@@ -154,7 +155,7 @@ static void weights_may_have_16_bits(void **state) {
         }
         assert_true(i == 0 || moved > 0.0);
     }
-    assert_done(run_clm("eval", "--model", "run", "--data", "messages.tsv", "--weights", "bf16"));
+    assert_done(run_clm("eval", "--model", "run", "--data", "messages.tsv", "--precision", "bf16"));
 }
 
 static void plain_answers_are_a_label_and_a_probability(void **state) {

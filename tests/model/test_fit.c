@@ -28,8 +28,7 @@ static clm_status check(const clm_memory_plan *plan, int accumulate, uint64_t me
         &(clm_fit){.config = &gpt2, .device = &device, .plan = *plan, .accumulate = accumulate});
 }
 
-static const clm_memory_plan all = {
-    .train = CLM_TRAIN_ALL, .frozen_storage = CLM_F32, .B = 8, .T = T};
+static const clm_memory_plan all = {.train = CLM_TRAIN_ALL, .B = 8, .T = T};
 
 static void enough_is_enough(void **state) {
     (void)state;
@@ -90,7 +89,7 @@ static void steps_keep_their_texts(void **state) {
     clm_memory_plan plan = all;
     plan.B = 5;
     const uint64_t four_bytes =
-        estimate(&(clm_memory_plan){CLM_TRAIN_ALL, CLM_F32, false, false, 4, T}).total_bytes;
+        estimate(&(clm_memory_plan){.train = CLM_TRAIN_ALL, .B = 4, .T = T}).total_bytes;
     /* Two batches of 5 are ten texts: not passes of 4, though these fit. */
     assert_status(CLM_ERROR_DEVICE_MEMORY, check(&plan, 2, four_bytes, UINT64_MAX));
     assert_message_has("the largest batch that fits is 4");
@@ -105,7 +104,7 @@ static void frozen_weights_may_be_halved_and_fewer_trained(void **state) {
     plan.B = 1;
     const clm_memory_estimate one = estimate(&plan);
     assert_status(CLM_ERROR_DEVICE_MEMORY, check(&plan, 1, one.total_bytes - 20 * mib, UINT64_MAX));
-    assert_message_has("What fits: --weights f16 (");
+    assert_message_has("What fits: --precision f16 (");
     plan.train = CLM_TRAIN_ALL;
     assert_status(CLM_ERROR_DEVICE_MEMORY, check(&plan, 1, one.total_bytes, UINT64_MAX));
     assert_message_has("What fits: --train last-block (");
@@ -116,7 +115,7 @@ static void frozen_weights_may_be_halved_and_fewer_trained(void **state) {
 /* Before anything is known of texts: no batch is to blame. */
 static void a_model_alone_may_be_too_large(void **state) {
     (void)state;
-    clm_memory_plan plan = {.train = CLM_TRAIN_ALL, .frozen_storage = CLM_F32};
+    clm_memory_plan plan = {.train = CLM_TRAIN_ALL};
     assert_ok(check(&plan, 1, 2000ULL * mib, 128 * mib));
     assert_status(CLM_ERROR_DEVICE_MEMORY, check(&plan, 1, 1000 * mib, 128 * mib));
     assert_message_has("however few texts");
@@ -125,7 +124,7 @@ static void a_model_alone_may_be_too_large(void **state) {
     assert_message_has("nothing of it does");
     plan.train = CLM_TRAIN_NOTHING;
     assert_status(CLM_ERROR_DEVICE_MEMORY, check(&plan, 1, 400 * mib, 128 * mib));
-    assert_message_has("What fits: --weights f16 (");
+    assert_message_has("What fits: --precision f16 (");
 }
 
 int main(void) {

@@ -1,5 +1,5 @@
-/* Runs that take less of the device: steps of several passes, activations computed again, and
- * buffers cut to what the device allocates in one piece.
+/* Runs that take less of the device: steps of several passes, activations computed again or kept in
+ * 16 bits, and buffers cut to what the device allocates in one piece.
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #include "recipe.h"
@@ -10,6 +10,8 @@
 #include <string.h>
 
 #include "base/memory.h"
+#include "device/internal.h"
+#include "model/gpt2.h"
 
 /* Rows of its token embedding take 64 bytes, 125 KiB all together; nothing else of it has 16 KiB.
  */
@@ -41,14 +43,20 @@ static clm_dataset *make_set(size_t count, uint32_t seed) {
     return set;
 }
 
+/* How models lie on the device. */
+static clm_precision precision = CLM_PRECISION_F32;
+
 /* 34 training texts: four steps of 8 an epoch, two are left out; the others end in part of a step,
  * and in part of a pass. */
 static clm_status run_limited(clm_device *device, clm_train_policy policy, bool recompute,
                               const char *run, const clm_finetune_options *options) {
     sets s = {make_set(34, 1), make_set(13, 2), make_set(11, 3)};
     clm_model *model = NULL;
-    const clm_model_options model_options = {
-        .train = policy, .n_labels = 2, .head_seed = 7, .recompute = recompute};
+    const clm_model_options model_options = {.train = policy,
+                                             .n_labels = 2,
+                                             .head_seed = 7,
+                                             .recompute = recompute,
+                                             .precision = precision};
     assert_ok(clm_model_open(&model, device, source, &model_options));
     const clm_status status =
         clm_finetune_classifier(model, NULL, s.train, s.validation, s.test, run, options, NULL);
@@ -211,6 +219,93 @@ static void what_cannot_be_cut_is_told(clm_device *device) {
     clm_device_close(limited);
 }
 
+/* Rounding what is frozen or kept moves a gradient by some units of 2^-11 or 2^-8 of itself, and
+ * eight steps of 1e-3 by as much of the way they go, on which losses near 0.7 change by some
+ * hundredths: they stay within 2e-4 or 1e-3, and differ. */
+static void precisions_train_alike(clm_device *device) {
+    static const clm_train_policy policies[] = {CLM_TRAIN_LAST_BLOCK, CLM_TRAIN_ALL};
+    for (size_t p = 0; p < 2; p++) {
+        char whole[512];
+        clm_finetune_options options = settings(8, 1);
+        (void)snprintf(whole, sizeof whole, "%s", fresh_run());
+        precision = CLM_PRECISION_AUTO; /* there is room */
+        assert_ok(run_limited(device, policies[p], false, whole, &options));
+        const char *same = fresh_run();
+        precision = CLM_PRECISION_F32;
+        assert_ok(run_limited(device, policies[p], false, same, &options));
+        assert_same_file(whole, same, "model.safetensors");
+        for (int run = 0; run < 4; run++) {
+            clm_metrics want;
+            clm_metrics got;
+            double most = 0.0;
+            const char *folder = fresh_run();
+            precision = run % 2 == 0 ? CLM_PRECISION_F16 : CLM_PRECISION_BF16;
+            assert_ok(run_limited(device, policies[p], run / 2 == 1, folder, &options));
+            read_metrics(&want, whole);
+            read_metrics(&got, folder);
+            assert_int_equal(got.step_count, want.step_count);
+            for (size_t i = 0; i < want.step_count; i++) {
+                most = fmax(most, fabs(got.steps[i].loss - want.steps[i].loss));
+            }
+            assert_true(most > 0.0 && most <= (run % 2 == 0 ? 2e-4 : 1e-3));
+            clm_metrics_free(&want);
+            clm_metrics_free(&got);
+            /* No silent change in the midst of a run. */
+            options.resume = true;
+            precision = CLM_PRECISION_F32;
+            assert_status(CLM_ERROR_ARGUMENT,
+                          run_limited(device, policies[p], false, folder, &options));
+            options.resume = false;
+        }
+    }
+}
+
+/* As much of 16 bits as the device's memory asks for, and no more. */
+static void auto_precision_takes_what_fits(clm_device *device) {
+    enum { B = 8 };
+    const uint64_t memory_bytes = device->info.memory_size_bytes;
+    clm_memory_estimate floats;
+    clm_memory_estimate halves;
+    clm_model *model = NULL;
+    clm_model_options options = {.train = CLM_TRAIN_ALL, .n_labels = 2};
+    assert_ok(clm_model_open(&model, device, source, &options));
+    clm_memory_plan plan = {.train = CLM_TRAIN_ALL, .B = B, .T = T};
+    assert_ok(clm_model_estimate_memory(&model->config, &plan, &floats));
+    plan.kept_storage = CLM_F16;
+    assert_ok(clm_model_estimate_memory(&model->config, &plan, &halves));
+    assert_true(halves.total_bytes < floats.total_bytes);
+    const struct {
+        uint64_t memory_bytes;
+        clm_dtype kept;
+    } cases[] = {{floats.total_bytes, CLM_F32},
+                 {halves.total_bytes - 1, CLM_F32}, /* neither fits: the report will say so */
+                 {floats.total_bytes - 1, CLM_F16}};
+    for (size_t i = 0; i < 3; i++) {
+        device->info.memory_size_bytes = cases[i].memory_bytes;
+        assert_ok(clm_model_settle_precision(model, B, T));
+        assert_int_equal(model->kept_storage, cases[i].kept);
+    }
+    clm_model_close(model);
+    /* A model alone. */
+    plan = (clm_memory_plan){.B = 1, .T = 1};
+    options.train = CLM_TRAIN_NOTHING;
+    device->info.memory_size_bytes = memory_bytes;
+    assert_ok(clm_model_open(&model, device, source, &options));
+    assert_int_equal(model->frozen_storage, CLM_F32);
+    assert_ok(clm_model_estimate_memory(&model->config, &plan, &floats));
+    clm_model_close(model);
+    device->info.memory_size_bytes = floats.total_bytes - 1;
+    assert_ok(clm_model_open(&model, device, source, &options));
+    assert_int_equal(model->frozen_storage, CLM_F16);
+    clm_model_close(model);
+    options.precision = CLM_PRECISION_F32;
+    assert_status(CLM_ERROR_DEVICE_MEMORY, clm_model_open(&model, device, source, &options));
+    assert_message_has("--precision f16");
+    device->info.memory_size_bytes = memory_bytes;
+}
+
+CLM_ON_EACH_DEVICE(precisions_train_alike)
+CLM_ON_EACH_DEVICE(auto_precision_takes_what_fits)
 CLM_ON_EACH_DEVICE(passes_make_the_step_of_a_larger_batch)
 CLM_ON_EACH_DEVICE(a_stopped_run_of_passes_goes_on)
 CLM_ON_EACH_DEVICE(buffers_in_parts_give_the_same_bits)
@@ -220,6 +315,8 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(passes_make_the_step_of_a_larger_batch_test),
         cmocka_unit_test(a_stopped_run_of_passes_goes_on_test),
+        cmocka_unit_test(precisions_train_alike_test),
+        cmocka_unit_test(auto_precision_takes_what_fits_test),
         cmocka_unit_test(buffers_in_parts_give_the_same_bits_test),
         cmocka_unit_test(what_cannot_be_cut_is_told_test),
     };
