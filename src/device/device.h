@@ -111,7 +111,8 @@ size_t clm_buffer_size_bytes(const clm_buffer *buffer);
 cl_mem clm_buffer_memory(const clm_buffer *buffer); /* NULL for one in parts */
 
 /* Copies from and to host memory; out of range is CLM_ERROR_ARGUMENT. Both return when `host` may
- * be used again: a write of more than some kilobytes, and a read, when the queue has come to it. */
+ * be used again: a write of more than half a megabyte, and a read, when the queue has come to it.
+ */
 clm_status clm_buffer_write(clm_buffer *buffer, size_t offset_bytes, const void *host,
                             size_t size_bytes);
 clm_status clm_buffer_read(const clm_buffer *buffer, size_t offset_bytes, void *host,

@@ -28,10 +28,11 @@ typedef struct clm_pending_time {
 } clm_pending_time;
 
 /* Where small writes wait for the queue to come to them; the oldest is taken again. */
-enum { CLM_STAGING_COUNT = 16, CLM_STAGING_BYTES = 16384 };
+enum { CLM_STAGING_COUNT = 16, CLM_STAGING_BYTES = 1 << 19 };
 typedef struct clm_staging {
     cl_event event; /* of the write, NULL when none is under way */
-    void *bytes;    /* CLM_STAGING_BYTES of them, once used */
+    void *bytes;
+    size_t capacity; /* as large as they had to be, CLM_STAGING_BYTES at most */
 } clm_staging;
 
 typedef struct clm_close_hook {

@@ -35,8 +35,9 @@ static clm_status wait_and_release(clm_device *device, cl_event *event) {
 
 /* ---- writes ---- */
 
-/* A queue in order finishes everything before it comes to a write that blocks. Tokens, labels and
- * the like are small, so they are copied aside and the queue takes them when it gets there. */
+/* A queue in order finishes everything before it comes to a write that blocks. Tokens, labels, the
+ * sorted places of a batch's tokens and the like are small, so they are copied aside and the queue
+ * takes them when it gets there. */
 static clm_status write_aside(const clm_buffer *buffer, size_t offset_bytes, const void *host,
                               size_t size_bytes) {
     clm_device *device = clm_buffer_device(buffer);
@@ -44,9 +45,7 @@ static clm_status write_aside(const clm_buffer *buffer, size_t offset_bytes, con
     clm_status status = CLM_OK;
     device->next_staging = (device->next_staging + 1) % CLM_STAGING_COUNT;
     CLM_TRY(wait_and_release(device, &staging->event));
-    if (staging->bytes == NULL) {
-        CLM_TRY(clm_allocate(&staging->bytes, CLM_STAGING_BYTES, 1, "staging memory"));
-    }
+    CLM_TRY(clm_reserve(&staging->bytes, &staging->capacity, size_bytes, 1, "staging memory"));
     memcpy(staging->bytes, host, size_bytes);
     CLM_TRY(
         enqueue_write(buffer, CL_FALSE, offset_bytes, staging->bytes, size_bytes, &staging->event));

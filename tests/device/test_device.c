@@ -10,6 +10,7 @@
 
 #include "base/file.h"
 #include "base/memory.h"
+#include "device/internal.h"
 
 static void buffers_keep_what_is_written(clm_device *device) {
     float values[100];
@@ -137,6 +138,33 @@ static void bytes_of_the_host_arrive(clm_device *device) {
     clm_buffer_release(copy);
     assert_ok(clm_device_finish(device));
     clm_file_map_close(&map);
+}
+
+/* Writes that the queue has not come to yet keep what they were given, however large they are and
+ * whatever becomes of the host's memory; more of them than places to keep them, too. */
+static void writes_keep_what_they_were_given(clm_device *device) {
+    enum { rounds = 3 * CLM_STAGING_COUNT, most = CLM_STAGING_BYTES / 4 + 5 };
+    clm_buffer *buffers[rounds];
+    uint32_t *values = NULL;
+    assert_ok(clm_allocate(&values, most, sizeof *values, "values"));
+    for (uint32_t round = 0; round < rounds; round++) {
+        const size_t count = round % 5 == 4 ? most : 1 + round * 1999;
+        assert_ok(clm_buffer_create(&buffers[round], device, count * sizeof *values, "values"));
+        for (size_t i = 0; i < count; i++) {
+            values[i] = round * 1000003U + (uint32_t)i;
+        }
+        assert_ok(clm_buffer_write(buffers[round], 0, values, count * sizeof *values));
+        memset(values, 0xff, count * sizeof *values);
+    }
+    for (uint32_t round = 0; round < rounds; round++) {
+        const size_t count = clm_buffer_size_bytes(buffers[round]) / sizeof *values;
+        assert_ok(clm_buffer_read(buffers[round], 0, values, count * sizeof *values));
+        for (size_t i = 0; i < count; i++) {
+            assert_true(values[i] == round * 1000003U + (uint32_t)i);
+        }
+        clm_buffer_release(buffers[round]);
+    }
+    clm_free(values);
 }
 
 static void a_trimmed_pool_is_empty(clm_device *device) {
@@ -273,6 +301,7 @@ CLM_ON_EACH_DEVICE(buffers_keep_what_is_written)
 CLM_ON_EACH_DEVICE(released_buffers_are_used_again)
 CLM_ON_EACH_DEVICE(parts_are_their_whole)
 CLM_ON_EACH_DEVICE(bytes_of_the_host_arrive)
+CLM_ON_EACH_DEVICE(writes_keep_what_they_were_given)
 CLM_ON_EACH_DEVICE(a_trimmed_pool_is_empty)
 CLM_ON_EACH_DEVICE(too_large_a_buffer_is_refused_by_name)
 CLM_ON_EACH_DEVICE(a_wrong_kernel_is_named_with_its_line)
@@ -306,6 +335,7 @@ int main(void) {
         cmocka_unit_test(released_buffers_are_used_again_test),
         cmocka_unit_test(parts_are_their_whole_test),
         cmocka_unit_test(bytes_of_the_host_arrive_test),
+        cmocka_unit_test(writes_keep_what_they_were_given_test),
         cmocka_unit_test(a_trimmed_pool_is_empty_test),
         cmocka_unit_test(a_large_buffer_lies_in_parts_test),
         cmocka_unit_test(too_large_a_buffer_is_refused_by_name_test),
