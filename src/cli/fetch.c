@@ -3,7 +3,6 @@
  * SPDX-License-Identifier: Apache-2.0 */
 #include "clm/fetch.h"
 
-#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -11,13 +10,7 @@
 #include "base/clock.h"
 #include "base/string.h"
 #include "cli/cli.h"
-
-static volatile sig_atomic_t stopped;
-
-static void stop(int signal_number) {
-    (void)signal_number;
-    stopped = 1;
-}
+#include "cli/stop.h"
 
 typedef struct meter {
     bool terminal;
@@ -61,7 +54,7 @@ static bool show_progress(void *context, const char *file, uint64_t done, uint64
             m->last_s = now_s;
         }
     }
-    return !stopped;
+    return !clm_cli_stop_was_requested(NULL);
 }
 
 static void print_files(const clm_fetched *fetched) {
@@ -79,14 +72,8 @@ static void print_files(const clm_fetched *fetched) {
 
 static clm_status run(const char *name, const clm_fetch_options *options) {
     clm_fetched *fetched = NULL;
-    const struct sigaction action = {.sa_handler = stop};
-    struct sigaction old_interrupt;
-    struct sigaction old_terminate;
-    (void)sigaction(SIGINT, &action, &old_interrupt);
-    (void)sigaction(SIGTERM, &action, &old_terminate);
+    clm_cli_catch_stops();
     clm_status status = clm_fetch(&fetched, name, options);
-    (void)sigaction(SIGINT, &old_interrupt, NULL);
-    (void)sigaction(SIGTERM, &old_terminate, NULL);
     const meter *m = options->progress_context;
     if (m->last_s > 0.0) {
         (void)fputs("\r\033[K", stderr);
