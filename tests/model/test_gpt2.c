@@ -363,9 +363,12 @@ static double length_of(const float *values, const float *origin, size_t count) 
  * not made again would show as a good part of the whole. More than a hundredth of a unit, or
  * nothing was rounded. */
 static void activations_may_be_kept_in_16_bits(clm_device *device) {
+    if (clm_test_is_simulator(device)) {
+        return; /* no kernel that it has not seen: the host decides what goes where */
+    }
     int32_t *tokens = tensor("tokens", NULL);
     int32_t *labels = tensor("labels", NULL);
-    for (int run = 0; run < (clm_test_is_simulator(device) ? 1 : 8); run++) {
+    for (int run = 0; run < 8; run++) {
         const bool f16 = run % 2 == 0;
         const double unit = f16 ? 0x1p-11 : 0x1p-8;
         size_t count = 0;
