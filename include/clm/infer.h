@@ -26,10 +26,11 @@ typedef struct clm_classifier_options {
      * length go together, so that little is padded. True: as they come. */
     bool in_order;
     clm_dtype frozen_storage; /* of the model's weights: see clm_model_options */
+    bool one_pass;            /* for a text or few and no more: see there as well */
 } clm_classifier_options;
 
 #define CLM_CLASSIFIER_OPTIONS_DEFAULT \
-    { 0, false, CLM_F32 }
+    { 0, false, CLM_F32, false }
 
 /* Opens a folder that clm_model_save() or clm_finetune_classifier() wrote: the model on `device`,
  * which is borrowed until clm_classifier_close(), and the tokenizer beside it. `options` may be
