@@ -25,10 +25,11 @@ typedef struct clm_classifier_options {
      * length go together, so that little is padded. True: as they come. */
     bool in_order;
     clm_precision precision; /* of the model's weights on the device */
+    bool one_pass;           /* for a text or few and no more: see clm_model_options */
 } clm_classifier_options;
 
 #define CLM_CLASSIFIER_OPTIONS_DEFAULT \
-    { 0, false, CLM_PRECISION_AUTO }
+    { 0, false, CLM_PRECISION_AUTO, false }
 
 /* Opens a folder that clm_model_save() or clm_finetune_classifier() wrote: the model on `device`,
  * which is borrowed until clm_classifier_close(), and the tokenizer beside it. `options` may be

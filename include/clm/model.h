@@ -70,10 +70,13 @@ typedef struct clm_model_options {
      * memory for activations, about a quarter more time when all blocks are trained, and in F32 the
      * same bits. */
     bool recompute;
+    /* Frozen weights in F32 stay as the file has them, instead of being laid out for products
+     * first: sooner ready, slower from the second pass on. The same result but for rounding. */
+    bool one_pass;
 } clm_model_options;
 
 #define CLM_MODEL_OPTIONS_DEFAULT \
-    { CLM_TRAIN_NOTHING, 0, NULL, 123, false, CLM_PRECISION_AUTO, false }
+    { CLM_TRAIN_NOTHING, 0, NULL, 123, false, CLM_PRECISION_AUTO, false, false }
 
 /* A model whose parameters live on a device. One thread at a time may use it. */
 typedef struct clm_model clm_model;

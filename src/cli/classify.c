@@ -130,6 +130,7 @@ static clm_status classify(const settings *s, const char *const *texts, size_t c
     options.precision = s->level;
     options.batch = s->batch == CLM_CLI_NOT_GIVEN ? 0 : s->batch;
     options.in_order = s->in_order;
+    options.one_pass = s->file == NULL && count == 1 && strcmp(texts[0], "-") != 0;
     clm_status status = CLM_OK;
     CLM_TRY(clm_cli_open_device(&device, &device_options, s->untested));
     CLM_TRY(clm_classifier_open(&classifier, device, s->model, &options));

@@ -28,7 +28,7 @@ enum { cache_format = 1 };
 /* All kernels of a device have some MiB; there may be several devices, drivers and versions. */
 static const uint64_t default_limit_mib = 256;
 
-static bool cache_is_on(const clm_device *device) {
+bool clm_kernel_cache_is_on(const clm_device *device) {
     const char *setting = getenv("CLM_KERNEL_CACHE");
     if (setting != NULL && strcmp(setting, "0") == 0) {
         return false;
@@ -178,7 +178,7 @@ static cl_program build_binary(clm_device *device, const unsigned char *binary, 
 clm_status clm_kernel_cache_load(cl_program *program, clm_device *device, const char *source,
                                  const char *options) {
     *program = NULL;
-    if (!cache_is_on(device)) {
+    if (!clm_kernel_cache_is_on(device)) {
         return CLM_OK;
     }
     char *folder = NULL;
@@ -244,7 +244,7 @@ cleanup:
 
 void clm_kernel_cache_store(clm_device *device, cl_program program, const char *source,
                             const char *options) {
-    if (!cache_is_on(device)) {
+    if (!clm_kernel_cache_is_on(device)) {
         return;
     }
     char *folder = NULL;

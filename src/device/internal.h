@@ -11,11 +11,15 @@ typedef struct clm_kernel {
     cl_kernel kernel;
 } clm_kernel;
 
-/* A built program: one file with one set of options. */
+/* Files that are built as one program where that pays. */
+typedef struct clm_program_group clm_program_group;
+
+/* A built program: one file, or one group of files, with one set of options. */
 typedef struct clm_program {
-    char *file;
+    const clm_program_group *group; /* NULL: a file alone */
+    char *file;                     /* in a group, the one that was asked for first */
     char *options;
-    cl_program program;
+    cl_program program; /* NULL when the group does not compile: its files are built alone */
     clm_kernel *kernels;
     size_t kernel_count;
     size_t kernel_capacity;
@@ -112,6 +116,10 @@ const char *clm_quirk_build_options(const clm_device_info *info);
  */
 bool clm_quirk_caches_kernels(const clm_device_info *info);
 
+/* Whether building a program costs much beside what is in it, and nothing is compiled before it is
+ * used, so that files are better built together. */
+bool clm_quirk_joins_files(const clm_device_info *info);
+
 /* How often a work-item may go round loops. */
 int clm_quirk_most_rounds(const clm_device_info *info);
 
@@ -153,8 +161,8 @@ void clm_staging_close(clm_device *device);
 void clm_programs_close(clm_device *device);
 void clm_profile_close(clm_device *device);
 
-/* The source of cl/<file>.cl with its include put in its place, through *source (clm_free). */
-clm_status clm_kernel_source(char **source, const char *file);
+/* Whether built programs are kept on disk for the device. */
+bool clm_kernel_cache_is_on(const clm_device *device);
 
 /* Built programs on disk. Load leaves *program NULL, with CLM_OK, when there is no entry or a
  * damaged one; store never fails: what cannot be kept is only slower next time. */

@@ -1,5 +1,10 @@
 /* Sources, programs and kernels.
  *
+ * A program is one file, or where the driver asks for it (clm_quirk_joins_files()) a group of files
+ * that are built with the same options. In a group each file is preprocessed as if it were alone:
+ * its macros end with it, and #line keeps errors true. Functions and types need names of their own;
+ * a group that does not compile is built file by file, so that no file takes others with it.
+ *
  * SPDX-License-Identifier: Apache-2.0 */
 #include <stdlib.h>
 #include <string.h>
@@ -16,6 +21,66 @@
 /* Made from cl/ by ci/cmake/EmbedKernels.cmake. */
 extern const clm_embedded_file clm_embedded_files[];
 extern const size_t clm_embedded_file_count;
+
+/* ---- groups ---- */
+
+enum { GROUP_FILES = 8, GROUP_MACROS = 4 };
+
+struct clm_program_group {
+    const char *files[GROUP_FILES];
+    const char *macros[GROUP_MACROS]; /* options that define others are built file by file */
+};
+
+/* What an answer takes and what training takes beside it; products have options of their own. */
+static const clm_program_group groups[] = {
+    {.files = {"embedding", "layernorm", "rows"}, .macros = {"WIDTH", "LOCAL"}},
+    {.files = {"gelu", "crossentropy", "adamw", "residual", "dropout", "convert"},
+     .macros = {"WIDTH", "LOCAL"}},
+    {.files = {"attention", "attention_pooled"}, .macros = {"D", "WIDTH", "LOCAL", "ITEM"}},
+};
+
+/* Whether `name` is among the first `most` of the list, which NULL may end. */
+static bool is_listed(const char *const *list, size_t most, const char *name, size_t length) {
+    for (size_t i = 0; i < most && list[i] != NULL; i++) {
+        if (strlen(list[i]) == length && memcmp(list[i], name, length) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* How long the name of a macro is. */
+static size_t macro_length(const char *name) {
+    return strspn(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_");
+}
+
+static bool defines_only(const char *options, const clm_program_group *group) {
+    for (const char *at = options + strspn(options, " "); *at != '\0'; at += strspn(at, " ")) {
+        if (strncmp(at, "-D", 2) != 0 ||
+            !is_listed(group->macros, GROUP_MACROS, at + 2, macro_length(at + 2))) {
+            return false;
+        }
+        at += strcspn(at, " ");
+    }
+    return true;
+}
+
+/* The group that a file is built with; NULL: alone. */
+static const clm_program_group *group_of(const clm_device *device, const char *file,
+                                         const char *options) {
+    if (!clm_quirk_joins_files(&device->info) || clm_kernel_cache_is_on(device)) {
+        return NULL;
+    }
+    for (size_t i = 0; i < sizeof groups / sizeof *groups; i++) {
+        if (is_listed(groups[i].files, GROUP_FILES, file, strlen(file)) &&
+            defines_only(options, &groups[i])) {
+            return &groups[i];
+        }
+    }
+    return NULL;
+}
+
+/* ---- sources ---- */
 
 static clm_status read_kernel_file(char **text, const char *name) {
     const char *folder = getenv("CLM_KERNEL_DIR");
@@ -90,25 +155,59 @@ cleanup:
     return status;
 }
 
-clm_status clm_kernel_source(char **source, const char *file) {
-    *source = NULL;
+/* Ends the macros of a file, so that the next one of its group is read as if it were the first; but
+ * not those that the options may define, which are the group's. */
+static void add_undefines(clm_string *whole, const char *text, const clm_program_group *group) {
+    static const char define[] = "\n#define ";
+    for (const char *at = strstr(text, define); at != NULL; at = strstr(at, define)) {
+        at += strlen(define);
+        const size_t length = macro_length(at);
+        if (!is_listed(group->macros, GROUP_MACROS, at, length)) {
+            clm_string_add_format(whole, "\n#undef %.*s", (int)length, at);
+        }
+    }
+    clm_string_add(whole, "\n");
+}
+
+/* Adds cl/<file>.cl, for a group or (NULL) alone. */
+static clm_status add_source(clm_string *whole, const char *file, const clm_program_group *group) {
     clm_status status = CLM_OK;
     char *text = NULL;
     clm_string name = {0};
-    clm_string whole = {0};
     clm_string_add_format(&name, "%s.cl", file);
     CLM_TRY(clm_string_status(&name));
     CLM_TRY(read_kernel_file(&text, name.text));
-    CLM_TRY(add_with_headers(&whole, text, name.text));
+    CLM_TRY(add_with_headers(whole, text, name.text));
+    if (group != NULL) {
+        add_undefines(whole, text, group);
+    }
+cleanup:
+    clm_string_free(&name);
+    clm_free(text);
+    return status;
+}
+
+/* The source of a group, or of a file where there is none, with headers put in the place of their
+ * #include, through *source (clm_free). */
+static clm_status make_source(char **source, const char *file, const clm_program_group *group) {
+    *source = NULL;
+    clm_status status = CLM_OK;
+    clm_string whole = {0};
+    if (group == NULL) {
+        CLM_TRY(add_source(&whole, file, NULL));
+    }
+    for (size_t i = 0; group != NULL && i < GROUP_FILES && group->files[i] != NULL; i++) {
+        CLM_TRY(add_source(&whole, group->files[i], group));
+    }
     CLM_TRY(clm_string_status(&whole));
     *source = whole.text;
     whole = (clm_string){0};
 cleanup:
     clm_string_free(&whole);
-    clm_string_free(&name);
-    clm_free(text);
     return status;
 }
+
+/* ---- programs ---- */
 
 /* The line of a build log that says most: the first with "error", else the first that is not empty.
  */
@@ -126,7 +225,7 @@ static void best_line(const char *log, char *line, size_t capacity) {
     line[length] = '\0';
 }
 
-static clm_status build_failed(clm_device *device, cl_program program, const char *file,
+static clm_status build_failed(clm_device *device, cl_program program, const char *what,
                                const char *options, cl_int code) {
     char *log = NULL;
     size_t size_bytes = 0;
@@ -136,16 +235,17 @@ static clm_status build_failed(clm_device *device, cl_program program, const cha
         return status;
     }
     (void)clGetProgramBuildInfo(program, device->id, CL_PROGRAM_BUILD_LOG, size_bytes, log, NULL);
-    clm_log(CLM_LOG_DEBUG, "build log of cl/%s.cl: %s", file, log);
+    clm_log(CLM_LOG_DEBUG, "build log of %s: %s", what, log);
     char line[512];
     best_line(log, line, sizeof line);
     clm_free(log);
-    return clm_fail(CLM_ERROR_BUILD, "%s: cl/%s.cl does not compile with \"%s\" (%s): %s",
-                    device->info.name, file, options, clm_opencl_error_name(code),
+    return clm_fail(CLM_ERROR_BUILD, "%s: %s does not compile with \"%s\" (%s): %s",
+                    device->info.name, what, options, clm_opencl_error_name(code),
                     line[0] != '\0' ? line : "the driver gives no build log");
 }
 
-static clm_status build(cl_program *program, clm_device *device, const char *file,
+/* `what` is built, in words. */
+static clm_status build(cl_program *program, clm_device *device, const char *what,
                         const char *source, const char *options) {
     clm_status status = CLM_OK;
     cl_program made = NULL;
@@ -155,15 +255,15 @@ static clm_status build(cl_program *program, clm_device *device, const char *fil
     const bool cached = made != NULL;
     if (!cached) {
         made = clCreateProgramWithSource(device->context, 1, &source, NULL, &code);
-        CLM_TRY(clm_opencl_check(code, "clCreateProgramWithSource", file));
+        CLM_TRY(clm_opencl_check(code, "clCreateProgramWithSource", what));
         code = clBuildProgram(made, 1, &device->id, options, NULL, NULL);
         if (code != CL_SUCCESS) {
-            status = build_failed(device, made, file, options, code);
+            status = build_failed(device, made, what, options, code);
             goto cleanup;
         }
         clm_kernel_cache_store(device, made, source, options);
     }
-    clm_log(CLM_LOG_DEBUG, "cl/%s.cl %s in %.3f s with \"%s\"", file,
+    clm_log(CLM_LOG_DEBUG, "%s %s in %.3f s with \"%s\"", what,
             cached ? "read from the cache" : "built", clm_seconds() - start, options);
     *program = made;
     made = NULL;
@@ -174,42 +274,78 @@ cleanup:
     return status;
 }
 
-static clm_status add_program(clm_program **program, clm_device *device, const char *file,
-                              const char *options) {
+static clm_status build_group_or_file(cl_program *program, clm_device *device,
+                                      const clm_program_group *group, const char *file,
+                                      const char *options) {
     clm_status status = CLM_OK;
     char *source = NULL;
-    clm_program made = {0};
+    clm_string what = {0};
     clm_string all_options = {0};
     clm_string_add_format(&all_options, "-cl-std=CL1.2%s %s",
                           clm_quirk_build_options(&device->info), options);
     CLM_TRY(clm_string_status(&all_options));
+    clm_string_add_format(&what, "cl/%s.cl", group == NULL ? file : group->files[0]);
+    for (size_t i = 1; group != NULL && i < GROUP_FILES && group->files[i] != NULL; i++) {
+        clm_string_add_format(&what, ", %s.cl", group->files[i]);
+    }
+    CLM_TRY(clm_string_status(&what));
+    CLM_TRY(make_source(&source, file, group));
+    CLM_TRY(build(program, device, what.text, source, all_options.text));
+cleanup:
+    clm_free(source);
+    clm_string_free(&what);
+    clm_string_free(&all_options);
+    return status;
+}
+
+static clm_status add_program(clm_program **program, clm_device *device,
+                              const clm_program_group *group, const char *file,
+                              const char *options) {
+    clm_status status = CLM_OK;
+    clm_program made = {.group = group};
     CLM_TRY(clm_reserve(&device->programs, &device->program_capacity, device->program_count + 1,
                         sizeof *device->programs, "programs"));
     CLM_TRY(clm_duplicate(&made.file, file));
     CLM_TRY(clm_duplicate(&made.options, options));
-    CLM_TRY(clm_kernel_source(&source, file));
-    CLM_TRY(build(&made.program, device, file, source, all_options.text));
+    status = build_group_or_file(&made.program, device, group, file, options);
+    if (group != NULL && status != CLM_OK && status != CLM_ERROR_MEMORY) {
+        /* Remembered without a program; the file that is wrong says so when its turn comes. */
+        clm_log(CLM_LOG_DEBUG, "built file by file: %s", clm_error_message());
+        clm_error_clear();
+        status = CLM_OK;
+    }
+    CLM_TRY(status);
     device->programs[device->program_count] = made;
     *program = &device->programs[device->program_count++];
     made = (clm_program){0};
 cleanup:
     clm_free(made.file);
     clm_free(made.options);
-    clm_free(source);
-    clm_string_free(&all_options);
     return status;
 }
 
-static clm_status find_program(clm_program **program, clm_device *device, const char *file,
-                               const char *options) {
+/* The program of a group, or of a file where there is none. */
+static clm_status find_one(clm_program **program, clm_device *device,
+                           const clm_program_group *group, const char *file, const char *options) {
     for (size_t i = 0; i < device->program_count; i++) {
         clm_program *known = &device->programs[i];
-        if (strcmp(known->file, file) == 0 && strcmp(known->options, options) == 0) {
+        if (known->group == group && (group != NULL || strcmp(known->file, file) == 0) &&
+            strcmp(known->options, options) == 0) {
             *program = known;
             return CLM_OK;
         }
     }
-    return add_program(program, device, file, options);
+    return add_program(program, device, group, file, options);
+}
+
+static clm_status find_program(clm_program **program, clm_device *device, const char *file,
+                               const char *options) {
+    const clm_program_group *group = group_of(device, file, options);
+    clm_status status = find_one(program, device, group, file, options);
+    if (status == CLM_OK && (*program)->program == NULL) {
+        status = find_one(program, device, NULL, file, options);
+    }
+    return status;
 }
 
 clm_status clm_kernel_find(const clm_kernel **kernel, clm_device *device, const char *file,
@@ -247,7 +383,9 @@ void clm_programs_close(clm_device *device) {
             (void)clReleaseKernel(program->kernels[j].kernel);
             clm_free(program->kernels[j].name);
         }
-        (void)clReleaseProgram(program->program);
+        if (program->program != NULL) {
+            (void)clReleaseProgram(program->program);
+        }
         clm_free(program->kernels);
         clm_free(program->file);
         clm_free(program->options);

@@ -60,6 +60,7 @@ clm_status clm_classifier_open(clm_classifier **classifier, clm_device *device, 
     opened->in_order = options->in_order;
     CLM_TRY(clm_tokenizer_open(&opened->tokenizer, folder));
     model_options.precision = options->precision;
+    model_options.one_pass = options->one_pass;
     CLM_TRY(clm_model_open(&opened->model, device, folder, &model_options));
     CLM_TRY(choose_padding(opened, folder));
     *classifier = opened;

@@ -100,6 +100,7 @@ struct clm_model {
     int first_trained_layer;  /* n_layer when no block is trained */
     bool whole_top_block;     /* as in clm_model_options */
     bool recompute;           /* as there */
+    bool one_pass;            /* as there */
     bool new_head;            /* the head is not that of `weights` */
     uint64_t head_seed;
     clm_activations activations;

@@ -152,7 +152,8 @@ static clm_status load_parameter(clm_model *model, clm_model_parameter *paramete
     if (parameter->trained || mapped == NULL) {
         CLM_TRY(write_value(model, about, mapped, parameter->value));
     }
-    if (!parameter->trained && can_be_packed(about)) {
+    if (!parameter->trained && can_be_packed(about) &&
+        !(model->one_pass && model->frozen_storage == CLM_F32)) {
         CLM_TRY(pack_parameter(model, parameter));
         clm_buffer_release(parameter->value);
         parameter->value = NULL;
@@ -302,6 +303,7 @@ clm_status clm_model_open(clm_model **model, clm_device *device, const char *sou
     opened->whole_top_block = options->whole_top_block;
     opened->recompute = options->recompute;
     opened->precision = options->precision;
+    opened->one_pass = options->one_pass;
     CLM_TRY(clm_weights_open(&opened->weights, source));
     CLM_TRY(set_up_config(opened, source, options));
     CLM_TRY(set_up_precision(opened));

@@ -42,8 +42,11 @@ static size_t work_group(clm_device *device) {
 
 static clm_launch begin(clm_device *device, const char *kernel, int D) {
     char options[OPTIONS_SIZE];
-    (void)snprintf(options, sizeof options, "-DD=%d -DWIDTH=%d -DLOCAL=%zu", D,
-                   clm_ops_variant_for(device, "attention_pooled").width, work_group(device));
+    const size_t items = work_group(device);
+    /* ITEM is for attention.cl, which is built together with this file where the options agree. */
+    (void)snprintf(options, sizeof options, "-DD=%d -DWIDTH=%d -DLOCAL=%zu%s", D,
+                   clm_ops_variant_for(device, "attention_pooled").width, items,
+                   items == 1 ? " -DITEM" : "");
     return clm_launch_begin(device, "attention_pooled", kernel, options);
 }
 

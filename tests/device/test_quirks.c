@@ -96,6 +96,7 @@ static void quirks_apply_to_their_devices_only(void **state) {
         {"pocl-barriers", {&pocl, &pocl_7}},
         {"pocl-whole-groups", {&pocl, &pocl_7}},
         {"pocl-cache", {&pocl, &pocl_7}},
+        {"pocl-header", {&pocl, &pocl_7}},
         {"pocl-mad", {&pocl}},
         {"nvidia-cache", {&geforce, &old_geforce}},
         {"nvidia-half", {&geforce}},
@@ -154,6 +155,9 @@ static void quirks_change_what_they_say(void **state) {
     assert_true(clm_quirk_caches_kernels(&pocl) && clm_quirk_caches_kernels(&geforce) &&
                 clm_quirk_caches_kernels(&rusticl_radeon) && clm_quirk_caches_kernels(&oclgrind));
     assert_false(clm_quirk_caches_kernels(&radeon) || clm_quirk_caches_kernels(&arc));
+    assert_true(clm_quirk_joins_files(&pocl));
+    assert_false(clm_quirk_joins_files(&llvmpipe) || clm_quirk_joins_files(&geforce) ||
+                 clm_quirk_joins_files(&intel_cpu) || clm_quirk_joins_files(&oclgrind));
     assert_int_equal(clm_quirk_most_rounds(&llvmpipe), 40000);
     assert_int_equal(clm_quirk_most_rounds(&pocl), INT_MAX);
     assert_string_equal(clm_quirk_build_options(&arc),

@@ -88,6 +88,30 @@ static void batches_do_not_matter(clm_device *device) {
     }
 }
 
+/* Weights as they lie give what packed ones give, but for the order of sums. */
+static void one_pass_gives_the_same_answer(clm_device *device) {
+    const clm_pooling poolings[] = {CLM_POOLING_LAST_POSITION, CLM_POOLING_LAST_TOKEN};
+    for (size_t p = 0; p < 2; p++) {
+        const char *folder = make_folder(device, poolings[p], 24);
+        float packed[n_texts * n_labels];
+        float as_they_lie[n_texts * n_labels];
+        const clm_classifier_options options = {.batch = 1, .one_pass = true};
+        const uint64_t before = clm_device_memory_bytes(device);
+        clm_classifier *usual = open_classifier(device, folder, 1);
+        const uint64_t taken = clm_device_memory_bytes(device) - before;
+        assert_ok(clm_classify(usual, texts, NULL, n_texts, NULL, packed));
+        clm_classifier_close(usual);
+        clm_classifier *quick = NULL;
+        assert_ok(clm_classifier_open(&quick, device, folder, &options));
+        if (clm_device_is_cpu(device)) { /* they are read where the file is mapped */
+            assert_true(clm_device_memory_bytes(device) - before < taken);
+        }
+        assert_ok(clm_classify(quick, texts, NULL, n_texts, NULL, as_they_lie));
+        assert_all_close(as_they_lie, packed, n_texts * n_labels, 1e-6, 1e-6, "logits");
+        clm_classifier_close(quick);
+    }
+}
+
 static void long_texts_are_cut_and_counted(clm_device *device) {
     const char *folder = make_folder(device, CLM_POOLING_LAST_POSITION, 6);
     clm_classifier *classifier = open_classifier(device, folder, 8);
@@ -168,6 +192,7 @@ static void softmax_bears_large_logits(void **state) {
 }
 
 CLM_ON_EACH_DEVICE(batches_do_not_matter)
+CLM_ON_EACH_DEVICE(one_pass_gives_the_same_answer)
 CLM_ON_EACH_DEVICE(long_texts_are_cut_and_counted)
 CLM_ON_EACH_DEVICE(bad_texts_are_named)
 CLM_ON_EACH_DEVICE(scores_are_counted)
@@ -176,6 +201,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(softmax_bears_large_logits),
         cmocka_unit_test(batches_do_not_matter_test),
+        cmocka_unit_test(one_pass_gives_the_same_answer_test),
         cmocka_unit_test(long_texts_are_cut_and_counted_test),
         cmocka_unit_test(bad_texts_are_named_test),
         cmocka_unit_test(scores_are_counted_test),
