@@ -114,6 +114,10 @@ bool clm_quirk_caches_kernels(const clm_device_info *info);
 /* How often a work-item may go round loops. */
 int clm_quirk_most_rounds(const clm_device_info *info);
 
+/* How many work-items the groups have that operations choose themselves; what the device allows is
+ * another limit. */
+size_t clm_quirk_most_items(const clm_device_info *info);
+
 /* What to say of a platform that shows no device; NULL for nothing. Static. */
 const char *clm_quirk_hint_for_empty_platform(const char *platform);
 
