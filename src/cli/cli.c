@@ -9,6 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "cli/stop.h"
 #include "clm/device.h"
 #include "clm/selftest.h"
 
@@ -223,9 +224,16 @@ bool clm_cli_storage(clm_dtype *storage, const char *text) {
 
 clm_status clm_cli_open_device(clm_device **device, const clm_device_options *options,
                                bool untested) {
+    /* A test that is cut off in a kernel would look like a crash of it. */
+    const bool caught = !untested && clm_cli_catch_stops();
     clm_status status = clm_device_open(device, options);
     if (status == CLM_OK && !untested) {
-        status = clm_selftest_ensure(*device);
+        clm_selftest_options test = CLM_SELFTEST_OPTIONS_DEFAULT;
+        test.should_stop = clm_cli_stop_was_requested;
+        status = clm_selftest_ensure(*device, &test);
+    }
+    if (caught) {
+        clm_cli_let_stops_end();
     }
     if (status != CLM_OK) {
         clm_device_close(*device);

@@ -64,6 +64,8 @@ struct clm_device {
 
     const char *launched[CLM_LAUNCHED_MOST]; /* kernels, since clm_device_launched() was asked */
     size_t launched_count;
+    clm_status (*on_launch)(void *context, const char *kernel); /* or NULL */
+    void *on_launch_context;
 
     double limit_seconds; /* how long nothing may end while somebody waits; 0 for ever */
     bool is_given_up;
