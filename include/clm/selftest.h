@@ -5,6 +5,10 @@
  * with the same step in plain C. What is wrong and has a stand-in that is right (the other form of
  * an operation's kernels, another GEMM) is replaced; a device without one is refused, by name.
  *
+ * A driver may crash or hang instead. So before a kernel is built and run, a mark says which, in a
+ * file that the process has locked until it ends; the next test that finds the mark of a process
+ * that is gone takes that kernel for wrong without trying it.
+ *
  * The result is kept in a file beside the device's tuning, for one device, driver, version of clm
  * and set of kernels and settings; when any of them changes, it is not known any more.
  *
@@ -48,13 +52,17 @@ typedef struct clm_selftest_options {
     const char *const *operations;
     size_t operation_count;
     void (*on_result)(void *context, const clm_selftest_result *result); /* may be NULL */
-    /* Asked between operations; true stops. May be NULL. */
+    /* Asked before each kernel; true stops. May be NULL. */
     bool (*should_stop)(void *context);
     void *context;
+    /* Try again what the driver crashed or hung in before. Operations given by name are in any
+     * case.
+     */
+    bool again;
 } clm_selftest_options;
 
 #define CLM_SELFTEST_OPTIONS_DEFAULT \
-    { NULL, 0, NULL, NULL, NULL }
+    { NULL, 0, NULL, NULL, NULL, false }
 
 typedef struct clm_selftest_report {
     clm_selftest_outcome outcome;
@@ -83,9 +91,10 @@ CLM_API clm_status clm_selftest_recall(clm_selftest_report *report, clm_device *
 
 /* What a program calls after it opened a device, before it uses it: recalls the result or, when
  * there is none, tests and says so by a note; the device runs with the stand-ins from then on. With
- * CLM_SELFTEST=off in the environment it does nothing. CLM_ERROR_DEVICE_WRONG: the device is
- * refused, now or from before; else as clm_selftest_run(). Blocks. */
-CLM_API clm_status clm_selftest_ensure(clm_device *device);
+ * CLM_SELFTEST=off in the environment it does nothing. `options` are those of clm_selftest_run().
+ * CLM_ERROR_DEVICE_WRONG: the device is refused, now or from before; else as clm_selftest_run().
+ * Blocks. */
+CLM_API clm_status clm_selftest_ensure(clm_device *device, const clm_selftest_options *options);
 
 #ifdef __cplusplus
 }

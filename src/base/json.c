@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/json.h"
 
+#include <errno.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,7 +17,12 @@ clm_status clm_json_parse(cJSON **json, const char *text, size_t count, const ch
         return clm_fail(CLM_ERROR_FORMAT, "%s: byte %zu: not valid UTF-8", where, valid);
     }
     const char *end = NULL;
+    errno = 0;
     cJSON *parsed = cJSON_ParseWithLengthOpts(text, count, &end, false);
+    if (parsed == NULL && errno == ENOMEM) { /* cJSON tells neither from the other, malloc does */
+        return clm_fail(CLM_ERROR_MEMORY, "%s: out of memory for its JSON, %zu bytes of text",
+                        where, count);
+    }
     if (parsed == NULL) {
         return clm_fail(CLM_ERROR_FORMAT, "%s: byte %zu: not valid JSON", where,
                         end != NULL ? (size_t)(end - text) : 0);

@@ -126,7 +126,7 @@ static int run(const settings *s) {
     int exit_status = CLM_EXIT_DONE;
     clm_status status = CLM_OK;
     CLM_TRY(clm_bench_check(&s->options));
-    clm_cli_catch_stops();
+    (void)clm_cli_catch_stops();
     if (s->all) {
         exit_status = clm_cli_on_all_devices(run_on, &r);
     } else {

@@ -9,6 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "cli/stop.h"
 #include "clm/device.h"
 #include "clm/selftest.h"
 
@@ -209,9 +210,16 @@ int clm_cli_on_all_devices(clm_status (*run)(void *context, const char *index), 
 
 clm_status clm_cli_open_device(clm_device **device, const clm_device_options *options,
                                bool untested) {
+    /* A test that is cut off in a kernel would look like a crash of it. */
+    const bool caught = !untested && clm_cli_catch_stops();
     clm_status status = clm_device_open(device, options);
     if (status == CLM_OK && !untested) {
-        status = clm_selftest_ensure(*device);
+        clm_selftest_options test = CLM_SELFTEST_OPTIONS_DEFAULT;
+        test.should_stop = clm_cli_stop_was_requested;
+        status = clm_selftest_ensure(*device, &test);
+    }
+    if (caught) {
+        clm_cli_let_stops_end();
     }
     if (status != CLM_OK) {
         clm_device_close(*device);

@@ -404,7 +404,7 @@ int clm_command_finetune(int argc, char **argv) {
     s.options.on_event = print_event;
     s.options.should_stop = clm_cli_stop_was_requested;
     s.options.context = &shown;
-    clm_cli_catch_stops();
+    (void)clm_cli_catch_stops();
     clm_status status = finetune(&s);
     clear_line(&shown);
     if (status != CLM_OK) {

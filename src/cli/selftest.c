@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "clm/selftest.h"
 
-#include <signal.h>
 #include <stdio.h>
 
 #include "base/error.h"
 #include "cli/cli.h"
+#include "cli/stop.h"
 
 typedef struct settings {
     const char *device;
@@ -13,21 +13,6 @@ typedef struct settings {
     bool force;
     clm_selftest_options options;
 } settings;
-
-static volatile sig_atomic_t stop_requested;
-
-static void request_stop(int signal_number) {
-    if (stop_requested) {
-        (void)signal(signal_number, SIG_DFL);
-        (void)raise(signal_number);
-    }
-    stop_requested = 1;
-}
-
-static bool stop_was_requested(void *context) {
-    (void)context;
-    return stop_requested != 0;
-}
 
 static void print_result(void *context, const clm_selftest_result *result) {
     static const char *const words[] = {"?", "right", "replaced", "WRONG"};
@@ -101,11 +86,12 @@ static int run_on_all(const settings *s) {
 int clm_command_selftest(int argc, char **argv) {
     settings s = {.options = CLM_SELFTEST_OPTIONS_DEFAULT};
     s.options.on_result = print_result;
-    s.options.should_stop = stop_was_requested;
+    s.options.should_stop = clm_cli_stop_was_requested;
     const clm_cli_option options[] = {
         {"--device", CLM_CLI_STRING, &s.device, "PATTERN", "see 'clm devices'"},
         {"--all", CLM_CLI_FLAG, &s.all, NULL, "every device, one after the other"},
-        {"--force", CLM_CLI_FLAG, &s.force, NULL, "test again what was tested before"},
+        {"--force", CLM_CLI_FLAG, &s.force, NULL,
+         "test again what was tested before, and what the driver crashed in"},
     };
     int positional = 0;
     int result = clm_cli_parse(
@@ -131,8 +117,8 @@ int clm_command_selftest(int argc, char **argv) {
     }
     s.options.operations = (const char *const *)(argv + 1);
     s.options.operation_count = (size_t)positional;
-    (void)signal(SIGINT, request_stop);
-    (void)signal(SIGTERM, request_stop);
+    s.options.again = s.force;
+    (void)clm_cli_catch_stops();
     if (s.all) {
         return run_on_all(&s);
     }

@@ -7,6 +7,7 @@
 #include <stddef.h>
 
 static atomic_bool stop_requested;
+static atomic_bool nobody_asks;
 
 static void list_signals(sigset_t *signals) {
     (void)sigemptyset(signals);
@@ -20,8 +21,10 @@ static void *wait_for_signals(void *context) {
     int number = 0;
     list_signals(&signals);
     (void)sigwait(&signals, &number);
-    atomic_store(&stop_requested, true);
-    (void)sigwait(&signals, &number);
+    if (!atomic_load(&nobody_asks)) {
+        atomic_store(&stop_requested, true);
+        (void)sigwait(&signals, &number);
+    }
     /* Who insists is obeyed. */
     (void)signal(number, SIG_DFL);
     (void)pthread_sigmask(SIG_UNBLOCK, &signals, NULL);
@@ -29,9 +32,14 @@ static void *wait_for_signals(void *context) {
     return NULL;
 }
 
-void clm_cli_catch_stops(void) {
+bool clm_cli_catch_stops(void) {
+    static bool caught;
     sigset_t signals;
     pthread_t thread;
+    if (caught) {
+        return false;
+    }
+    caught = true;
     list_signals(&signals);
     /* Threads inherit what is blocked, those that the OpenCL drivers start too. */
     (void)pthread_sigmask(SIG_BLOCK, &signals, NULL);
@@ -40,6 +48,11 @@ void clm_cli_catch_stops(void) {
     } else { /* better no good order than no end */
         (void)pthread_sigmask(SIG_UNBLOCK, &signals, NULL);
     }
+    return true;
+}
+
+void clm_cli_let_stops_end(void) {
+    atomic_store(&nobody_asks, true);
 }
 
 bool clm_cli_stop_was_requested(void *context) {

@@ -9,10 +9,14 @@
 /* From now on the first signal asks for an end in good order, and the second ends the process as
  * if nobody caught it. A thread of its own waits for them, and every other is spared: a compiler
  * in an OpenCL driver (LLVM, in PoCL) has its own handler, which takes the files of a build that
- * is under way with it. So call this before the first OpenCL call. */
-void clm_cli_catch_stops(void);
+ * is under way with it. So call this before the first OpenCL call; again it does nothing. False
+ * when that was so. */
+bool clm_cli_catch_stops(void);
 
 /* Whether one came. `context` is not used: this is a should_stop of the options structures. */
 bool clm_cli_stop_was_requested(void *context);
+
+/* From now on the first signal ends the process as well: nobody asks any more. */
+void clm_cli_let_stops_end(void);
 
 #endif

@@ -224,7 +224,7 @@ int clm_command_tune(int argc, char **argv) {
     if (s.limit_seconds < 1) {
         return clm_cli_usage("tune", "--limit must be positive");
     }
-    clm_cli_catch_stops();
+    (void)clm_cli_catch_stops();
     if (s.all) {
         return clm_cli_on_all_devices(run_on, &s);
     }

@@ -172,8 +172,9 @@ int clm_device_vector_width(const clm_device *device) {
 }
 
 size_t clm_device_work_group(const clm_device *device, size_t want) {
+    const size_t most = clm_quirk_most_items(&device->info);
     size_t size = 1;
-    while (size * 2 <= want && size * 2 <= device->info.max_work_group_size) {
+    while (size * 2 <= want && size * 2 <= device->info.max_work_group_size && size * 2 <= most) {
         size *= 2;
     }
     return size;

@@ -178,6 +178,11 @@ clm_status clm_launch_1d(clm_launch *launch, size_t global, size_t local);
 clm_status clm_launch_2d(clm_launch *launch, const size_t global[2], const size_t local[2]);
 clm_status clm_launch_3d(clm_launch *launch, const size_t global[3], const size_t local[3]);
 
+/* Calls `hook` before each launch by way of clm_launch_begin(), before its kernel is built, too.
+ * The launch fails with what the hook returns. NULL: no more. */
+void clm_device_on_launch(clm_device *device, clm_status (*hook)(void *context, const char *kernel),
+                          void *context);
+
 /* The names of the kernels that were launched since the last call, each once and at most `capacity`
  * of them, in names; returns how many. Lent until the device is closed. For the self-test, which
  * says whose result was wrong. */

@@ -69,6 +69,8 @@ struct clm_device {
 
     const char *launched[CLM_LAUNCHED_MOST]; /* kernels, since clm_device_launched() was asked */
     size_t launched_count;
+    clm_status (*on_launch)(void *context, const char *kernel); /* or NULL */
+    void *on_launch_context;
 
     double limit_seconds; /* how long nothing may end while somebody waits; 0 for ever */
     bool is_given_up;
@@ -122,6 +124,10 @@ bool clm_quirk_joins_files(const clm_device_info *info);
 
 /* How often a work-item may go round loops. */
 int clm_quirk_most_rounds(const clm_device_info *info);
+
+/* How many work-items the groups have that operations choose themselves; what the device allows is
+ * another limit. */
+size_t clm_quirk_most_items(const clm_device_info *info);
 
 /* What to say of a platform that shows no device; NULL for nothing. Static. */
 const char *clm_quirk_hint_for_empty_platform(const char *platform);

@@ -10,7 +10,12 @@ clm_launch clm_launch_begin(clm_device *device, const char *file, const char *ke
                             const char *options) {
     clm_launch launch = {.device = device, .name = kernel};
     const clm_kernel *found = NULL;
-    launch.status = clm_kernel_find(&found, device, file, kernel, options);
+    if (device->on_launch != NULL) {
+        launch.status = device->on_launch(device->on_launch_context, kernel);
+    }
+    if (launch.status == CLM_OK) {
+        launch.status = clm_kernel_find(&found, device, file, kernel, options);
+    }
     if (launch.status == CLM_OK) {
         launch.kernel = found->kernel;
         launch.name = found->name;
@@ -176,6 +181,12 @@ static void note_launch(clm_device *device, const char *name) {
     if (device->launched_count < CLM_LAUNCHED_MOST) {
         device->launched[device->launched_count++] = name;
     }
+}
+
+void clm_device_on_launch(clm_device *device, clm_status (*hook)(void *context, const char *kernel),
+                          void *context) {
+    device->on_launch = hook;
+    device->on_launch_context = context;
 }
 
 size_t clm_device_launched(clm_device *device, const char *names[], size_t capacity) {

@@ -4,6 +4,7 @@
  * SPDX-License-Identifier: Apache-2.0 */
 #include <limits.h>
 #include <pthread.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,9 +17,10 @@
 enum {
     EMULATION = 1, /* ranks behind native drivers */
     KEEPS_KERNELS = 2 /* has a kernel cache of its own, so that one of ours would only cost */,
-    BEHIND = 4,      /* ranks behind other drivers of devices of its type */
-    FEW_ROUNDS = 8,  /* see clm_quirk_most_rounds() */
-    JOINS_FILES = 16 /* see clm_quirk_joins_files() */
+    BEHIND = 4,       /* ranks behind other drivers of devices of its type */
+    FEW_ROUNDS = 8,   /* see clm_quirk_most_rounds() */
+    JOINS_FILES = 16, /* see clm_quirk_joins_files() */
+    SMALL_GROUPS = 32 /* see clm_quirk_most_items() */
 };
 
 enum { MOST_VARIABLES = 3 };
@@ -143,12 +145,15 @@ static const quirk_row table[] = {
                "https://github.com/lightvector/KataGo/issues/798"},
      .platform = "clover",
      .changes = BEHIND},
-    {.quirk = {"oclgrind-simulation",
-               "a simulator, which looks at each access and takes a thousand times as long",
-               "ranks behind native drivers; no kernel cache; nothing is measured",
-               "https://github.com/jrprice/Oclgrind"},
+    {.quirk =
+         {"oclgrind-simulation",
+          "a simulator, which looks at each access and takes a thousand times as long, for "
+          "work-items without work too",
+          "ranks behind native drivers; no kernel cache; nothing is measured; work-groups have "
+          "16 items unless they are set",
+          "https://github.com/jrprice/Oclgrind"},
      .platform = "oclgrind",
-     .changes = EMULATION | KEEPS_KERNELS},
+     .changes = EMULATION | KEEPS_KERNELS | SMALL_GROUPS},
     {.quirk = {"oclgrind-restrict",
                "kernels with restrict pointers that were inlined do not run, and #line is ignored",
                "tests build with -cl-opt-disable",
@@ -281,6 +286,10 @@ bool clm_quirk_joins_files(const clm_device_info *info) {
 
 int clm_quirk_most_rounds(const clm_device_info *info) {
     return is_changed(info, FEW_ROUNDS) ? 40000 : INT_MAX;
+}
+
+size_t clm_quirk_most_items(const clm_device_info *info) {
+    return is_changed(info, SMALL_GROUPS) ? 16 : SIZE_MAX;
 }
 
 const char *clm_quirk_build_options(const clm_device_info *info) {

@@ -40,14 +40,21 @@ static clm_status make_key(clm_string *key, const clm_device *device) {
     return clm_string_status(key);
 }
 
-static clm_status make_path(char **path, clm_string *key, const clm_device *device) {
-    char ending[48];
-    clm_status status = make_key(key, device);
-    if (status == CLM_OK) {
-        (void)snprintf(ending, sizeof ending, "selftest-%016" PRIx64 ".json",
-                       clm_hash(CLM_HASH_START, key->text, key->length));
-        status = clm_tuned_path(path, device, ending);
-    }
+clm_status clm_selftest_record_place(char **path, char **key, const clm_device *device,
+                                     const char *ending) {
+    char name[48];
+    clm_string text = {0};
+    clm_status status = CLM_OK;
+    *path = NULL;
+    *key = NULL;
+    CLM_TRY(make_key(&text, device));
+    (void)snprintf(name, sizeof name, "selftest-%016" PRIx64 ".%s",
+                   clm_hash(CLM_HASH_START, text.text, text.length), ending);
+    CLM_TRY(clm_tuned_path(path, device, name));
+    *key = text.text;
+    text = (clm_string){0};
+cleanup:
+    clm_string_free(&text);
     return status;
 }
 
@@ -91,13 +98,13 @@ cleanup:
 clm_status clm_selftest_record_load(clm_selftest_report *report, clm_device *device) {
     char *path = NULL;
     cJSON *json = NULL;
-    clm_string key = {0};
+    char *key = NULL;
     *report = (clm_selftest_report){0};
-    clm_status status = make_path(&path, &key, device);
+    clm_status status = clm_selftest_record_place(&path, &key, device, "json");
     if (status == CLM_OK && clm_file_exists(path)) {
         status = clm_json_read(&json, path);
         if (status == CLM_OK) {
-            status = parse(report, json, key.text, path, device);
+            status = parse(report, json, key, path, device);
         }
     }
     if (status != CLM_OK && status != CLM_ERROR_MEMORY) {
@@ -106,7 +113,7 @@ clm_status clm_selftest_record_load(clm_selftest_report *report, clm_device *dev
         status = CLM_OK;
     }
     cJSON_Delete(json);
-    clm_string_free(&key);
+    clm_free(key);
     clm_free(path);
     return status;
 }
@@ -132,15 +139,15 @@ static void describe(clm_string *text, const clm_selftest_report *report, const 
                           report->comparisons, report->seconds);
 }
 
-void clm_selftest_record_keep(const clm_selftest_report *report, clm_device *device,
+bool clm_selftest_record_keep(const clm_selftest_report *report, clm_device *device,
                               clm_gemm_backend gemm) {
     char *path = NULL;
-    clm_string key = {0};
+    char *key = NULL;
     clm_string text = {0};
     clm_error_hold();
-    clm_status status = make_path(&path, &key, device);
+    clm_status status = clm_selftest_record_place(&path, &key, device, "json");
     if (status == CLM_OK) {
-        describe(&text, report, key.text, gemm);
+        describe(&text, report, key, gemm);
         status = clm_string_status(&text);
     }
     if (status == CLM_OK) {
@@ -153,6 +160,7 @@ void clm_selftest_record_keep(const clm_selftest_report *report, clm_device *dev
                 clm_status_name(status));
     }
     clm_free(path);
-    clm_string_free(&key);
+    clm_free(key);
     clm_string_free(&text);
+    return status == CLM_OK;
 }

@@ -18,8 +18,12 @@
 /* Never fails for want of a file or because of a bad one: then the outcome is unknown. */
 clm_status clm_selftest_record_load(clm_selftest_report *report, clm_device *device);
 
-/* Keeps it. What cannot be kept is only a warning. */
-void clm_selftest_record_keep(const clm_selftest_report *report, clm_device *device,
+/* Where what is kept lies, with that ending, and the key, through *path and *key (clm_free). */
+clm_status clm_selftest_record_place(char **path, char **key, const clm_device *device,
+                                     const char *ending);
+
+/* Keeps it; false for what cannot be kept, which is only a warning. */
+bool clm_selftest_record_keep(const clm_selftest_report *report, clm_device *device,
                               clm_gemm_backend gemm);
 
 #endif

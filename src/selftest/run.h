@@ -11,6 +11,7 @@
 #include "base/random.h"
 #include "clm/selftest.h"
 #include "device/device.h"
+#include "selftest/mark.h"
 
 /* The same 4-byte elements in host and device memory. Behind the device's stand elements that are
  * no numbers: an operation that reads them shows it, and one that writes them is found out. */
@@ -32,6 +33,7 @@ typedef struct clm_selftest_context {
     size_t memory_count, memory_capacity;
     clm_value *values; /* whose guards are checked in the end */
     size_t value_count, value_capacity;
+    clm_selftest_mark *mark; /* what is under test, for the next start; NULL for none */
 } clm_selftest_context;
 
 /* Forgets all values and what was wrong. */

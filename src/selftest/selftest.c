@@ -11,6 +11,7 @@
 #include "base/log.h"
 #include "ops/common.h"
 #include "ops/gemm.h"
+#include "selftest/mark.h"
 #include "selftest/record.h"
 #include "selftest/run.h"
 
@@ -134,11 +135,39 @@ static bool is_outer(clm_status status) {
            status == CLM_ERROR_INTERRUPTED || status == CLM_ERROR_INTERNAL;
 }
 
+/* Part of what is said of a kernel that a process never came back from. */
+static const char crashed[] = "the driver crashed or hung in it";
+
+static bool is_crash(const char *why) {
+    return strstr(why, crashed) != NULL;
+}
+
+static void say_crash(const clm_selftest_crash *crash, char *why, size_t why_size) {
+    (void)snprintf(why, why_size, "%s: %s%s%s%s: %s, or that process was killed", crash->operation,
+                   crash->kernel[0] != '\0' ? "kernel " : "a kernel", crash->kernel,
+                   crash->shape[0] != '\0' ? " at " : "", crash->shape, crashed);
+}
+
+static void mark_operation(clm_selftest_mark *mark, const char *name, const char *way_name) {
+    mark->now = (clm_selftest_crash){0};
+    (void)snprintf(mark->now.operation, sizeof mark->now.operation, "%s", name);
+    (void)snprintf(mark->now.way, sizeof mark->now.way, "%s", way_name);
+    clm_selftest_mark_write(mark);
+}
+
 /* Runs an operation's checks as it is set up now. *right: all results are; else *why says what is
  * not. What the driver refused to do counts as wrong, too; *lasting is false when it might do it
- * another time. */
-static clm_status check(clm_selftest_context *run, const operation *op, bool *right, char *why,
-                        size_t why_size, bool *lasting) {
+ * another time. What a former process ended in is wrong, and is not tried. */
+static clm_status check(clm_selftest_context *run, const operation *op, const way *w, bool *right,
+                        char *why, size_t why_size, bool *lasting) {
+    const char *way_name = w != NULL ? w->name : "";
+    const clm_selftest_crash *crash = clm_selftest_mark_find(run->mark, op->name, way_name);
+    if (crash != NULL) {
+        *right = false;
+        say_crash(crash, why, why_size);
+        return CLM_OK;
+    }
+    mark_operation(run->mark, op->name, way_name);
     clm_philox_start(&run->random, 1, op->name);
     clm_status status = op->check(run);
     if (status == CLM_OK) {
@@ -150,6 +179,8 @@ static clm_status check(clm_selftest_context *run, const operation *op, bool *ri
         (void)snprintf(why, why_size, "%s: %s", op->name, run->why);
     } else if (status == CLM_OK) {
         *right = true;
+    } else if (status == CLM_ERROR_TIMEOUT) {
+        clm_selftest_mark_keep(run->mark); /* the device is given up: the next start goes on */
     } else if (!is_outer(status)) {
         *right = false;
         *lasting = *lasting && status != CLM_ERROR_OPENCL;
@@ -165,7 +196,7 @@ static clm_status check(clm_selftest_context *run, const operation *op, bool *ri
 /* The operation's other ways, one after the other, until one is right: through *found, NULL when
  * none is and the usual one is set again. */
 static clm_status find_stand_in(const way **found, clm_selftest_context *run, const operation *op,
-                                const way *usual, bool *lasting) {
+                                const way *usual, const char *usual_why, bool *lasting) {
     size_t count = 0;
     const way *ways = ways_of(op, &count);
     clm_status status = CLM_OK;
@@ -176,8 +207,11 @@ static clm_status find_stand_in(const way **found, clm_selftest_context *run, co
         if (&ways[i] == usual) {
             continue;
         }
+        if (is_crash(usual_why)) { /* said now: the other way may end the process, too */
+            clm_log(CLM_LOG_WARNING, "self-test: %s; trying %s instead", usual_why, ways[i].name);
+        }
         CLM_TRY(use(run->device, op, &ways[i]));
-        CLM_TRY(check(run, op, &right, why, sizeof why, lasting));
+        CLM_TRY(check(run, op, &ways[i], &right, why, sizeof why, lasting));
         if (right) {
             *found = &ways[i];
         } else {
@@ -208,10 +242,10 @@ static clm_status test_operation(clm_selftest_result *result, clm_selftest_repor
     bool right = false;
     clm_status status = CLM_OK;
     CLM_TRY(way_in_use(&used, run->device, op));
-    CLM_TRY(check(run, op, &right, why, why_size, lasting));
+    CLM_TRY(check(run, op, used, &right, why, why_size, lasting));
     result->outcome = CLM_SELFTEST_PASSED;
     if (!right) {
-        CLM_TRY(find_stand_in(&other, run, op, used, lasting));
+        CLM_TRY(find_stand_in(&other, run, op, used, why, lasting));
         result->outcome = other != NULL ? CLM_SELFTEST_REPLACED : CLM_SELFTEST_REFUSED;
         if (other != NULL) {
             note_stand_in(report, op, other);
@@ -233,6 +267,10 @@ cleanup:
 }
 
 /* ---- all ---- */
+
+static bool should_stop(const clm_selftest_options *options) {
+    return options->should_stop != NULL && options->should_stop(options->context);
+}
 
 static bool is_asked_for(const clm_selftest_options *options, const char *name) {
     bool asked = options->operation_count == 0;
@@ -268,7 +306,7 @@ static clm_status test_all(clm_selftest_report *report, clm_selftest_context *ru
         if (!is_asked_for(options, operations[i].name)) {
             continue;
         }
-        if (options->should_stop != NULL && options->should_stop(options->context)) {
+        if (should_stop(options)) {
             status = clm_fail(CLM_ERROR_INTERRUPTED, "the self-test was stopped");
             goto cleanup;
         }
@@ -285,39 +323,108 @@ cleanup:
 
 static clm_status refuse(const clm_selftest_report *report, const clm_device *device,
                          const char *advice) {
-    return clm_fail(CLM_ERROR_DEVICE_WRONG, "%s computes wrongly, and is not used: %s%s",
-                    clm_device_get_info(device)->name, report->why, advice);
+    const bool by_crash = is_crash(report->why);
+    return clm_fail(
+        CLM_ERROR_DEVICE_WRONG, "%s %s, and is not used: %s%s", clm_device_get_info(device)->name,
+        by_crash ? "crashes or hangs" : "computes wrongly", report->why,
+        by_crash && advice[0] == '\0' ? " ('clm selftest --force' tries again)" : advice);
+}
+
+/* ---- what is under test ---- */
+
+typedef struct watch {
+    clm_selftest_context *run;
+    const clm_selftest_options *options;
+} watch;
+
+/* Names the kernel in the mark. Those before it have ended by then, so that none of them is taken
+ * for it; but not in the training step, which is to run as it always does. */
+static clm_status before_kernel(void *context, const char *kernel) {
+    const watch *w = context;
+    clm_selftest_mark *mark = w->run->mark;
+    if (should_stop(w->options)) {
+        return clm_fail(CLM_ERROR_INTERRUPTED, "the self-test was stopped");
+    }
+    if (mark->descriptor < 0) {
+        return CLM_OK;
+    }
+    if (strcmp(mark->now.operation, operations[OPERATIONS - 1].name) != 0) {
+        const clm_status status = clm_device_finish(w->run->device);
+        if (status != CLM_OK) {
+            return status;
+        }
+    }
+    (void)snprintf(mark->now.kernel, sizeof mark->now.kernel, "%s", kernel);
+    clm_selftest_mark_write(mark);
+    return CLM_OK;
+}
+
+/* Operations that are asked for are tested in any case. */
+static void forget_crashes(clm_selftest_mark *mark, const clm_selftest_options *options) {
+    for (size_t i = 0; i < OPERATIONS; i++) {
+        if (options->again ||
+            (options->operation_count > 0 && is_asked_for(options, operations[i].name))) {
+            clm_selftest_mark_forget(mark, operations[i].name);
+        }
+    }
+}
+
+/* Which GEMM the device uses, which the first time is measured: with a kernel in which a former
+ * process ended, that is no start. */
+static clm_status find_gemm(clm_gemm_backend *gemm, clm_selftest_report *report,
+                            clm_selftest_context *run) {
+    static const char *const measuring = "measuring";
+    const clm_selftest_crash *crash = clm_selftest_mark_find(run->mark, "gemm", measuring);
+    if (crash != NULL) {
+        say_crash(crash, report->why, sizeof report->why);
+        report->outcome = CLM_SELFTEST_REFUSED;
+        return CLM_OK;
+    }
+    mark_operation(run->mark, "gemm", measuring);
+    return clm_gemm_resolve(run->device, gemm);
 }
 
 clm_status clm_selftest_run(clm_selftest_report *report, clm_device *device,
                             const clm_selftest_options *options) {
     static const clm_selftest_options defaults = CLM_SELFTEST_OPTIONS_DEFAULT;
-    clm_selftest_context run = {.device = device};
+    clm_selftest_mark mark;
+    clm_selftest_context run = {.device = device, .mark = &mark};
+    watch watching = {.run = &run};
+    bool kept = false;
     clm_gemm_backend gemm = CLM_GEMM_AUTO;
     bool lasting = true;
     clm_status status = CLM_OK;
     *report = (clm_selftest_report){0};
     options = options != NULL ? options : &defaults;
+    watching.options = options;
+    clm_selftest_mark_open(&mark, device);
     CLM_TRY(check_names(options));
-    CLM_TRY(clm_gemm_resolve(device, &gemm));
+    forget_crashes(&mark, options);
+    clm_device_on_launch(device, before_kernel, &watching);
+    CLM_TRY(find_gemm(&gemm, report, &run));
     const double start = clm_seconds();
     CLM_TRY(test_all(report, &run, options, &lasting));
     CLM_TRY(clm_buffer_pool_trim(device));
     report->comparisons = run.comparisons;
     report->seconds = clm_seconds() - start;
     if (options->operation_count == 0 && lasting) {
-        clm_selftest_record_keep(report, device, gemm);
+        kept = clm_selftest_record_keep(report, device, gemm);
     }
     if (report->outcome == CLM_SELFTEST_REFUSED) {
         status = refuse(report, device, "");
     }
 cleanup:
+    clm_device_on_launch(device, NULL, NULL);
+    clm_selftest_mark_close(&mark, kept);
     clm_selftest_clear(&run);
     return status;
 }
 
 clm_status clm_selftest_recall(clm_selftest_report *report, clm_device *device) {
     const clm_status status = clm_selftest_record_load(report, device);
+    if (report->outcome != CLM_SELFTEST_UNKNOWN && clm_selftest_mark_is_left(device)) {
+        *report = (clm_selftest_report){0}; /* from before that test, which nobody has ended */
+    }
     if (status == CLM_OK && report->outcome == CLM_SELFTEST_REFUSED) {
         return refuse(report, device,
                       " (found before; 'clm selftest --force' tests it again, another --device "
@@ -350,13 +457,13 @@ cleanup:
     return status;
 }
 
-static clm_status test_now(clm_device *device) {
+static clm_status test_now(clm_device *device, const clm_selftest_options *options) {
     const char *name = clm_device_get_info(device)->name;
     clm_selftest_report report;
     clm_log(CLM_LOG_INFO,
             "self-test of %s, once for each driver and version of clm (CLM_SELFTEST=off skips it)",
             name);
-    const clm_status status = clm_selftest_run(&report, device, NULL);
+    const clm_status status = clm_selftest_run(&report, device, options);
     if (status == CLM_OK && report.outcome == CLM_SELFTEST_REPLACED) {
         clm_log(CLM_LOG_WARNING, "self-test of %s: %s takes the place of what is wrong: %s", name,
                 report.replaced, report.why);
@@ -367,7 +474,7 @@ static clm_status test_now(clm_device *device) {
     return status;
 }
 
-clm_status clm_selftest_ensure(clm_device *device) {
+clm_status clm_selftest_ensure(clm_device *device, const clm_selftest_options *options) {
     const char *setting = getenv("CLM_SELFTEST");
     clm_selftest_report report;
     if (setting != NULL && strcmp(setting, "off") == 0) {
@@ -378,7 +485,7 @@ clm_status clm_selftest_ensure(clm_device *device) {
         return status;
     }
     if (report.outcome == CLM_SELFTEST_UNKNOWN) {
-        return test_now(device);
+        return test_now(device, options);
     }
     return use_stand_ins(device, &report);
 }

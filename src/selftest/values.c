@@ -39,6 +39,12 @@ void clm_selftest_shape(clm_selftest_context *run, const char *format, ...) {
     (void)vsnprintf(run->shape, sizeof run->shape, format, arguments);
     va_end(arguments);
     (void)clm_device_launched(run->device, names, CLM_LAUNCHED_MOST);
+    if (run->mark != NULL) {
+        clm_selftest_crash *now = &run->mark->now;
+        (void)snprintf(now->shape, sizeof now->shape, "%s", run->shape);
+        now->kernel[0] = '\0';
+        clm_selftest_mark_write(run->mark);
+    }
 }
 
 /* ---- values ---- */

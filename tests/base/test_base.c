@@ -173,6 +173,40 @@ static void hashes_are_fnv1a(void **state) {
     assert_true(clm_hash(clm_hash(CLM_HASH_START, "foo", 3), "bar", 3) == 0x85944171F73967E8U);
 }
 
+static int allocations_left;
+
+static void *allocate_few(size_t size) {
+    if (allocations_left-- > 0) {
+        return malloc(size);
+    }
+    errno = ENOMEM; /* as malloc does */
+    return NULL;
+}
+
+static void json_tells_full_memory_from_bad_text(void **state) {
+    (void)state;
+    static const char text[] = "{\"a\": [1, \"b\", {\"c\": null}], \"d\": 2}";
+    cJSON_Hooks hooks = {allocate_few, free};
+    cJSON *json = NULL;
+    int most = 0;
+    cJSON_InitHooks(&hooks);
+    for (; most < 100; most++) {
+        allocations_left = most;
+        const clm_status status = clm_json_parse(&json, text, strlen(text), "x.json");
+        if (status == CLM_OK) {
+            break;
+        }
+        assert_status(CLM_ERROR_MEMORY, status);
+        assert_message_has("x.json: out of memory");
+        assert_null(json);
+    }
+    assert_in_range(most, 8, 20); /* six values, three names, one text */
+    cJSON_Delete(json);
+    allocations_left = 100;
+    assert_status(CLM_ERROR_FORMAT, clm_json_parse(&json, "{\"a\":}", 6, "x.json"));
+    cJSON_InitHooks(NULL);
+}
+
 static void json_names_the_place(void **state) {
     (void)state;
     cJSON *json = NULL;
@@ -209,6 +243,7 @@ int main(void) {
         cmocka_unit_test(what_the_killed_left_is_removed),
         cmocka_unit_test(utf8_is_checked_as_the_standard_says),
         cmocka_unit_test(hashes_are_fnv1a),
+        cmocka_unit_test(json_tells_full_memory_from_bad_text),
         cmocka_unit_test(json_names_the_place),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -160,6 +160,8 @@ static void quirks_change_what_they_say(void **state) {
                  clm_quirk_joins_files(&intel_cpu) || clm_quirk_joins_files(&oclgrind));
     assert_int_equal(clm_quirk_most_rounds(&llvmpipe), 40000);
     assert_int_equal(clm_quirk_most_rounds(&pocl), INT_MAX);
+    assert_int_equal(clm_quirk_most_items(&oclgrind), 16);
+    assert_true(clm_quirk_most_items(&llvmpipe) == SIZE_MAX);
     assert_string_equal(clm_quirk_build_options(&arc),
                         " -cl-intel-greater-than-4GB-buffer-required");
     assert_string_equal(clm_quirk_build_options(&small_arc), "");

@@ -7,7 +7,9 @@ The loop is that of LLMs-from-scratch, chapter 6, with PyTorch's own DataLoader,
 of batches, the draws that evaluations take from the same stream, and the head's initial values are
 PyTorch's. The file holds the token ids and labels of three small sets, and what the run gave: a
 loss a step, losses of the evaluations, accuracies of the epochs and of the full sets at the end.
+"job" is a run of 20 steps, of the last block at a moderate rate, for tests/train/test_losses.c.
 """
+import dataclasses
 import os
 
 import torch
@@ -16,8 +18,19 @@ from safetensors.torch import save_file
 
 import make_tiny as tiny
 
-T, BATCH, EPOCHS, EVERY, EVAL_BATCHES, LR = 7, 4, 3, 3, 2, 1e-2
+T, BATCH = 7, 4
 HERE = os.path.dirname(os.path.abspath(__file__))
+
+
+@dataclasses.dataclass
+class Plan:
+    """What stands in recipe() and job() of the tests."""
+    policy: str
+    epochs: int = 3
+    every: int = 3
+    eval_batches: int = 2
+    lr: float = 1e-2
+    most: int = 0  # steps; 0: no limit
 
 
 class Rows(torch.utils.data.Dataset):
@@ -31,17 +44,17 @@ class Rows(torch.utils.data.Dataset):
         return self.x[i], self.y[i]
 
 
-def run(sets, policy):
+def run(sets, name, plan):
     w = {k: v.clone() for k, v in tiny.weights().items() if not k.startswith("score.")}
     loaders = {}
-    for name, rows in sets.items():
-        train = name == "train"
-        loaders[name] = torch.utils.data.DataLoader(Rows(*rows), batch_size=BATCH, shuffle=train,
+    for part, rows in sets.items():
+        train = part == "train"
+        loaders[part] = torch.utils.data.DataLoader(Rows(*rows), batch_size=BATCH, shuffle=train,
                                                     drop_last=train)
     torch.manual_seed(123)
     head = torch.nn.Linear(tiny.C, 2)
     w["score.weight"], w["score.bias"] = head.weight.detach(), head.bias.detach()
-    trained = [v.requires_grad_(True) for k, v in w.items() if tiny.trains(policy, k)]
+    trained = [v.requires_grad_(True) for k, v in w.items() if tiny.trains(plan.policy, k)]
 
     def look(which, most=None):
         loss = right = seen = n = 0
@@ -56,9 +69,9 @@ def run(sets, policy):
         return loss / n, right / seen
 
     torch.manual_seed(123)
-    optimizer = torch.optim.AdamW(trained, lr=LR, weight_decay=0.1)
+    optimizer = torch.optim.AdamW(trained, lr=plan.lr, weight_decay=0.1)
     losses, evals, epochs, step = [], [], [], -1
-    for _ in range(EPOCHS):
+    for _ in range(plan.epochs):
         for x, y in loaders["train"]:
             optimizer.zero_grad()
             loss = F.cross_entropy(tiny.logits_of(x, w), y)
@@ -66,12 +79,14 @@ def run(sets, policy):
             optimizer.step()
             step += 1
             losses.append(loss.item())
-            if step % EVERY == 0:
-                evals.append([look("train", EVAL_BATCHES)[0], look("val", EVAL_BATCHES)[0]])
-        epochs.append([look("train", EVAL_BATCHES)[1], look("val", EVAL_BATCHES)[1]])
+            if step % plan.every == 0:
+                evals.append([look(k, plan.eval_batches)[0] for k in ("train", "val")])
+            if step + 1 == plan.most:
+                return {f"losses.{name}": losses, f"evals.{name}": evals}
+        epochs.append([look(k, plan.eval_batches)[1] for k in ("train", "val")])
     final = [look(k)[1] for k in ("train", "val", "test")]
-    return {f"losses.{policy}": losses, f"evals.{policy}": evals, f"epochs.{policy}": epochs,
-            f"final.{policy}": final}
+    return {f"losses.{name}": losses, f"evals.{name}": evals, f"epochs.{name}": epochs,
+            f"final.{name}": final}
 
 
 def main():
@@ -82,8 +97,10 @@ def main():
         y = (x[:, -1] + x[:, 2] > tiny.V).long()  # something to learn
         sets[name] = (x, y)
         out[f"{name}.tokens"], out[f"{name}.labels"] = x.int(), y.int()
-    for policy in ("last-block", "all"):
-        out |= {k: torch.tensor(v) for k, v in run(sets, policy).items()}
+    plans = {policy: Plan(policy) for policy in ("last-block", "all")}
+    plans["job"] = Plan("last-block", epochs=4, every=10, eval_batches=1, lr=3e-3, most=20)
+    for name, plan in plans.items():
+        out |= {k: torch.tensor(v) for k, v in run(sets, name, plan).items()}
     save_file({k: v.contiguous() for k, v in out.items()}, os.path.join(HERE, "recipe.safetensors"))
 
 

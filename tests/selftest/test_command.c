@@ -90,11 +90,92 @@ static void a_wrong_device_is_refused_by_commands(void **state) {
     assert_fails(run_clm_in(&tested, EVAL), 3, "missing");
 }
 
+/* ---- drivers that crash or hang: PoCL, whose kernels run in the process ---- */
+
+#define POCL "--device", "portable"
+
+static bool has_pocl(void) {
+    const clm_test_outcome outcome = run_clm("devices");
+    return outcome.status == 0 && strstr(outcome.output, "Portable Computing Language") != NULL;
+}
+
+static broken_kernel convert_with(const char *statement) {
+    return (broken_kernel){"convert", "convert.cl", "void convert_##NAME(__global ushort",
+                           statement};
+}
+
+static void a_crash_is_remembered(void **state) {
+    (void)state;
+    if (!has_pocl()) {
+        skip();
+    }
+    const broken_kernel broken = convert_with("*(volatile __global int *)64 = 1;");
+    break_kernel(&broken);
+    for (int i = 0; i < 2; i++) { /* and what is remembered can be tried again */
+        clm_test_outcome outcome = run_clm("selftest", POCL, i == 0 ? NULL : "--force");
+        assert_true(outcome.status > 128);
+        assert_null(strstr(outcome.errors, "crashed or hung"));
+        /* Its other form is tried, and crashes as well. */
+        outcome = run_clm("selftest", POCL);
+        assert_true(outcome.status > 128);
+        assert_has(outcome.errors, "crashed or hung");
+        assert_has(outcome.errors, "convert_f32_to_f16");
+        assert_has(outcome.errors, "trying group instead");
+        outcome = run_clm_in(&tested, EVAL, POCL);
+        assert_fails(outcome, 4, "convert_f32_to_f16", "count=", "crashed or hung", "--force");
+        assert_null(strstr(outcome.errors, "computes wrongly"));
+        assert_fails(run_clm_in(&tested, EVAL, POCL), 4, "crashed or hung", "--force");
+        assert_fails(run_clm_in(&tested, EVAL, POCL, "--no-selftest"), 3, "missing");
+        assert_fails(run_clm(EVAL, POCL), 3, "missing"); /* CLM_SELFTEST=off */
+        outcome = run_clm("devices");
+        assert_done(outcome);
+        assert_has(outcome.output, "self-test   refused");
+        assert_has(outcome.output, "crashed or hung");
+    }
+    /* By name it is tested in any case. */
+    assert_true(run_clm("selftest", "convert", POCL).status > 128);
+    mend_kernels();
+}
+
+static void what_crashes_in_one_form_is_replaced(void **state) {
+    (void)state;
+    if (!has_pocl()) {
+        skip();
+    }
+    const broken_kernel broken = convert_with("if (LOCAL == 1) *(volatile __global int *)64 = 2;");
+    break_kernel(&broken);
+    assert_true(run_clm("selftest", POCL).status > 128);
+    const clm_test_outcome outcome = run_clm("selftest", POCL);
+    assert_done(outcome);
+    assert_has(outcome.output, "stand-ins: convert=group\n");
+    assert_has(outcome.output, "convert_f32_to_f16 at ");
+    assert_has(outcome.output, "crashed or hung");
+    mend_kernels();
+}
+
+static void what_hangs_in_one_form_is_replaced(void **state) {
+    (void)state;
+    if (!has_pocl()) {
+        skip();
+    }
+    const clm_test_surroundings limited = {.environment = {"CLM_DEVICE_TIMEOUT=5"}};
+    const broken_kernel broken = convert_with("for (volatile int i = 0; LOCAL == 1 && i == 0;) {}");
+    break_kernel(&broken);
+    assert_fails(run_clm_in(&limited, "selftest", POCL), 4, "convert_f32_to_f16");
+    const clm_test_outcome outcome = run_clm_in(&limited, "selftest", POCL);
+    assert_done(outcome);
+    assert_has(outcome.output, "stand-ins: convert=group\n");
+    mend_kernels();
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_result_is_said_and_remembered),
         cmocka_unit_test(operations_are_tested_by_name),
         cmocka_unit_test(a_wrong_device_is_refused_by_commands),
+        cmocka_unit_test(a_crash_is_remembered),
+        cmocka_unit_test(what_crashes_in_one_form_is_replaced),
+        cmocka_unit_test(what_hangs_in_one_form_is_replaced),
     };
     return cmocka_run_group_tests(tests, test_here, NULL);
 }

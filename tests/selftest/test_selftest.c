@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/file.h"
 #include "base/memory.h"
@@ -130,7 +131,7 @@ static void a_sound_device_passes_and_is_remembered(clm_device *device) {
     assert_int_equal(kept.outcome, CLM_SELFTEST_UNKNOWN);
     mend_kernels();
     /* Nothing has to be tested again, and nothing is said. */
-    assert_ok(clm_selftest_ensure(own));
+    assert_ok(clm_selftest_ensure(own, NULL));
     assert_int_equal(warnings, 0);
     what_cannot_be_read_is_no_record(own);
     clm_device_close(own);
@@ -158,7 +159,7 @@ static void a_wrong_form_is_replaced(clm_device *device) {
     break_kernel(&broken);
     clm_log_set_sink(count_warnings, NULL, CLM_LOG_WARNING);
     clm_device *own = open_again(device);
-    assert_ok(clm_selftest_ensure(own));
+    assert_ok(clm_selftest_ensure(own, NULL));
     assert_int_equal(warnings, 1);
     assert_non_null(strstr(last_warning, usual == CLM_OPS_ITEM ? "gelu=group" : "gelu=item"));
     assert_non_null(strstr(last_warning, "kernel gelu_forward at count="));
@@ -170,7 +171,7 @@ static void a_wrong_form_is_replaced(clm_device *device) {
     assert_ok(clm_selftest_recall(&kept, own));
     assert_int_equal(kept.outcome, CLM_SELFTEST_REPLACED);
     assert_true(clm_ops_form_of(own, "gelu") == usual);
-    assert_ok(clm_selftest_ensure(own));
+    assert_ok(clm_selftest_ensure(own, NULL));
     assert_true(clm_ops_form_of(own, "gelu") != usual);
     assert_int_equal(warnings, 1);
     clm_device_close(own);
@@ -215,7 +216,7 @@ static void a_device_without_a_stand_in_is_refused(clm_device *device) {
                                   "x += 1;"});
     clm_device *own = open_again(device);
     for (int i = 0; i < 2; i++) { /* found, and remembered */
-        assert_status(CLM_ERROR_DEVICE_WRONG, clm_selftest_ensure(own));
+        assert_status(CLM_ERROR_DEVICE_WRONG, clm_selftest_ensure(own, NULL));
         assert_message_has(clm_device_get_info(own)->name);
         assert_message_has("convert_f32_to_f16");
         assert_message_has("count=");
@@ -223,17 +224,91 @@ static void a_device_without_a_stand_in_is_refused(clm_device *device) {
     }
     assert_message_has("clm selftest --force");
     assert_int_equal(setenv("CLM_SELFTEST", "off", 1), 0);
-    assert_ok(clm_selftest_ensure(own));
+    assert_ok(clm_selftest_ensure(own, NULL));
     assert_int_equal(unsetenv("CLM_SELFTEST"), 0);
     clm_device_close(own);
     /* So is one whose compiler does not take a kernel. */
     break_kernel(&(broken_kernel){"convert", "convert.cl", "void convert_##NAME(__global ushort",
                                   "no_such_function(x);"});
     own = open_again(device);
-    assert_status(CLM_ERROR_DEVICE_WRONG, clm_selftest_ensure(own));
+    assert_status(CLM_ERROR_DEVICE_WRONG, clm_selftest_ensure(own, NULL));
     assert_message_has("convert.cl");
     clm_device_close(own);
     mend_kernels();
+}
+
+/* ---- marks ---- */
+
+static clm_selftest_mark marked(const clm_device *device, const char *operation) {
+    clm_selftest_mark mark;
+    clm_selftest_mark_open(&mark, device);
+    (void)snprintf(mark.now.operation, sizeof mark.now.operation, "%s", operation);
+    (void)snprintf(mark.now.way, sizeof mark.now.way, "item");
+    (void)snprintf(mark.now.kernel, sizeof mark.now.kernel, "a_kernel");
+    clm_selftest_mark_write(&mark);
+    return mark;
+}
+
+/* As a process ends: without a word. */
+static void lose(clm_selftest_mark *mark) {
+    assert_int_equal(close(mark->descriptor), 0);
+    clm_free(mark->path);
+    clm_free(mark->key);
+}
+
+/* The mark of a process that lives is none of a crash, and who finds it leaves none. */
+static void marks_are_of_processes_that_are_gone(clm_device *device) {
+    begin_without_records();
+    clm_selftest_mark living = marked(device, "gelu");
+    assert_true(living.descriptor >= 0);
+    assert_false(clm_selftest_mark_is_left(device));
+    clm_selftest_mark second = marked(device, "rows");
+    assert_true(second.descriptor < 0);
+    clm_selftest_mark_close(&second, false);
+    lose(&living);
+    assert_true(clm_selftest_mark_is_left(device));
+    /* One crash after the other is kept. */
+    clm_selftest_mark third = marked(device, "rows");
+    assert_non_null(clm_selftest_mark_find(&third, "gelu", "item"));
+    assert_string_equal(clm_selftest_mark_find(&third, "gelu", "item")->kernel, "a_kernel");
+    assert_null(clm_selftest_mark_find(&third, "gelu", "group"));
+    assert_null(clm_selftest_mark_find(&third, "rows", "item"));
+    lose(&third);
+    clm_selftest_mark fourth = marked(device, "reduce");
+    assert_int_equal(fourth.crash_count, 2);
+    clm_selftest_mark_forget(&fourth, "gelu");
+    clm_selftest_mark_close(&fourth, false);
+    clm_selftest_mark fifth = marked(device, "reduce");
+    assert_int_equal(fifth.crash_count, 1);
+    assert_non_null(clm_selftest_mark_find(&fifth, "rows", "item"));
+    /* What is no line of a mark is passed over. */
+    assert_int_equal(pwrite(fifth.descriptor, "{\"key\": 1}\n\n[", 14, 0), 14);
+    lose(&fifth);
+    clm_selftest_mark sixth = marked(device, "reduce");
+    assert_true(sixth.descriptor >= 0);
+    clm_selftest_mark_close(&sixth, true);
+    assert_false(clm_selftest_mark_is_left(device));
+}
+
+static int asked;
+
+static bool stop_soon(void *context) {
+    (void)context;
+    return ++asked == 3;
+}
+
+/* Who is asked to stop does so before a kernel, and leaves no mark. */
+static void a_stopped_test_leaves_no_mark(clm_device *device) {
+    clm_selftest_report report;
+    clm_selftest_options options = CLM_SELFTEST_OPTIONS_DEFAULT;
+    options.should_stop = stop_soon;
+    begin_without_records();
+    asked = 0;
+    assert_status(CLM_ERROR_INTERRUPTED, clm_selftest_run(&report, device, &options));
+    assert_int_equal(asked, 3);
+    assert_false(clm_selftest_mark_is_left(device));
+    assert_ok(clm_selftest_recall(&report, device));
+    assert_int_equal(report.outcome, CLM_SELFTEST_UNKNOWN);
 }
 
 /* ---- the comparisons themselves ---- */
@@ -274,6 +349,8 @@ static void comparisons_see_what_they_should(clm_device *device) {
 }
 
 CLM_ON_EACH_DEVICE(comparisons_see_what_they_should)
+CLM_ON_EACH_DEVICE(marks_are_of_processes_that_are_gone)
+CLM_ON_EACH_DEVICE(a_stopped_test_leaves_no_mark)
 CLM_ON_EACH_DEVICE(a_sound_device_passes_and_is_remembered)
 CLM_ON_EACH_DEVICE(a_wrong_form_is_replaced)
 CLM_ON_EACH_DEVICE(a_wrong_gemm_is_replaced)
@@ -294,6 +371,8 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(outcomes_have_names),
         cmocka_unit_test(comparisons_see_what_they_should_test),
+        cmocka_unit_test(marks_are_of_processes_that_are_gone_test),
+        cmocka_unit_test(a_stopped_test_leaves_no_mark_test),
         cmocka_unit_test(a_sound_device_passes_and_is_remembered_test),
         cmocka_unit_test(a_wrong_form_is_replaced_test),
         cmocka_unit_test(a_wrong_gemm_is_replaced_test),
