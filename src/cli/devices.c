@@ -129,6 +129,7 @@ static clm_status print_json(const entry *entries, size_t count) {
     const clm_status status = clm_string_status(&out);
     if (status == CLM_OK) {
         (void)fputs(out.text, stdout);
+        (void)clm_cli_can_write(); /* while errno is that of a write that failed */
     }
     clm_string_free(&out);
     return status;
@@ -206,6 +207,7 @@ static void print_page(const entry *entries, size_t count) {
             "these before CPUs, native\ndrivers before emulation, more units before "
             "fewer.\n");
     }
+    (void)clm_cli_can_write(); /* while errno is that of a write that failed */
     if (clm_device_hints(hints, sizeof hints) == CLM_OK && hints[0] != '\0') {
         (void)printf("%s\n", hints);
     }
