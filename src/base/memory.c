@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 static clm_status out_of_memory(size_t count, size_t size, const char *what) {
@@ -54,6 +55,41 @@ clm_status clm_reserve(void *memory, size_t *capacity, size_t need, size_t size,
 
 void clm_free(void *memory) {
     free(memory);
+}
+
+/* What munmap() wants to know; lies before the memory that is handed out. */
+typedef struct mapping {
+    void *start;
+    size_t size_bytes;
+} mapping;
+
+void *clm_pages_allocate(size_t size_bytes) {
+    const size_t page_bytes = (size_t)2 << 20;
+    if (size_bytes > SIZE_MAX - 2 * page_bytes) {
+        return NULL;
+    }
+    mapping about = {.size_bytes = size_bytes + page_bytes + sizeof about};
+    about.start =
+        mmap(NULL, about.size_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (about.start == MAP_FAILED) {
+        return NULL;
+    }
+    const uintptr_t least = (uintptr_t)about.start + sizeof about;
+    const size_t skipped_bytes = sizeof about + (page_bytes - least % page_bytes) % page_bytes;
+    unsigned char *memory = (unsigned char *)about.start + skipped_bytes;
+#ifdef MADV_HUGEPAGE
+    (void)madvise(memory, size_bytes, MADV_HUGEPAGE); /* small pages do as well */
+#endif
+    memcpy(memory - sizeof about, &about, sizeof about);
+    return memory;
+}
+
+void clm_pages_free(void *memory) {
+    if (memory != NULL) {
+        mapping about;
+        memcpy(&about, (unsigned char *)memory - sizeof about, sizeof about);
+        (void)munmap(about.start, about.size_bytes);
+    }
 }
 
 uint64_t clm_memory_total_bytes(void) {

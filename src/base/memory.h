@@ -26,6 +26,12 @@ clm_status clm_reserve(void *memory, size_t *capacity, size_t need, size_t size,
 /* NULL is fine. */
 void clm_free(void *memory);
 
+/* Zeroed memory for large arrays, aligned to 2 MiB, in pages of that size where the system has
+ * them: sooner there at first use, and sooner found when it is read. What is not used takes none.
+ * NULL when there is no room: nothing is said, because callers have another way. */
+void *clm_pages_allocate(size_t size_bytes);
+void clm_pages_free(void *memory); /* NULL is fine */
+
 /* What the machine could still give to this process without swapping; half of its memory where it
  * does not say. */
 uint64_t clm_memory_available_bytes(void);

@@ -96,6 +96,40 @@ static clm_status no_memory(const clm_device *device, size_t size_bytes, const c
                     (double)device->info.max_allocation_size_bytes / mib);
 }
 
+/* ---- large pages ---- */
+
+/* From here on a buffer is worth pages of 2 MiB. */
+static const size_t paged_bytes = (size_t)4 << 20;
+
+static void CL_CALLBACK free_pages(cl_mem memory, void *pages) {
+    (void)memory;
+    clm_pages_free(pages);
+}
+
+/* A buffer on memory of clm's own, which goes when the driver is done with it. NULL where the
+ * driver's is as good, or something fails. */
+static cl_mem create_on_pages(const clm_device *device, size_t size_bytes) {
+    if (size_bytes < paged_bytes || !clm_quirk_wants_pages(&device->info)) {
+        return NULL;
+    }
+    void *pages = clm_pages_allocate(size_bytes);
+    if (pages == NULL) {
+        return NULL;
+    }
+    cl_int code = CL_SUCCESS;
+    cl_mem memory = clCreateBuffer(device->context, CL_MEM_READ_WRITE | CL_MEM_USE_HOST_PTR,
+                                   size_bytes, pages, &code);
+    if (code == CL_SUCCESS &&
+        clSetMemObjectDestructorCallback(memory, free_pages, pages) == CL_SUCCESS) {
+        return memory;
+    }
+    if (code == CL_SUCCESS) {
+        (void)clReleaseMemObject(memory); /* nothing uses it yet */
+    }
+    clm_pages_free(pages);
+    return NULL;
+}
+
 /* Drivers may defer allocation, so that this proves little; but what it refuses is refused here. */
 static clm_status create_memory(clm_buffer *buffer, const char *what) {
     clm_device *device = buffer->device;
@@ -103,6 +137,10 @@ static clm_status create_memory(clm_buffer *buffer, const char *what) {
         return no_memory(device, buffer->size_bytes, what, CL_INVALID_BUFFER_SIZE);
     }
     cl_int code = CL_SUCCESS;
+    buffer->memory = create_on_pages(device, buffer->capacity_bytes);
+    if (buffer->memory != NULL) {
+        return CLM_OK;
+    }
     for (int attempt = 0; attempt < 2; attempt++) {
         buffer->memory =
             clCreateBuffer(device->context, CL_MEM_READ_WRITE, buffer->capacity_bytes, NULL, &code);

@@ -122,6 +122,9 @@ bool clm_quirk_caches_kernels(const clm_device_info *info);
  * used, so that files are better built together. */
 bool clm_quirk_joins_files(const clm_device_info *info);
 
+/* Whether large buffers are better made on memory of clm's own, in large pages. */
+bool clm_quirk_wants_pages(const clm_device_info *info);
+
 /* How often a work-item may go round loops. */
 int clm_quirk_most_rounds(const clm_device_info *info);
 

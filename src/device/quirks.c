@@ -17,10 +17,11 @@
 enum {
     EMULATION = 1, /* ranks behind native drivers */
     KEEPS_KERNELS = 2 /* has a kernel cache of its own, so that one of ours would only cost */,
-    BEHIND = 4,       /* ranks behind other drivers of devices of its type */
-    FEW_ROUNDS = 8,   /* see clm_quirk_most_rounds() */
-    JOINS_FILES = 16, /* see clm_quirk_joins_files() */
-    SMALL_GROUPS = 32 /* see clm_quirk_most_items() */
+    BEHIND = 4,        /* ranks behind other drivers of devices of its type */
+    FEW_ROUNDS = 8,    /* see clm_quirk_most_rounds() */
+    JOINS_FILES = 16,  /* see clm_quirk_joins_files() */
+    SMALL_GROUPS = 32, /* see clm_quirk_most_items() */
+    WANTS_PAGES = 64   /* see clm_quirk_wants_pages() */
 };
 
 enum { MOST_VARIABLES = 3 };
@@ -76,6 +77,12 @@ static const quirk_row table[] = {
                "CLM_LOG=debug: a program that PoCL has compiled takes 35 to 50 ms all the same"},
      .platform = POCL,
      .changes = JOINS_FILES},
+    {.quirk = {"pocl-pages", "buffers are memory of malloc(), in pages of 4 KiB",
+               "buffers of 4 MiB and more are made on pages of 2 MiB of clm's own",
+               "'clm bench gelu crossentropy' with GLIBC_TUNABLES=glibc.malloc.hugetlb=1, before"},
+     .platform = POCL,
+     .types = CPU,
+     .changes = WANTS_PAGES},
     {.quirk = {"pocl-mad", "mad() becomes two instructions, at half the speed",
                "kernels write a * b + c", "the peak of 'clm bench' with mad() in gemm_peak"},
      .platform = POCL,
@@ -282,6 +289,10 @@ bool clm_quirk_caches_kernels(const clm_device_info *info) {
 
 bool clm_quirk_joins_files(const clm_device_info *info) {
     return is_changed(info, JOINS_FILES);
+}
+
+bool clm_quirk_wants_pages(const clm_device_info *info) {
+    return is_changed(info, WANTS_PAGES);
 }
 
 int clm_quirk_most_rounds(const clm_device_info *info) {

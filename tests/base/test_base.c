@@ -86,6 +86,22 @@ static void allocation_overflow_is_refused(void **state) {
     assert_message_has("a test");
 }
 
+static void pages_are_aligned_zeroed_and_refused(void **state) {
+    (void)state;
+    const size_t sizes[] = {1, (size_t)4 << 20, ((size_t)6 << 20) + 12345};
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+        unsigned char *memory = clm_pages_allocate(sizes[i]);
+        assert_non_null(memory);
+        assert_int_equal((uintptr_t)memory % ((uintptr_t)2 << 20), 0);
+        assert_true(memory[0] == 0 && memory[sizes[i] / 2] == 0 && memory[sizes[i] - 1] == 0);
+        memset(memory, 1, sizes[i]);
+        clm_pages_free(memory);
+    }
+    assert_null(clm_pages_allocate(SIZE_MAX));
+    assert_null(clm_pages_allocate(SIZE_MAX / 2));
+    clm_pages_free(NULL);
+}
+
 static void a_file_appears_whole_or_not_at_all(void **state) {
     (void)state;
     const char *path = clm_test_path("whole");
@@ -239,6 +255,7 @@ int main(void) {
         cmocka_unit_test(notes_reach_the_sink_from_its_level_on),
         cmocka_unit_test(a_message_is_forgotten_on_request),
         cmocka_unit_test(allocation_overflow_is_refused),
+        cmocka_unit_test(pages_are_aligned_zeroed_and_refused),
         cmocka_unit_test(a_file_appears_whole_or_not_at_all),
         cmocka_unit_test(what_the_killed_left_is_removed),
         cmocka_unit_test(utf8_is_checked_as_the_standard_says),

@@ -97,6 +97,7 @@ static void quirks_apply_to_their_devices_only(void **state) {
         {"pocl-whole-groups", {&pocl, &pocl_7}},
         {"pocl-cache", {&pocl, &pocl_7}},
         {"pocl-header", {&pocl, &pocl_7}},
+        {"pocl-pages", {&pocl, &pocl_7}},
         {"pocl-mad", {&pocl}},
         {"nvidia-cache", {&geforce, &old_geforce}},
         {"nvidia-half", {&geforce}},
@@ -158,6 +159,8 @@ static void quirks_change_what_they_say(void **state) {
     assert_true(clm_quirk_joins_files(&pocl));
     assert_false(clm_quirk_joins_files(&llvmpipe) || clm_quirk_joins_files(&geforce) ||
                  clm_quirk_joins_files(&intel_cpu) || clm_quirk_joins_files(&oclgrind));
+    assert_true(clm_quirk_wants_pages(&pocl));
+    assert_false(clm_quirk_wants_pages(&llvmpipe) || clm_quirk_wants_pages(&geforce));
     assert_int_equal(clm_quirk_most_rounds(&llvmpipe), 40000);
     assert_int_equal(clm_quirk_most_rounds(&pocl), INT_MAX);
     assert_int_equal(clm_quirk_most_items(&oclgrind), 16);

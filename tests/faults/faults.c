@@ -462,6 +462,8 @@ CALL(clBuildProgram,
      (cl_program program, cl_uint n, const cl_device_id *ids, const char *options,
       void(CL_CALLBACK *notify)(cl_program, void *), void *data),
      (program, n, ids, options, notify, data))
+CALL(clSetMemObjectDestructorCallback,
+     (cl_mem memory, void(CL_CALLBACK *notify)(cl_mem, void *), void *data), (memory, notify, data))
 CALL(clSetKernelArg, (cl_kernel kernel, cl_uint at, size_t n, const void *value),
      (kernel, at, n, value))
 

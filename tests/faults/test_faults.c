@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/memory.h"
+#include "device/internal.h"
 #include "faults.h"
 
 enum { depth = 8 };
@@ -130,7 +131,44 @@ static void a_call_of_opencl_fails_with_its_code(clm_device *device) {
     clm_buffer_release(buffer);
 }
 
+/* A large buffer has memory of clm's own where that pays, the driver's where something fails, and
+ * leaves nothing in either case. */
+static void a_large_buffer_has_another_way(clm_device *device) {
+    enum { size_bytes = 6 << 20, count = size_bytes / sizeof(uint32_t) };
+    static const char *const calls[] = {"clCreateBuffer", "clSetMemObjectDestructorCallback",
+                                        "no call"};
+    static uint32_t values[count];
+    static uint32_t back[count];
+    const bool own = clm_quirk_wants_pages(clm_device_get_info(device));
+    assert_ok(clm_buffer_pool_trim(device));
+    for (size_t i = 0; i < sizeof calls / sizeof *calls; i++) {
+        char left[256];
+        clm_buffer *buffer = NULL;
+        cl_mem_flags flags = 0;
+        const clm_fault fault = {.call = calls[i], .number = 1};
+        for (uint32_t k = 0; k < count; k++) {
+            values[k] = k * 2654435761U + (uint32_t)i;
+        }
+        clm_faults_inject(&fault, depth);
+        assert_ok(clm_buffer_create(&buffer, device, size_bytes, "a test"));
+        clm_faults_stop();
+        assert_int_equal(clm_faults_fired(), i == 0 || (i == 1 && own) ? 1 : 0);
+        assert_int_equal(
+            clGetMemObjectInfo(clm_buffer_memory(buffer), CL_MEM_FLAGS, sizeof flags, &flags, NULL),
+            CL_SUCCESS);
+        assert_true(((flags & CL_MEM_USE_HOST_PTR) != 0) == (own && i == 2));
+        assert_ok(clm_buffer_write(buffer, 0, values, size_bytes));
+        assert_ok(clm_buffer_read(buffer, 0, back, size_bytes));
+        assert_memory_equal(back, values, size_bytes);
+        clm_buffer_release(buffer);
+        assert_ok(clm_buffer_pool_trim(device));
+        assert_int_equal(clm_faults_left(left, sizeof left), 0);
+        clm_faults_end();
+    }
+}
+
 CLM_ON_EACH_DEVICE(what_opencl_is_left_is_counted)
+CLM_ON_EACH_DEVICE(a_large_buffer_has_another_way)
 CLM_ON_EACH_DEVICE(a_call_of_opencl_fails_with_its_code)
 
 int main(void) {
@@ -139,6 +177,7 @@ int main(void) {
         cmocka_unit_test(the_site_that_is_named_fails),
         cmocka_unit_test(once_or_for_good),
         cmocka_unit_test(what_opencl_is_left_is_counted_test),
+        cmocka_unit_test(a_large_buffer_has_another_way_test),
         cmocka_unit_test(a_call_of_opencl_fails_with_its_code_test),
     };
     return cmocka_run_group_tests(tests, NULL, clm_test_close_devices);
