@@ -17,9 +17,9 @@
 enum {
     EMULATION = 1, /* ranks behind native drivers */
     KEEPS_KERNELS = 2 /* has a kernel cache of its own, so that one of ours would only cost */,
-    BEHIND = 4,       /* ranks behind other drivers of devices of its type */
-    FEW_ROUNDS = 8,   /* see clm_quirk_most_rounds() */
-    SMALL_GROUPS = 16 /* see clm_quirk_most_items() */
+    BEHIND = 4,     /* ranks behind other drivers of devices of its type */
+    FEW_ROUNDS = 8, /* see clm_quirk_most_rounds() */
+    SIMULATION = 16 /* see clm_quirk_most_items() */
 };
 
 enum { MOST_VARIABLES = 3 };
@@ -145,7 +145,7 @@ static const quirk_row table[] = {
           "16 items unless they are set",
           "https://github.com/jrprice/Oclgrind"},
      .platform = "oclgrind",
-     .changes = EMULATION | KEEPS_KERNELS | SMALL_GROUPS},
+     .changes = EMULATION | KEEPS_KERNELS | SIMULATION},
     {.quirk = {"oclgrind-restrict",
                "kernels with restrict pointers that were inlined do not run, and #line is ignored",
                "tests build with -cl-opt-disable",
@@ -276,8 +276,12 @@ int clm_quirk_most_rounds(const clm_device_info *info) {
     return is_changed(info, FEW_ROUNDS) ? 40000 : INT_MAX;
 }
 
+bool clm_quirk_is_simulation(const clm_device_info *info) {
+    return is_changed(info, SIMULATION);
+}
+
 size_t clm_quirk_most_items(const clm_device_info *info) {
-    return is_changed(info, SMALL_GROUPS) ? 16 : SIZE_MAX;
+    return clm_quirk_is_simulation(info) ? 16 : SIZE_MAX;
 }
 
 const char *clm_quirk_build_options(const clm_device_info *info) {

@@ -100,9 +100,6 @@ static void count_result(void *context, const clm_selftest_result *result) {
 }
 
 static void a_sound_device_passes_and_is_remembered(clm_device *device) {
-    if (clm_test_is_simulator(device)) {
-        return;
-    }
     clm_selftest_report report;
     clm_selftest_report kept;
     clm_selftest_options options = CLM_SELFTEST_OPTIONS_DEFAULT;
@@ -120,6 +117,10 @@ static void a_sound_device_passes_and_is_remembered(clm_device *device) {
     assert_ok(clm_selftest_recall(&kept, own));
     assert_int_equal(kept.outcome, CLM_SELFTEST_PASSED);
     assert_int_equal(kept.comparisons, report.comparisons);
+    if (clm_test_is_simulator(own)) { /* what follows is the same for all */
+        clm_device_close(own);
+        return;
+    }
     /* Another form of kernels is another thing to test; so are other sources. */
     const clm_ops_form usual = clm_ops_form_of(own, "gelu");
     assert_int_equal(setenv("CLM_OPS_VARIANT", usual == CLM_OPS_ITEM ? "group" : "item", 1), 0);
