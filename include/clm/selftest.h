@@ -6,8 +6,8 @@
  * an operation's kernels, another GEMM) is replaced; a device without one is refused, by name.
  *
  * A driver may crash or hang instead. So before a kernel is built and run, a mark says which, in a
- * file that the process has locked until it ends; the next test that finds the mark of a process
- * that is gone takes that kernel for wrong without trying it.
+ * file that the process has locked until it ends; a test that finds two such marks of processes
+ * that are gone takes that kernel for wrong without trying it.
  *
  * The result is kept in a file beside the device's tuning, for one device, driver, version of clm
  * and set of kernels and settings; when any of them changes, it is not known any more.

@@ -23,6 +23,9 @@ cl_device_id clm_device_id(clm_device *device);
  * variant by this. */
 bool clm_device_is_cpu(const clm_device *device);
 
+/* Whether it is a simulator, which takes minutes for what others do in a moment. */
+bool clm_device_is_simulator(const clm_device *device);
+
 /* The preferred width of float vectors for CPU devices (16 with AVX-512, 8 with AVX2, 4 else). */
 int clm_device_vector_width(const clm_device *device);
 

@@ -128,6 +128,9 @@ bool clm_quirk_wants_pages(const clm_device_info *info);
 /* How often a work-item may go round loops. */
 int clm_quirk_most_rounds(const clm_device_info *info);
 
+/* Whether a device is simulated, a thousand times as slow as others. */
+bool clm_quirk_is_simulation(const clm_device_info *info);
+
 /* How many work-items the groups have that operations choose themselves; what the device allows is
  * another limit. */
 size_t clm_quirk_most_items(const clm_device_info *info);

@@ -17,11 +17,11 @@
 enum {
     EMULATION = 1, /* ranks behind native drivers */
     KEEPS_KERNELS = 2 /* has a kernel cache of its own, so that one of ours would only cost */,
-    BEHIND = 4,        /* ranks behind other drivers of devices of its type */
-    FEW_ROUNDS = 8,    /* see clm_quirk_most_rounds() */
-    JOINS_FILES = 16,  /* see clm_quirk_joins_files() */
-    SMALL_GROUPS = 32, /* see clm_quirk_most_items() */
-    WANTS_PAGES = 64   /* see clm_quirk_wants_pages() */
+    BEHIND = 4,       /* ranks behind other drivers of devices of its type */
+    FEW_ROUNDS = 8,   /* see clm_quirk_most_rounds() */
+    JOINS_FILES = 16, /* see clm_quirk_joins_files() */
+    SIMULATION = 32,  /* see clm_quirk_most_items() */
+    WANTS_PAGES = 64  /* see clm_quirk_wants_pages() */
 };
 
 enum { MOST_VARIABLES = 3 };
@@ -160,7 +160,7 @@ static const quirk_row table[] = {
           "16 items unless they are set",
           "https://github.com/jrprice/Oclgrind"},
      .platform = "oclgrind",
-     .changes = EMULATION | KEEPS_KERNELS | SMALL_GROUPS},
+     .changes = EMULATION | KEEPS_KERNELS | SIMULATION},
     {.quirk = {"oclgrind-restrict",
                "kernels with restrict pointers that were inlined do not run, and #line is ignored",
                "tests build with -cl-opt-disable",
@@ -299,8 +299,12 @@ int clm_quirk_most_rounds(const clm_device_info *info) {
     return is_changed(info, FEW_ROUNDS) ? 40000 : INT_MAX;
 }
 
+bool clm_quirk_is_simulation(const clm_device_info *info) {
+    return is_changed(info, SIMULATION);
+}
+
 size_t clm_quirk_most_items(const clm_device_info *info) {
-    return is_changed(info, SMALL_GROUPS) ? 16 : SIZE_MAX;
+    return clm_quirk_is_simulation(info) ? 16 : SIZE_MAX;
 }
 
 const char *clm_quirk_build_options(const clm_device_info *info) {

@@ -7,7 +7,8 @@
  * The last line is what is under test, those before it are what former processes ended in. The key
  * is the record's; a line with another key is none. Who tests holds a lock on the file, which ends
  * with the process, however that comes: so what an unlocked file says is of a process that is gone,
- * and a process that finds it locked leaves no mark.
+ * and a process that finds it locked leaves no mark. One that is gone may have been killed by
+ * somebody; two that ended in the same operation and way were not.
  *
  * Nothing here fails: without a mark the test is as good.
  *
@@ -31,7 +32,7 @@ typedef struct clm_selftest_mark {
     int descriptor; /* -1: without a mark */
     char *path;
     char *key;
-    clm_selftest_crash crashes[16]; /* of processes that are gone */
+    clm_selftest_crash crashes[32]; /* of processes that are gone, one each */
     size_t crash_count;
     clm_selftest_crash now;
 } clm_selftest_mark;
@@ -39,7 +40,7 @@ typedef struct clm_selftest_mark {
 /* Takes the lock and reads what former processes ended in. */
 void clm_selftest_mark_open(clm_selftest_mark *mark, const clm_device *device);
 
-/* What the operation run in this way ended in; NULL for nothing. */
+/* What two processes ended in, both in the operation run in this way; NULL for nothing. */
 const clm_selftest_crash *clm_selftest_mark_find(const clm_selftest_mark *mark,
                                                  const char *operation, const char *way);
 
@@ -49,7 +50,7 @@ void clm_selftest_mark_forget(clm_selftest_mark *mark, const char *operation);
 /* Says what is under test from here on: mark->now, in the file before this returns. */
 void clm_selftest_mark_write(clm_selftest_mark *mark);
 
-/* What is under test hangs, and this process gives it up: kept like what others ended in. */
+/* What is under test hangs, and this process gives it up: kept like what two others ended in. */
 void clm_selftest_mark_keep(clm_selftest_mark *mark);
 
 /* Lets go of the lock. What was under test is forgotten, and with `known` all that was found. */

@@ -23,7 +23,7 @@
 #include "selftest/run.h"
 #include "train/optimizer.h"
 
-enum { B = 3, T = 19, ROWS = B * T, C = 128, H = 2, D = C / H, V = 61, L = 2, INNER = 192 };
+enum { B = 3, MOST_T = 19, C = 128, H = 2, D = C / H, V = 61, L = 2, INNER = 192 };
 enum { LABELS = 3 };
 static const char *const source =
     "random:n_layer=2,n_embd=128,n_head=2,n_ctx=32,n_vocab=61,n_inner=192";
@@ -43,7 +43,8 @@ typedef struct chain {
     clm_selftest_context *run;
     clm_model *model;
     clm_optimizer optimizer;
-    int32_t tokens[ROWS];
+    int T, rows; /* rows = B * T */
+    int32_t tokens[B * MOST_T];
     int32_t targets[B];
     float **values; /* of each parameter, as the table has them */
     float **gradients;
@@ -61,6 +62,11 @@ static float *value_of(const chain *c, clm_parameter_kind kind, int layer) {
 
 static float *gradient_of(const chain *c, clm_parameter_kind kind, int layer) {
     return c->gradients[index_of(c, kind, layer)];
+}
+
+/* Of the sequence's last position. */
+static size_t last_row(const chain *c, size_t b) {
+    return (b + 1) * (size_t)c->T - 1;
 }
 
 /* ---- the pieces, in floats; what is not said fails through run->status ---- */
@@ -121,60 +127,61 @@ static void norm_backward(const chain *c, float *dx, const float *dout, const fl
 static void linear_forward(const chain *c, float *out, const float *x, clm_parameter_kind kind,
                            int layer, int K, int N) {
     clm_reference_linear_forward(out, x, value_of(c, kind, layer), value_of(c, kind + 1, layer),
-                                 ROWS, K, N);
+                                 c->rows, K, N);
 }
 
 static void linear_backward(const chain *c, float *dx, const float *dout, const float *x,
                             clm_parameter_kind kind, int layer, int K, int N) {
     clm_reference_linear_backward(dx, gradient_of(c, kind, layer), gradient_of(c, kind + 1, layer),
-                                  dout, x, value_of(c, kind, layer), ROWS, K, N);
+                                  dout, x, value_of(c, kind, layer), c->rows, K, N);
 }
 
 static void attention_forward(const chain *c, block *b) {
-    const double *qkv = wide(c, b->qkv, (size_t)ROWS * 3 * C);
-    double *out = clm_selftest_doubles(c->run, (size_t)ROWS * C);
+    const double *qkv = wide(c, b->qkv, (size_t)c->rows * 3 * C);
+    double *out = clm_selftest_doubles(c->run, (size_t)c->rows * C);
     if (c->run->status == CLM_OK) {
-        clm_reference_attention_forward(out, b->lse, qkv, B, T, H, D, true);
-        narrow(b->attention, out, (size_t)ROWS * C);
+        clm_reference_attention_forward(out, b->lse, qkv, B, c->T, H, D, true);
+        narrow(b->attention, out, (size_t)c->rows * C);
     }
 }
 
 static void attention_backward(const chain *c, float *dqkv, const float *dout, const block *b) {
-    const double *qkv = wide(c, b->qkv, (size_t)ROWS * 3 * C);
-    const double *out = wide(c, b->attention, (size_t)ROWS * C);
-    const double *dout_wide = wide(c, dout, (size_t)ROWS * C);
-    double *dqkv_wide = clm_selftest_doubles(c->run, (size_t)ROWS * 3 * C);
+    const double *qkv = wide(c, b->qkv, (size_t)c->rows * 3 * C);
+    const double *out = wide(c, b->attention, (size_t)c->rows * C);
+    const double *dout_wide = wide(c, dout, (size_t)c->rows * C);
+    double *dqkv_wide = clm_selftest_doubles(c->run, (size_t)c->rows * 3 * C);
     if (c->run->status == CLM_OK) {
-        clm_reference_attention_backward(dqkv_wide, dout_wide, qkv, out, b->lse, B, T, H, D, true);
-        narrow(dqkv, dqkv_wide, (size_t)ROWS * 3 * C);
+        clm_reference_attention_backward(dqkv_wide, dout_wide, qkv, out, b->lse, B, c->T, H, D,
+                                         true);
+        narrow(dqkv, dqkv_wide, (size_t)c->rows * 3 * C);
     }
 }
 
 /* ---- forward ---- */
 
 static void block_forward(const chain *c, int layer, block *b, float *x_out) {
-    norm_forward(c, b->ln_1, b->x, CLM_PARAMETER_LN_1_WEIGHT, layer, ROWS);
+    norm_forward(c, b->ln_1, b->x, CLM_PARAMETER_LN_1_WEIGHT, layer, c->rows);
     linear_forward(c, b->qkv, b->ln_1, CLM_PARAMETER_ATTN_QKV_WEIGHT, layer, C, 3 * C);
     attention_forward(c, b);
     linear_forward(c, b->x_middle, b->attention, CLM_PARAMETER_ATTN_PROJ_WEIGHT, layer, C, C);
-    clm_reference_residual_forward(b->x_middle, b->x_middle, b->x, (size_t)ROWS * C);
-    norm_forward(c, b->ln_2, b->x_middle, CLM_PARAMETER_LN_2_WEIGHT, layer, ROWS);
+    clm_reference_residual_forward(b->x_middle, b->x_middle, b->x, (size_t)c->rows * C);
+    norm_forward(c, b->ln_2, b->x_middle, CLM_PARAMETER_LN_2_WEIGHT, layer, c->rows);
     linear_forward(c, b->fc, b->ln_2, CLM_PARAMETER_MLP_FC_WEIGHT, layer, C, INNER);
-    clm_reference_gelu_forward(b->gelu, b->fc, (size_t)ROWS * INNER);
+    clm_reference_gelu_forward(b->gelu, b->fc, (size_t)c->rows * INNER);
     linear_forward(c, x_out, b->gelu, CLM_PARAMETER_MLP_PROJ_WEIGHT, layer, INNER, C);
-    clm_reference_residual_forward(x_out, x_out, b->x_middle, (size_t)ROWS * C);
+    clm_reference_residual_forward(x_out, x_out, b->x_middle, (size_t)c->rows * C);
 }
 
 static void chain_forward(chain *c) {
     clm_reference_embedding_forward(c->blocks[0].x, c->tokens,
                                     value_of(c, CLM_PARAMETER_WTE_WEIGHT, -1),
-                                    value_of(c, CLM_PARAMETER_WPE_WEIGHT, -1), B, T, C, 0);
+                                    value_of(c, CLM_PARAMETER_WPE_WEIGHT, -1), B, c->T, C, 0);
     for (int layer = 0; layer < L; layer++) {
         block_forward(c, layer, &c->blocks[layer],
                       layer + 1 < L ? c->blocks[layer + 1].x : c->x_top);
     }
     for (size_t b = 0; b < B; b++) {
-        memcpy(c->pooled + b * C, c->x_top + (b * T + T - 1) * C, C * sizeof(float));
+        memcpy(c->pooled + b * C, c->x_top + last_row(c, b) * C, C * sizeof(float));
     }
     norm_forward(c, c->ln_f, c->pooled, CLM_PARAMETER_LN_F_WEIGHT, -1, B);
     const clm_reference_gemm_arguments head = {.M = B,
@@ -231,17 +238,17 @@ static void head_backward(chain *c, float *dln_f, const float *dlogits) {
 /* dx: of the block's output; becomes that of its input. */
 static void block_backward(const chain *c, int layer, const block *b, float *dx, float *dinner,
                            float *dnormed) {
-    const size_t inner_count = (size_t)ROWS * INNER;
+    const size_t inner_count = (size_t)c->rows * INNER;
     linear_backward(c, dinner, dx, b->gelu, CLM_PARAMETER_MLP_PROJ_WEIGHT, layer, INNER, C);
     for (size_t i = 0; i < inner_count; i++) {
         clm_reference_gelu_backward(&dinner[i], &dinner[i], &b->fc[i], 1);
     }
     linear_backward(c, dnormed, dinner, b->ln_2, CLM_PARAMETER_MLP_FC_WEIGHT, layer, C, INNER);
-    norm_backward(c, dx, dnormed, b->x_middle, dx, CLM_PARAMETER_LN_2_WEIGHT, layer, ROWS);
+    norm_backward(c, dx, dnormed, b->x_middle, dx, CLM_PARAMETER_LN_2_WEIGHT, layer, c->rows);
     linear_backward(c, dnormed, dx, b->attention, CLM_PARAMETER_ATTN_PROJ_WEIGHT, layer, C, C);
     attention_backward(c, dinner, dnormed, b);
     linear_backward(c, dnormed, dinner, b->ln_1, CLM_PARAMETER_ATTN_QKV_WEIGHT, layer, C, 3 * C);
-    norm_backward(c, dx, dnormed, b->x, dx, CLM_PARAMETER_LN_1_WEIGHT, layer, ROWS);
+    norm_backward(c, dx, dnormed, b->x, dx, CLM_PARAMETER_LN_1_WEIGHT, layer, c->rows);
 }
 
 static void chain_backward(chain *c) {
@@ -249,9 +256,9 @@ static void chain_backward(chain *c) {
     float *dlogits = clm_selftest_floats(run, (size_t)B * LABELS);
     float *dln_f = clm_selftest_floats(run, (size_t)B * C);
     float *dpooled = clm_selftest_floats(run, (size_t)B * C);
-    float *dx = clm_selftest_floats(run, (size_t)ROWS * C);
-    float *dnormed = clm_selftest_floats(run, (size_t)ROWS * C);
-    float *dinner = clm_selftest_floats(run, (size_t)ROWS * 3 * C);
+    float *dx = clm_selftest_floats(run, (size_t)c->rows * C);
+    float *dnormed = clm_selftest_floats(run, (size_t)c->rows * C);
+    float *dinner = clm_selftest_floats(run, (size_t)c->rows * 3 * C);
     if (run->status != CLM_OK) {
         return;
     }
@@ -259,14 +266,14 @@ static void chain_backward(chain *c) {
     head_backward(c, dln_f, dlogits);
     norm_backward(c, dpooled, dln_f, c->pooled, NULL, CLM_PARAMETER_LN_F_WEIGHT, -1, B);
     for (size_t b = 0; b < B; b++) {
-        memcpy(dx + (b * T + T - 1) * C, dpooled + b * C, C * sizeof(float));
+        memcpy(dx + last_row(c, b) * C, dpooled + b * C, C * sizeof(float));
     }
     for (int layer = L - 1; layer >= 0; layer--) {
         block_backward(c, layer, &c->blocks[layer], dx, dinner, dnormed);
     }
     clm_reference_embedding_backward(gradient_of(c, CLM_PARAMETER_WTE_WEIGHT, -1),
                                      gradient_of(c, CLM_PARAMETER_WPE_WEIGHT, -1), dx, c->tokens, B,
-                                     T, C, V);
+                                     c->T, C, V);
 }
 
 /* ---- both ---- */
@@ -293,7 +300,7 @@ static clm_status make_values(chain *c) {
         CLM_TRY(clm_buffer_write(c->model->parameters[i].value, 0, c->values[i],
                                  about->count * sizeof(float)));
     }
-    for (size_t i = 0; i < ROWS; i++) {
+    for (size_t i = 0; i < (size_t)c->rows; i++) {
         c->tokens[i] = (int32_t)(clm_philox_next(&run->random) % V);
     }
     for (int b = 0; b < B; b++) {
@@ -319,14 +326,14 @@ static clm_status make_chain(chain *c) {
         block *b = &c->blocks[layer];
         float **const of_C[] = {&b->x, &b->ln_1, &b->attention, &b->x_middle, &b->ln_2};
         for (size_t i = 0; i < sizeof of_C / sizeof *of_C; i++) {
-            *of_C[i] = clm_selftest_floats(run, (size_t)ROWS * C);
+            *of_C[i] = clm_selftest_floats(run, (size_t)c->rows * C);
         }
-        b->qkv = clm_selftest_floats(run, (size_t)ROWS * 3 * C);
-        b->fc = clm_selftest_floats(run, (size_t)ROWS * INNER);
-        b->gelu = clm_selftest_floats(run, (size_t)ROWS * INNER);
-        b->lse = clm_selftest_doubles(run, (size_t)ROWS * H);
+        b->qkv = clm_selftest_floats(run, (size_t)c->rows * 3 * C);
+        b->fc = clm_selftest_floats(run, (size_t)c->rows * INNER);
+        b->gelu = clm_selftest_floats(run, (size_t)c->rows * INNER);
+        b->lse = clm_selftest_doubles(run, (size_t)c->rows * H);
     }
-    c->x_top = clm_selftest_floats(run, (size_t)ROWS * C);
+    c->x_top = clm_selftest_floats(run, (size_t)c->rows * C);
     c->pooled = clm_selftest_floats(run, (size_t)B * C);
     c->ln_f = clm_selftest_floats(run, (size_t)B * C);
     c->logits = clm_selftest_floats(run, (size_t)B * LABELS);
@@ -340,7 +347,7 @@ static clm_status device_losses(const chain *c, const clm_value *losses, const c
                                 bool training) {
     const clm_activations *a = &c->model->activations;
     clm_status status = CLM_OK;
-    CLM_TRY(clm_model_forward(c->model, c->tokens, NULL, B, T, training));
+    CLM_TRY(clm_model_forward(c->model, c->tokens, NULL, B, c->T, training));
     CLM_TRY(clm_crossentropy_forward(c->run->device, losses->buffer, NULL, a->logits,
                                      targets->buffer, B, LABELS));
 cleanup:
@@ -393,7 +400,9 @@ cleanup:
 }
 
 clm_status clm_selftest_training_step(clm_selftest_context *run) {
-    chain c = {.run = run};
+    /* A simulator would take minutes for more. */
+    const int T = clm_device_is_simulator(run->device) ? 3 : MOST_T;
+    chain c = {.run = run, .T = T, .rows = B * T};
     clm_status status = CLM_OK;
     CLM_TRY(make_chain(&c));
     const clm_activations *a = &c.model->activations;

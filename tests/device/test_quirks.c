@@ -163,6 +163,8 @@ static void quirks_change_what_they_say(void **state) {
     assert_false(clm_quirk_wants_pages(&llvmpipe) || clm_quirk_wants_pages(&geforce));
     assert_int_equal(clm_quirk_most_rounds(&llvmpipe), 40000);
     assert_int_equal(clm_quirk_most_rounds(&pocl), INT_MAX);
+    assert_true(clm_quirk_is_simulation(&oclgrind));
+    assert_false(clm_quirk_is_simulation(&llvmpipe));
     assert_int_equal(clm_quirk_most_items(&oclgrind), 16);
     assert_true(clm_quirk_most_items(&llvmpipe) == SIZE_MAX);
     assert_string_equal(clm_quirk_build_options(&arc),

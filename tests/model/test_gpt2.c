@@ -322,6 +322,9 @@ static void recomputing_gives_the_same_bits_in_less_memory(clm_device *device) {
     int32_t *tokens = tensor("tokens", NULL);
     int32_t *labels = tensor("labels", NULL);
     for (int policy = CLM_TRAIN_HEAD; policy <= CLM_TRAIN_ALL; policy++) {
+        if (clm_test_is_simulator(device) && policy != CLM_TRAIN_ALL) {
+            continue; /* all layers run what fewer do */
+        }
         for (int whole = 0; whole < (clm_test_is_simulator(device) ? 1 : 2); whole++) {
             size_t count = 0;
             uint64_t used = 0;

@@ -80,8 +80,10 @@ static void compare_case(attention_case *c) {
     compare(&c->dqkv, atol_backward, rtol, what);
 }
 
+/* A simulator, whose tiles have 16 queries, sees all accesses in small shapes; what is left out are
+ * questions about values. */
 static bool is_too_slow(clm_device *device, clm_attention_shape s) {
-    return is_slow(device) && (double)s.B * s.H * s.T * s.T * s.D > 9e4;
+    return is_slow(device) && (double)s.B * s.H * s.T * s.T * s.D > 5e4;
 }
 
 /* Tiles are 48 or 24 queries (item) and 64 (group); vectors 16 or 8 wide.

@@ -112,15 +112,21 @@ static void a_crash_is_remembered(void **state) {
     const broken_kernel broken = convert_with("*(volatile __global int *)64 = 1;");
     break_kernel(&broken);
     for (int i = 0; i < 2; i++) { /* and what is remembered can be tried again */
-        clm_test_outcome outcome = run_clm("selftest", POCL, i == 0 ? NULL : "--force");
-        assert_true(outcome.status > 128);
-        assert_null(strstr(outcome.errors, "crashed or hung"));
+        clm_test_outcome outcome;
+        /* One process may have been killed. */
+        for (int once = 0; once < 2; once++) {
+            outcome = run_clm("selftest", POCL, i == 0 || once == 1 ? NULL : "--force");
+            assert_true(outcome.status > 128);
+            assert_null(strstr(outcome.errors, "crashed or hung"));
+        }
         /* Its other form is tried, and crashes as well. */
-        outcome = run_clm("selftest", POCL);
-        assert_true(outcome.status > 128);
-        assert_has(outcome.errors, "crashed or hung");
-        assert_has(outcome.errors, "convert_f32_to_f16");
-        assert_has(outcome.errors, "trying group instead");
+        for (int once = 0; once < 2; once++) {
+            outcome = run_clm("selftest", POCL);
+            assert_true(outcome.status > 128);
+            assert_has(outcome.errors, "crashed or hung");
+            assert_has(outcome.errors, "convert_f32_to_f16");
+            assert_has(outcome.errors, "trying group instead");
+        }
         outcome = run_clm_in(&tested, EVAL, POCL);
         assert_fails(outcome, 4, "convert_f32_to_f16", "count=", "crashed or hung", "--force");
         assert_null(strstr(outcome.errors, "computes wrongly"));
@@ -144,6 +150,7 @@ static void what_crashes_in_one_form_is_replaced(void **state) {
     }
     const broken_kernel broken = convert_with("if (LOCAL == 1) *(volatile __global int *)64 = 2;");
     break_kernel(&broken);
+    assert_true(run_clm("selftest", POCL).status > 128);
     assert_true(run_clm("selftest", POCL).status > 128);
     const clm_test_outcome outcome = run_clm("selftest", POCL);
     assert_done(outcome);

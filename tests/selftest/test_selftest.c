@@ -100,9 +100,6 @@ static void count_result(void *context, const clm_selftest_result *result) {
 }
 
 static void a_sound_device_passes_and_is_remembered(clm_device *device) {
-    if (clm_test_is_simulator(device)) {
-        return;
-    }
     clm_selftest_report report;
     clm_selftest_report kept;
     clm_selftest_options options = CLM_SELFTEST_OPTIONS_DEFAULT;
@@ -120,6 +117,10 @@ static void a_sound_device_passes_and_is_remembered(clm_device *device) {
     assert_ok(clm_selftest_recall(&kept, own));
     assert_int_equal(kept.outcome, CLM_SELFTEST_PASSED);
     assert_int_equal(kept.comparisons, report.comparisons);
+    if (clm_test_is_simulator(own)) { /* what follows is the same for all */
+        clm_device_close(own);
+        return;
+    }
     /* Another form of kernels is another thing to test; so are other sources. */
     const clm_ops_form usual = clm_ops_form_of(own, "gelu");
     assert_int_equal(setenv("CLM_OPS_VARIANT", usual == CLM_OPS_ITEM ? "group" : "item", 1), 0);
@@ -256,7 +257,8 @@ static void lose(clm_selftest_mark *mark) {
     clm_free(mark->key);
 }
 
-/* The mark of a process that lives is none of a crash, and who finds it leaves none. */
+/* The mark of a process that lives is none of a crash, and who finds it leaves none. One of a
+ * process that is gone is a doubt, two are a crash. */
 static void marks_are_of_processes_that_are_gone(clm_device *device) {
     begin_without_records();
     clm_selftest_mark living = marked(device, "gelu");
@@ -267,6 +269,10 @@ static void marks_are_of_processes_that_are_gone(clm_device *device) {
     clm_selftest_mark_close(&second, false);
     lose(&living);
     assert_true(clm_selftest_mark_is_left(device));
+    clm_selftest_mark doubted = marked(device, "gelu");
+    assert_int_equal(doubted.crash_count, 1);
+    assert_null(clm_selftest_mark_find(&doubted, "gelu", "item"));
+    lose(&doubted);
     /* One crash after the other is kept. */
     clm_selftest_mark third = marked(device, "rows");
     assert_non_null(clm_selftest_mark_find(&third, "gelu", "item"));
@@ -275,11 +281,13 @@ static void marks_are_of_processes_that_are_gone(clm_device *device) {
     assert_null(clm_selftest_mark_find(&third, "rows", "item"));
     lose(&third);
     clm_selftest_mark fourth = marked(device, "reduce");
-    assert_int_equal(fourth.crash_count, 2);
+    assert_int_equal(fourth.crash_count, 3);
     clm_selftest_mark_forget(&fourth, "gelu");
+    (void)snprintf(fourth.now.operation, sizeof fourth.now.operation, "rows");
+    clm_selftest_mark_keep(&fourth); /* seen to hang, so without a doubt */
     clm_selftest_mark_close(&fourth, false);
     clm_selftest_mark fifth = marked(device, "reduce");
-    assert_int_equal(fifth.crash_count, 1);
+    assert_int_equal(fifth.crash_count, 3);
     assert_non_null(clm_selftest_mark_find(&fifth, "rows", "item"));
     /* What is no line of a mark is passed over. */
     assert_int_equal(pwrite(fifth.descriptor, "{\"key\": 1}\n\n[", 14, 0), 14);

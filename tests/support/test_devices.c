@@ -76,7 +76,7 @@ static void open_devices(void) {
 }
 
 bool clm_test_is_simulator(const clm_device *device) {
-    return clm_contains_ignoring_case(clm_device_get_info(device)->platform, "oclgrind");
+    return clm_device_is_simulator(device);
 }
 
 void clm_test_each_device(void (*test)(clm_device *device)) {
