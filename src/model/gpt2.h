@@ -121,6 +121,9 @@ clm_status clm_model_narrow(const clm_model *model, clm_dtype type, clm_buffer *
 clm_status clm_model_widen(const clm_model *model, clm_dtype type, clm_buffer *floats,
                            const clm_buffer *halves, size_t count);
 
+/* What passes of B x T take, as the model was opened. */
+clm_memory_plan clm_model_plan(const clm_model *model, int B, int T);
+
 /* With CLM_PRECISION_AUTO, before the first pass that trains: keeps activations in 16 bits when
  * they do not fit as floats but do so. */
 clm_status clm_model_settle_precision(clm_model *model, int B, int T);

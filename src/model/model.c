@@ -232,17 +232,21 @@ clm_status clm_precision_parse(clm_precision *precision, const char *text) {
                     text);
 }
 
+clm_memory_plan clm_model_plan(const clm_model *model, int B, int T) {
+    return (clm_memory_plan){.train = model->policy,
+                             .frozen_storage = model->frozen_storage,
+                             .kept_storage = model->kept_storage,
+                             .whole_top_block = model->whole_top_block,
+                             .recompute = model->recompute,
+                             .B = B,
+                             .T = T};
+}
+
 /* For batches of B x T; B 0: of any number, before anything is known of texts. */
 static clm_fit fit_of(const clm_model *model, int B, int T) {
     return (clm_fit){.config = &model->config,
                      .device = clm_device_get_info(model->device),
-                     .plan = {.train = model->policy,
-                              .frozen_storage = model->frozen_storage,
-                              .kept_storage = model->kept_storage,
-                              .whole_top_block = model->whole_top_block,
-                              .recompute = model->recompute,
-                              .B = B,
-                              .T = T},
+                     .plan = clm_model_plan(model, B, T),
                      .accumulate = 1};
 }
 

@@ -523,13 +523,7 @@ static clm_status check_data(const trainer *t) {
 }
 
 static clm_memory_plan plan_of(const trainer *t) {
-    return (clm_memory_plan){.train = t->model->policy,
-                             .frozen_storage = t->model->frozen_storage,
-                             .kept_storage = t->model->kept_storage,
-                             .whole_top_block = t->model->whole_top_block,
-                             .recompute = t->model->recompute,
-                             .B = t->options->batch,
-                             .T = clm_dataset_length(t->train)};
+    return clm_model_plan(t->model, t->options->batch, clm_dataset_length(t->train));
 }
 
 /* Says what training needs, and what would fit when it does not. */
