@@ -27,13 +27,8 @@ static void count_builds(void *context, clm_log_level level, const char *message
 
 /* A device like this one that has built nothing yet, without clm's own kernel cache. */
 static clm_device *open_fresh(const clm_device *like) {
-    char index[24];
-    clm_device *device = NULL;
-    clm_device_options options = CLM_DEVICE_OPTIONS_DEFAULT;
-    (void)snprintf(index, sizeof index, "%d", clm_device_get_info(like)->index);
-    options.pattern = index;
     assert_int_equal(setenv("CLM_KERNEL_CACHE", "0", 1), 0);
-    assert_ok(clm_device_open(&device, &options));
+    clm_device *device = clm_test_open_again(like);
     clm_log_set_sink(count_builds, NULL, CLM_LOG_DEBUG);
     built = 0;
     given_up = 0;

@@ -21,17 +21,6 @@
 #include "ops/tuning_file.h"
 #include "selftest/run.h"
 
-/* A device of the test's own, because what is built and replaced stays with it. */
-static clm_device *open_again(const clm_device *device) {
-    char index[24];
-    clm_device *again = NULL;
-    clm_device_options options = CLM_DEVICE_OPTIONS_DEFAULT;
-    (void)snprintf(index, sizeof index, "%d", clm_device_get_info(device)->index);
-    options.pattern = index;
-    assert_ok(clm_device_open(&again, &options));
-    return again;
-}
-
 static int warnings;
 static char last_warning[1024];
 
@@ -106,7 +95,7 @@ static void a_sound_device_passes_and_is_remembered(clm_device *device) {
     options.on_result = count_result;
     results = 0;
     begin_without_records();
-    clm_device *own = open_again(device);
+    clm_device *own = clm_test_open_again(device);
     assert_ok(clm_selftest_recall(&kept, own));
     assert_int_equal(kept.outcome, CLM_SELFTEST_UNKNOWN);
     assert_ok(clm_selftest_run(&report, own, &options));
@@ -159,7 +148,7 @@ static void a_wrong_form_is_replaced(clm_device *device) {
     begin_without_records();
     break_kernel(&broken);
     clm_log_set_sink(count_warnings, NULL, CLM_LOG_WARNING);
-    clm_device *own = open_again(device);
+    clm_device *own = clm_test_open_again(device);
     assert_ok(clm_selftest_ensure(own, NULL));
     assert_int_equal(warnings, 1);
     assert_non_null(strstr(last_warning, usual == CLM_OPS_ITEM ? "gelu=group" : "gelu=item"));
@@ -168,7 +157,7 @@ static void a_wrong_form_is_replaced(clm_device *device) {
     assert_true(clm_ops_form_of(own, "layernorm") == usual);
     clm_device_close(own);
     /* The next one gets the stand-in at once. */
-    own = open_again(device);
+    own = clm_test_open_again(device);
     assert_ok(clm_selftest_recall(&kept, own));
     assert_int_equal(kept.outcome, CLM_SELFTEST_REPLACED);
     assert_true(clm_ops_form_of(own, "gelu") == usual);
@@ -190,7 +179,7 @@ static void a_wrong_gemm_is_replaced(clm_device *device) {
     clm_selftest_options options = CLM_SELFTEST_OPTIONS_DEFAULT;
     options.operations = &gemm;
     options.operation_count = 1;
-    clm_device *own = open_again(device);
+    clm_device *own = clm_test_open_again(device);
     assert_ok(clm_gemm_resolve(own, &usual));
     const bool panels = usual == CLM_GEMM_OWN_PANELS;
     break_kernel(&(broken_kernel){
@@ -215,7 +204,7 @@ static void a_device_without_a_stand_in_is_refused(clm_device *device) {
     begin_without_records();
     break_kernel(&(broken_kernel){"convert", "convert.cl", "void convert_##NAME(__global ushort",
                                   "x += 1;"});
-    clm_device *own = open_again(device);
+    clm_device *own = clm_test_open_again(device);
     for (int i = 0; i < 2; i++) { /* found, and remembered */
         assert_status(CLM_ERROR_DEVICE_WRONG, clm_selftest_ensure(own, NULL));
         assert_message_has(clm_device_get_info(own)->name);
@@ -231,7 +220,7 @@ static void a_device_without_a_stand_in_is_refused(clm_device *device) {
     /* So is one whose compiler does not take a kernel. */
     break_kernel(&(broken_kernel){"convert", "convert.cl", "void convert_##NAME(__global ushort",
                                   "no_such_function(x);"});
-    own = open_again(device);
+    own = clm_test_open_again(device);
     assert_status(CLM_ERROR_DEVICE_WRONG, clm_selftest_ensure(own, NULL));
     assert_message_has("convert.cl");
     clm_device_close(own);

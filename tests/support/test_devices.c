@@ -130,3 +130,13 @@ void clm_test_buffer_check(clm_buffer *buffer, size_t count) {
     }
     clm_buffer_release(buffer);
 }
+
+clm_device *clm_test_open_again(const clm_device *device) {
+    char index[24];
+    clm_device *again = NULL;
+    clm_device_options options = CLM_DEVICE_OPTIONS_DEFAULT;
+    (void)snprintf(index, sizeof index, "%d", clm_device_get_info(device)->index);
+    options.pattern = index;
+    assert_ok(clm_device_open(&again, &options));
+    return again;
+}

@@ -22,6 +22,9 @@ bool clm_test_is_simulator(const clm_device *device);
         clm_test_each_device(test);         \
     }
 
+/* The same device once more, with nothing built or replaced yet; the caller closes it. */
+clm_device *clm_test_open_again(const clm_device *device);
+
 /* The group teardown of every program that uses clm_test_each_device(). Not left to atexit:
  * Oclgrind has taken itself down by then, and crashes. */
 int clm_test_close_devices(void **state);

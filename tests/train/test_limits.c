@@ -168,13 +168,8 @@ static void a_stopped_run_of_passes_goes_on(clm_device *device) {
 
 /* The same device, which allocates no more than `mib` in one piece. */
 static clm_device *open_limited(const clm_device *device, const char *mib) {
-    char index[16];
-    clm_device *limited = NULL;
-    clm_device_options options = CLM_DEVICE_OPTIONS_DEFAULT;
-    (void)snprintf(index, sizeof index, "%d", clm_device_get_info(device)->index);
-    options.pattern = index;
     assert_int_equal(setenv("CLM_MAX_ALLOC_MIB", mib, 1), 0);
-    assert_ok(clm_device_open(&limited, &options));
+    clm_device *limited = clm_test_open_again(device);
     assert_int_equal(unsetenv("CLM_MAX_ALLOC_MIB"), 0);
     return limited;
 }
