@@ -33,9 +33,11 @@ CLM_API clm_status clm_train_policy_parse(clm_train_policy *policy, const char *
 /* The way back, for one of the values above; CLM_TRAIN_NOTHING is "nothing". Static. */
 CLM_API const char *clm_train_policy_name(clm_train_policy policy);
 
-/* How a model lies on the device. All arithmetic is that of floats whatever the precision. Trained
- * weights, their gradients, AdamW's moments and the gradients of activations stay floats, so that
- * no loss has to be scaled. Stored in 16 bits, rounded to nearest even, are:
+/* How a model lies on the device. Arithmetic is that of floats whatever the precision, but for
+ * products with F16 weights of which a device that has half arithmetic is faster and passes the
+ * self-test: those round their input to halves too, and sum 16 products at a time in halves.
+ * Trained weights, their gradients, AdamW's moments and the gradients of activations stay floats,
+ * so that no loss has to be scaled. Stored in 16 bits, rounded to nearest even, are:
  *
  * - weights of the blocks' linear layers that are not trained: off by at most 2^-11 of themselves
  *   (F16, below 6.1e-5 by 2^-25) or 2^-8 (BF16);

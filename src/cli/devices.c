@@ -23,8 +23,8 @@ static const struct {
     const char *use;
 } extensions[] = {
     {"cl_khr_fp16", offsetof(clm_device_info, has_fp16),
-     "half arithmetic; storing halves does "
-     "without"},
+     "arithmetic with f16 weights; storing "
+     "halves does without"},
     {"cl_khr_fp64", offsetof(clm_device_info, has_fp64), "not needed"},
     {"cl_khr_subgroups", offsetof(clm_device_info, has_subgroups), "not needed"},
 };

@@ -22,9 +22,10 @@ enum { WIDENED_BYTES = 32 << 20 };
 
 /* Kept for a device until it is closed. */
 typedef struct gemm_state {
-    clm_gemm_backend backend; /* AUTO until chosen */
-    bool forced;              /* for few rows too: by $CLM_GEMM, or clm_gemm_use() */
-    clm_gemm_backend form;    /* that OWN stands for; AUTO: the usual one */
+    clm_gemm_backend backend;       /* AUTO until chosen */
+    bool forced;                    /* for few rows too: by $CLM_GEMM, or clm_gemm_use() */
+    clm_gemm_backend form;          /* that OWN stands for; AUTO: the usual one */
+    clm_gemm_arithmetic arithmetic; /* AUTO until chosen */
 } gemm_state;
 
 static void close_state(void *context) {
@@ -103,9 +104,29 @@ clm_status clm_gemm_use(clm_device *device, clm_gemm_backend backend, bool few_t
     clm_status status = state_of(device, &state);
     if (status == CLM_OK) {
         const bool own = backend == CLM_GEMM_OWN_PANELS || backend == CLM_GEMM_OWN_TILED;
-        *state = (gemm_state){
-            .backend = backend, .forced = few_too, .form = own ? backend : CLM_GEMM_AUTO};
+        state->backend = backend;
+        state->forced = few_too;
+        state->form = own ? backend : CLM_GEMM_AUTO;
     }
+    return status;
+}
+
+clm_status clm_gemm_use_arithmetic(clm_device *device, clm_gemm_arithmetic arithmetic) {
+    gemm_state *state = NULL;
+    clm_status status = state_of(device, &state);
+    if (status == CLM_OK) {
+        state->arithmetic = arithmetic;
+    }
+    return status;
+}
+
+clm_status clm_gemm_arithmetic_of(clm_device *device, clm_gemm_arithmetic *arithmetic) {
+    gemm_state *state = NULL;
+    clm_status status = state_of(device, &state);
+    if (status == CLM_OK && state->arithmetic == CLM_GEMM_ARITHMETIC_AUTO) {
+        status = clm_gemm_choose_arithmetic(device, &state->arithmetic);
+    }
+    *arithmetic = status == CLM_OK ? state->arithmetic : CLM_GEMM_IN_FLOATS;
     return status;
 }
 
@@ -335,11 +356,17 @@ cleanup:
     return status;
 }
 
+/* How one product is computed. */
+typedef struct way {
+    clm_gemm_backend backend;
+    clm_gemm_arithmetic arithmetic;
+} way;
+
 /* One product for each piece of a packed B: its columns are columns of c. */
-static clm_status multiply_parts(clm_device *device, clm_gemm_backend backend,
-                                 const clm_gemm_task *whole, const clm_gemm_packed *packed) {
-    bool widen = packed->storage != CLM_GEMM_F32 &&
-                 (whole->M > CLM_GEMM_FEW_ROWS || backend == CLM_GEMM_CLBLAST);
+static clm_status multiply_parts(clm_device *device, const way *w, const clm_gemm_task *whole,
+                                 const clm_gemm_packed *packed) {
+    const bool widen = packed->storage != CLM_GEMM_F32 &&
+                       (whole->M > CLM_GEMM_FEW_ROWS || w->backend == CLM_GEMM_CLBLAST);
     for (int i = 0; i < packed->part_count; i++) {
         clm_gemm_task part =
             columns_of(whole, (size_t)i * (size_t)packed->part_columns, packed->part_columns);
@@ -348,8 +375,9 @@ static clm_status multiply_parts(clm_device *device, clm_gemm_backend backend,
         if (packed->backend == CLM_GEMM_OWN_PANELS) {
             part.b.panel_depth = packed->K;
         }
-        clm_status status =
-            widen ? multiply_widened(device, backend, &part) : multiply(device, backend, &part);
+        clm_status status = w->arithmetic == CLM_GEMM_IN_HALVES ? clm_gemm_half(device, &part)
+                            : widen ? multiply_widened(device, w->backend, &part)
+                                    : multiply(device, w->backend, &part);
         if (status != CLM_OK) {
             return status;
         }
@@ -357,31 +385,60 @@ static clm_status multiply_parts(clm_device *device, clm_gemm_backend backend,
     return CLM_OK;
 }
 
-clm_status clm_gemm_with(clm_device *device, clm_gemm_backend backend,
-                         const clm_gemm_arguments *arguments) {
+/* The arithmetic that a product may have, where it may choose. */
+static clm_status choose_arithmetic(clm_device *device, const clm_gemm_arguments *arguments,
+                                    clm_gemm_arithmetic *arithmetic) {
+    const clm_gemm_packed *packed = arguments->b_packed;
+    const bool may_have_halves =
+        packed != NULL && packed->storage == CLM_GEMM_F16 && arguments->M > CLM_GEMM_FEW_ROWS;
+    if (*arithmetic == CLM_GEMM_IN_HALVES && !may_have_halves) {
+        return clm_fail(CLM_ERROR_UNSUPPORTED,
+                        "gemm: half arithmetic is for packed f16 weights and more than %d rows",
+                        (int)CLM_GEMM_FEW_ROWS);
+    }
+    if (*arithmetic == CLM_GEMM_ARITHMETIC_AUTO) {
+        *arithmetic = CLM_GEMM_IN_FLOATS;
+        return may_have_halves ? clm_gemm_arithmetic_of(device, arithmetic) : CLM_OK;
+    }
+    return CLM_OK;
+}
+
+static clm_status multiply_in_a_way(clm_device *device, way w,
+                                    const clm_gemm_arguments *arguments) {
     clm_status status = CLM_OK;
     clm_buffer *copy = NULL;
     const clm_gemm_packed *packed = arguments->b_packed;
     CLM_TRY(check(arguments));
-    CLM_TRY(backend == CLM_GEMM_AUTO ? choose_for(device, arguments, &backend)
-                                     : clm_gemm_resolve(device, &backend));
+    CLM_TRY(choose_arithmetic(device, arguments, &w.arithmetic));
+    CLM_TRY(w.backend == CLM_GEMM_AUTO ? choose_for(device, arguments, &w.backend)
+                                       : clm_gemm_resolve(device, &w.backend));
     if (packed != NULL && packed->backend == CLM_GEMM_OWN_PANELS &&
-        backend != CLM_GEMM_OWN_PANELS) {
+        w.backend != CLM_GEMM_OWN_PANELS) {
         status = clm_fail(CLM_ERROR_ARGUMENT, "gemm: B is packed in panels, which %s cannot read",
-                          clm_gemm_backend_name(backend));
+                          clm_gemm_backend_name(w.backend));
         goto cleanup;
     }
     clm_gemm_task task = task_from(arguments);
     CLM_TRY(free_residual(device, &task, &copy));
-    CLM_TRY(packed != NULL ? multiply_parts(device, backend, &task, packed)
-                           : multiply(device, backend, &task));
+    CLM_TRY(packed != NULL ? multiply_parts(device, &w, &task, packed)
+                           : multiply(device, w.backend, &task));
 cleanup:
     clm_buffer_release(copy);
     return status;
 }
 
+clm_status clm_gemm_with(clm_device *device, clm_gemm_backend backend,
+                         const clm_gemm_arguments *arguments) {
+    return multiply_in_a_way(device, (way){backend, CLM_GEMM_IN_FLOATS}, arguments);
+}
+
+clm_status clm_gemm_with_arithmetic(clm_device *device, clm_gemm_arithmetic arithmetic,
+                                    const clm_gemm_arguments *arguments) {
+    return multiply_in_a_way(device, (way){CLM_GEMM_AUTO, arithmetic}, arguments);
+}
+
 clm_status clm_gemm(clm_device *device, const clm_gemm_arguments *arguments) {
-    return clm_gemm_with(device, CLM_GEMM_AUTO, arguments);
+    return clm_gemm_with_arithmetic(device, CLM_GEMM_ARITHMETIC_AUTO, arguments);
 }
 
 /* ---- packed weights ---- */

@@ -28,6 +28,21 @@ typedef enum clm_gemm_storage {
     CLM_GEMM_BF16 = 2
 } clm_gemm_storage;
 
+/* How products of more than a few rows with packed F16 weights are computed. */
+typedef enum clm_gemm_arithmetic {
+    CLM_GEMM_ARITHMETIC_AUTO = 0, /* what was measured to be faster, where the device has both */
+    CLM_GEMM_IN_FLOATS = 1,       /* the weights become floats again */
+    CLM_GEMM_IN_HALVES = 2        /* A becomes halves; errors: cl/gemm_half.cl */
+} clm_gemm_arithmetic;
+
+/* Whether a device has half arithmetic. */
+typedef enum clm_gemm_halves {
+    CLM_GEMM_NO_HALVES = 0,
+    CLM_GEMM_HALVES,
+    CLM_GEMM_HALVES_FORCED,  /* to be used without being measured */
+    CLM_GEMM_HALVES_EMULATED /* in floats, to the bit, slowly: for tests */
+} clm_gemm_halves;
+
 /* A frozen B, stored as the device's backend likes it best. */
 typedef struct clm_gemm_packed clm_gemm_packed;
 
@@ -68,12 +83,18 @@ clm_status clm_gemm(clm_device *device, const clm_gemm_arguments *arguments);
 clm_status clm_gemm_with(clm_device *device, clm_gemm_backend backend,
                          const clm_gemm_arguments *arguments);
 
+/* clm_gemm() in one arithmetic. CLM_ERROR_UNSUPPORTED for IN_HALVES on a device that has none, or
+ * when b_packed is not F16. */
+clm_status clm_gemm_with_arithmetic(clm_device *device, clm_gemm_arithmetic arithmetic,
+                                    const clm_gemm_arguments *arguments);
+
 /* Packs B (K,N), or (N,K) when transposed, through *packed; `b` may be released afterwards. What is
  * larger than the device allocates in one piece is kept in several.
  *
  * F16 and BF16 take half the memory of F32: elements are rounded to nearest even (relative error at
  * most 2^-11 in F16 for 6.1e-5 and above, 2^-8 in BF16), infinities and NaN stay, and products are
- * of floats and summed in floats as ever. Packing to them blocks, and is CLM_ERROR_UNSUPPORTED when
+ * of floats and summed in floats as ever, but by clm_gemm() of F16 on a device that is faster in
+ * halves (clm_gemm_arithmetic). Packing to them blocks, and is CLM_ERROR_UNSUPPORTED when
  * a finite element would become infinite (65520 and above in F16). */
 clm_status clm_gemm_pack(clm_gemm_packed **packed, clm_device *device, const clm_buffer *b,
                          size_t b_offset, int ldb, bool transposed, int K, int N,
@@ -100,5 +121,15 @@ clm_status clm_gemm_resolve(clm_device *device, clm_gemm_backend *backend);
  * rows as well. For the self-test, which puts one in the place of another that computes wrongly;
  * weights that were packed before may be read wrongly. */
 clm_status clm_gemm_use(clm_device *device, clm_gemm_backend backend, bool few_too);
+
+/* From now on AUTO stands for this arithmetic on the device; AUTO: for what is usual again. For the
+ * self-test. */
+clm_status clm_gemm_use_arithmetic(clm_device *device, clm_gemm_arithmetic arithmetic);
+
+/* What AUTO stands for on this device; measures it at the first call. */
+clm_status clm_gemm_arithmetic_of(clm_device *device, clm_gemm_arithmetic *arithmetic);
+
+/* Whether it has halves; $CLM_HALF_ARITHMETIC = "on", "off" or "emulated" decides otherwise. */
+clm_status clm_gemm_halves_of(const clm_device *device, clm_gemm_halves *halves);
 
 #endif

@@ -89,6 +89,13 @@ clm_status clm_gemm_few(clm_device *device, clm_gemm_backend form, const clm_gem
 clm_status clm_gemm_outer(clm_device *device, clm_gemm_backend form, const clm_gemm_task *task);
 bool clm_gemm_outer_serves(const clm_gemm_task *task);
 
+/* The same for a packed B of F16, in half arithmetic; more than a few rows. CLM_ERROR_UNSUPPORTED
+ * where there is none. */
+clm_status clm_gemm_half(clm_device *device, const clm_gemm_task *task);
+
+/* Work-items on each side of a work-group that shares a block of C. */
+int clm_gemm_own_items(const clm_device *device);
+
 /* Columns in a panel of B on this device. */
 int clm_gemm_own_panel_columns(const clm_device *device);
 
@@ -135,5 +142,12 @@ clm_status clm_gemm_measure(clm_device *device, clm_gemm_measurement *result);
 /* What the device's settings say; when they do not, measures it and keeps it there. Blocks. With
  * CLM_TUNE=off, the own kernel, and nothing is measured. */
 clm_status clm_gemm_choose(clm_device *device, clm_gemm_backend *backend);
+
+/* The speed of a product with F16 weights in each arithmetic. Blocks. */
+clm_status clm_gemm_measure_halves(clm_device *device, double *floats_flops, double *halves_flops);
+
+/* Which is used: by $CLM_HALF_ARITHMETIC, by the device's settings, or measured and kept there.
+ * Without halves, with CLM_TUNE=off, and on a simulator: floats. */
+clm_status clm_gemm_choose_arithmetic(clm_device *device, clm_gemm_arithmetic *arithmetic);
 
 #endif

@@ -144,9 +144,11 @@ static clm_status launch_few(clm_device *device, const few_shape *shape, const f
     return clm_launch_2d(&launch, global, local);
 }
 
-static clm_status add_slices(clm_device *device, const few_shape *shape, const few_plan *plan,
+/* The kernel is the same for any number of rows and any storage, and built once, for one row. */
+static clm_status add_slices(clm_device *device, clm_gemm_backend form, const few_plan *plan,
                              const clm_buffer *sums, const clm_gemm_task *task) {
-    clm_launch launch = clm_launch_begin(device, "gemm_few", "gemm_few_add", shape->options);
+    const few_shape shape = shape_for(device, form, 1, CLM_GEMM_F32);
+    clm_launch launch = clm_launch_begin(device, "gemm_few", "gemm_few_add", shape.options);
     clm_launch_int(&launch, task->M);
     clm_launch_int(&launch, task->N);
     clm_launch_buffer(&launch, sums);
@@ -159,7 +161,8 @@ static clm_status add_slices(clm_device *device, const few_shape *shape, const f
 }
 
 /* All the K, or slices of it into `sums` and their sum. */
-static clm_status multiply(clm_device *device, const few_shape *shape, const clm_gemm_task *task) {
+static clm_status multiply(clm_device *device, clm_gemm_backend form, const few_shape *shape,
+                           const clm_gemm_task *task) {
     clm_status status = CLM_OK;
     clm_buffer *sums = NULL;
     const few_plan plan = plan_for(device, shape, task);
@@ -175,7 +178,7 @@ static clm_status multiply(clm_device *device, const few_shape *shape, const clm
     part.c_stride = task->N;
     part.flags = 0;
     CLM_TRY(launch_few(device, shape, &plan, &part));
-    CLM_TRY(add_slices(device, shape, &plan, sums, task));
+    CLM_TRY(add_slices(device, form, &plan, sums, task));
 cleanup:
     clm_buffer_release(sums);
     return status;
@@ -193,7 +196,7 @@ clm_status clm_gemm_few(clm_device *device, clm_gemm_backend form, const clm_gem
         CLM_TRY(clm_gemm_own_copy(device, copy, &task->a, task->M, task->K));
         straight.a = (clm_gemm_matrix){.buffer = copy, .stride = task->K};
     }
-    CLM_TRY(multiply(device, &shape, &straight));
+    CLM_TRY(multiply(device, form, &shape, &straight));
 cleanup:
     clm_buffer_release(copy);
     return status;

@@ -81,6 +81,10 @@ static own_shape shape_for(const clm_device *device) {
     return shape;
 }
 
+int clm_gemm_own_items(const clm_device *device) {
+    return shape_for(device).items;
+}
+
 int clm_gemm_own_panel_columns(const clm_device *device) {
     return shape_for(device).columns;
 }

@@ -27,6 +27,7 @@ typedef struct setting_row {
 
 static const setting_row table[CLM_SETTING_COUNT] = {
     NUMBER("gemm.backend", CLM_GEMM_OWN, CLM_GEMM_CLBLAST),
+    NUMBER("gemm.arithmetic", CLM_GEMM_IN_FLOATS, CLM_GEMM_IN_HALVES),
     NUMBER("gemm.form", CLM_GEMM_OWN_PANELS, CLM_GEMM_OWN_TILED),
     SIZES("gemm.width", 4, 16),
     NUMBER("gemm.vectors", 1, 16),
@@ -100,12 +101,14 @@ const clm_clblast_kernel clm_clblast_kernels[CLM_CLBLAST_KERNELS] = {
 /* Words for values, from the least on. */
 enum { WORDS = 2 };
 static const char *const backend_words[WORDS] = {"own", "clblast"};
+static const char *const arithmetic_words[WORDS] = {"floats", "halves"};
 static const char *const form_words[WORDS] = {"panels", "tiled"};
 
 static const char *const *words_of(clm_setting setting) {
-    return setting == CLM_SET_GEMM_BACKEND ? backend_words
-           : setting == CLM_SET_GEMM_FORM  ? form_words
-                                           : NULL;
+    return setting == CLM_SET_GEMM_BACKEND      ? backend_words
+           : setting == CLM_SET_GEMM_ARITHMETIC ? arithmetic_words
+           : setting == CLM_SET_GEMM_FORM       ? form_words
+                                                : NULL;
 }
 
 bool clm_setting_is_word(clm_setting setting) {

@@ -13,9 +13,10 @@
 /* The order is that of the table in tuning.c. Tiles and blocks are drawn in cl/gemm.cl; CLBlast's
  * parameters stand in its kernels' sources. */
 typedef enum clm_setting {
-    CLM_SET_GEMM_BACKEND, /* CLM_GEMM_OWN or CLM_GEMM_CLBLAST */
-    CLM_SET_GEMM_FORM,    /* of the own kernel: CLM_GEMM_OWN_PANELS or CLM_GEMM_OWN_TILED */
-    CLM_SET_GEMM_WIDTH,   /* from here to K_BLOCK: macros of gemm_panels */
+    CLM_SET_GEMM_BACKEND,    /* CLM_GEMM_OWN or CLM_GEMM_CLBLAST */
+    CLM_SET_GEMM_ARITHMETIC, /* with f16 weights: CLM_GEMM_IN_FLOATS or CLM_GEMM_IN_HALVES */
+    CLM_SET_GEMM_FORM,       /* of the own kernel: CLM_GEMM_OWN_PANELS or CLM_GEMM_OWN_TILED */
+    CLM_SET_GEMM_WIDTH,      /* from here to K_BLOCK: macros of gemm_panels */
     CLM_SET_GEMM_VECTORS,
     CLM_SET_GEMM_ROWS,
     CLM_SET_GEMM_K_BLOCK,

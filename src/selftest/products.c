@@ -8,6 +8,7 @@
 #include "ops/ops.h"
 #include "reference/convert.h"
 #include "reference/gemm.h"
+#include "reference/gemm_half.h"
 #include "reference/linear.h"
 #include "selftest/run.h"
 
@@ -111,7 +112,7 @@ static clm_status check_product(clm_selftest_context *run, const product *p) {
         .pre = (p->flags & PRE) != 0 ? pre.buffer : NULL,
         .residual = (p->flags & RESIDUAL) != 0 ? residual.buffer : NULL,
     };
-    CLM_TRY(clm_gemm(run->device, &arguments));
+    CLM_TRY(clm_gemm_with_arithmetic(run->device, CLM_GEMM_IN_FLOATS, &arguments));
     clm_reference_gemm_bound(&right, bound);
     clm_reference_gemm(&right);
     /* What a tail adds of its own: GELU's 2e-6, and a rounding of numbers up to some 30. */
@@ -276,5 +277,60 @@ clm_status clm_selftest_gemm(clm_selftest_context *run) {
                                                      : check_linear(run, 37, 65, 131));
     }
 cleanup:
+    return status;
+}
+
+/* ---- half arithmetic ---- */
+
+/* Past a block of C and, in the second, past several chunks of K; dense and in panels, as the
+ * device packs. Forgetting one of K products changes some result by about 1, far more than halves
+ * are off by for so small a K. */
+clm_status clm_selftest_gemm_half(clm_selftest_context *run) {
+    static const int shapes[][3] = {{67, 131, 7}, {37, 131, 50}};
+    clm_status status = CLM_OK;
+    clm_gemm_packed *packed = NULL;
+    for (size_t i = 0; i < sizeof shapes / sizeof *shapes && !run->wrong; i++) {
+        const int M = shapes[i][0];
+        const int N = shapes[i][1];
+        const int K = shapes[i][2];
+        const size_t count = (size_t)M * (size_t)N;
+        clm_selftest_shape(run, "M=%d, N=%d, K=%d, packed f16, half arithmetic", M, N, K);
+        const clm_value a = clm_selftest_random(run, (size_t)M * (size_t)K, 1.0F);
+        const clm_value b = clm_selftest_random(run, (size_t)K * (size_t)N, 1.0F);
+        const clm_value residual = clm_selftest_random(run, count, 1.0F);
+        const clm_value c = clm_selftest_empty(run, count);
+        float *bound = clm_selftest_floats(run, count);
+        const float *b_stored = stored(run, &b, CLM_GEMM_F16);
+        CLM_TRY(run->status);
+        const clm_reference_gemm_arguments right = {.M = M,
+                                                    .N = N,
+                                                    .K = K,
+                                                    .a = a.host,
+                                                    .lda = K,
+                                                    .b = b_stored,
+                                                    .ldb = N,
+                                                    .c = c.host,
+                                                    .ldc = N,
+                                                    .residual = residual.host};
+        CLM_TRY(clm_gemm_pack(&packed, run->device, b.buffer, 0, N, false, K, N, CLM_GEMM_F16));
+        const clm_gemm_arguments arguments = {.M = M,
+                                              .N = N,
+                                              .K = K,
+                                              .a = a.buffer,
+                                              .b_packed = packed,
+                                              .c = c.buffer,
+                                              .residual = residual.buffer};
+        CLM_TRY(clm_gemm_with_arithmetic(run->device, CLM_GEMM_IN_HALVES, &arguments));
+        clm_reference_gemm_bound(&right, bound);
+        clm_reference_gemm(&right);
+        for (size_t k = 0; k < count; k++) {
+            bound[k] = (float)clm_reference_gemm_half_tolerance(K, bound[k], 1.0);
+        }
+        clm_selftest_compare_bound(run, "C", &c, c.host, 1e-6, bound, 1.0);
+        clm_gemm_packed_release(packed);
+        packed = NULL;
+    }
+cleanup:
+    clm_gemm_packed_release(packed);
     return status;
 }

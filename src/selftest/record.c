@@ -21,7 +21,8 @@ static const char *environment(const char *name) {
     return text != NULL ? text : "";
 }
 
-/* The settings but for the GEMM, which the first use of a device adds by itself. */
+/* The settings but for those which the first use of a device adds by itself: the GEMM, and the
+ * arithmetic. */
 static clm_status make_key(clm_string *key, const clm_device *device) {
     const clm_device_info *info = clm_device_get_info(device);
     clm_tuning settings = *clm_tuning_of(device);
@@ -31,11 +32,13 @@ static clm_status make_key(clm_string *key, const clm_device *device) {
         return status;
     }
     settings.values[CLM_SET_GEMM_BACKEND] = CLM_NOT_SET;
+    settings.values[CLM_SET_GEMM_ARITHMETIC] = CLM_NOT_SET;
     clm_string_add_format(key, "%s | %s | %s | %s | %s | %d units | clm %s | kernels %016" PRIx64,
                           info->name, info->platform, info->platform_version, info->driver,
                           info->version, info->compute_units, clm_version(), sources);
-    clm_string_add_format(key, " | CLBlast %d | form %s | gemm %s | ", CLM_WITH_CLBLAST,
-                          environment("CLM_OPS_VARIANT"), environment("CLM_GEMM"));
+    clm_string_add_format(key, " | CLBlast %d | form %s | gemm %s | halves %s | ", CLM_WITH_CLBLAST,
+                          environment("CLM_OPS_VARIANT"), environment("CLM_GEMM"),
+                          environment("CLM_HALF_ARITHMETIC"));
     clm_tuning_describe(key, &settings);
     return clm_string_status(key);
 }

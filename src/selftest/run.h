@@ -88,6 +88,7 @@ clm_status clm_selftest_attention(clm_selftest_context *run);
 clm_status clm_selftest_attention_pooled(clm_selftest_context *run);
 clm_status clm_selftest_crossentropy(clm_selftest_context *run);
 clm_status clm_selftest_gemm(clm_selftest_context *run);
+clm_status clm_selftest_gemm_half(clm_selftest_context *run);
 clm_status clm_selftest_training_step(clm_selftest_context *run);
 
 #endif

@@ -17,8 +17,9 @@
 
 typedef enum stand_in {
     BY_NOTHING,
-    BY_FORM, /* the other form of the operation's kernels */
-    BY_GEMM  /* another GEMM */
+    BY_FORM,  /* the other form of the operation's kernels */
+    BY_GEMM,  /* another GEMM */
+    BY_FLOATS /* of half arithmetic: that of floats, which has been tested by then */
 } stand_in;
 
 typedef struct operation {
@@ -42,6 +43,7 @@ static const operation operations[] = {
     {"attention_pooled", clm_selftest_attention_pooled, BY_FORM},
     {"crossentropy", clm_selftest_crossentropy, BY_FORM},
     {"gemm", clm_selftest_gemm, BY_GEMM},
+    {"gemm_half", clm_selftest_gemm_half, BY_FLOATS},
     {"training step", clm_selftest_training_step, BY_NOTHING},
 };
 enum { OPERATIONS = sizeof operations / sizeof *operations };
@@ -73,7 +75,6 @@ typedef struct way {
     bool few_too;
 } way;
 
-/* The first two of forms, all of the GEMM. */
 static const way form_ways[] = {
     {"item", CLM_OPS_ITEM, CLM_GEMM_AUTO, false},
     {"group", CLM_OPS_GROUP, CLM_GEMM_AUTO, false},
@@ -87,22 +88,48 @@ static const way gemm_ways[] = {
 #endif
 };
 
+static const way half_ways[] = {
+    {"halves", CLM_OPS_USUAL, CLM_GEMM_AUTO, false},
+    {"floats", CLM_OPS_USUAL, CLM_GEMM_AUTO, false}, /* tested as a part of gemm */
+};
+static const way *const in_floats = &half_ways[1];
+
 static const way *ways_of(const operation *op, size_t *count) {
-    *count = op->stand_in == BY_FORM   ? sizeof form_ways / sizeof *form_ways
-             : op->stand_in == BY_GEMM ? sizeof gemm_ways / sizeof *gemm_ways
-                                       : 0;
-    return op->stand_in == BY_FORM ? form_ways : gemm_ways;
+    switch (op->stand_in) {
+        case BY_FORM:
+            *count = sizeof form_ways / sizeof *form_ways;
+            return form_ways;
+        case BY_GEMM:
+            *count = sizeof gemm_ways / sizeof *gemm_ways;
+            return gemm_ways;
+        case BY_FLOATS:
+            *count = sizeof half_ways / sizeof *half_ways;
+            return half_ways;
+        case BY_NOTHING:
+            break;
+    }
+    *count = 0;
+    return NULL;
 }
 
 /* What somebody forces is tested, not replaced. */
 static bool is_forced(const operation *op) {
-    const char *text = getenv(op->stand_in == BY_FORM ? "CLM_OPS_VARIANT" : "CLM_GEMM");
+    const char *text = getenv(op->stand_in == BY_FORM     ? "CLM_OPS_VARIANT"
+                              : op->stand_in == BY_FLOATS ? "CLM_HALF_ARITHMETIC"
+                                                          : "CLM_GEMM");
+    if (op->stand_in == BY_FLOATS) {
+        return text != NULL && strcmp(text, "on") == 0;
+    }
     return text != NULL && text[0] != '\0' && strcmp(text, "auto") != 0;
 }
 
 static clm_status use(clm_device *device, const operation *op, const way *w) {
     if (op->stand_in == BY_FORM) {
         return clm_ops_use_form(device, op->name, w->form);
+    }
+    if (op->stand_in == BY_FLOATS) {
+        return clm_gemm_use_arithmetic(
+            device, w == in_floats ? CLM_GEMM_IN_FLOATS : CLM_GEMM_ARITHMETIC_AUTO);
     }
     clm_status status = clm_ops_use_form(device, "gemm_few", w->form);
     return status == CLM_OK ? clm_gemm_use(device, w->backend, w->few_too) : status;
@@ -115,6 +142,10 @@ static clm_status way_in_use(const way **used, clm_device *device, const operati
     clm_gemm_backend backend = CLM_GEMM_AUTO;
     clm_status status = CLM_OK;
     *used = NULL;
+    if (op->stand_in == BY_FLOATS) {
+        *used = &half_ways[0];
+        return CLM_OK;
+    }
     if (op->stand_in == BY_GEMM) {
         status = clm_gemm_resolve(device, &backend);
     }
@@ -162,6 +193,10 @@ static clm_status check(clm_selftest_context *run, const operation *op, const wa
                         char *why, size_t why_size, bool *lasting) {
     const char *way_name = w != NULL ? w->name : "";
     const clm_selftest_crash *crash = clm_selftest_mark_find(run->mark, op->name, way_name);
+    if (w == in_floats) {
+        *right = true;
+        return CLM_OK;
+    }
     if (crash != NULL) {
         *right = false;
         say_crash(crash, why, why_size);
@@ -280,6 +315,24 @@ static bool is_asked_for(const clm_selftest_options *options, const char *name) 
     return asked;
 }
 
+/* Whether an operation is to be tested: asked for, and one that the device has. */
+static clm_status is_tested(bool *tested, const clm_selftest_context *run,
+                            const clm_selftest_options *options, const operation *op) {
+    clm_gemm_halves halves = CLM_GEMM_NO_HALVES;
+    clm_status status = CLM_OK;
+    *tested = is_asked_for(options, op->name);
+    if (*tested && op->stand_in == BY_FLOATS) {
+        status = clm_gemm_halves_of(run->device, &halves);
+        *tested = halves != CLM_GEMM_NO_HALVES;
+    }
+    if (status == CLM_OK && !*tested && options->operation_count == 1 &&
+        is_asked_for(options, op->name)) {
+        status = clm_fail(CLM_ERROR_UNSUPPORTED, "%s: %s has no half arithmetic (cl_khr_fp16)",
+                          op->name, clm_device_get_info(run->device)->name);
+    }
+    return status;
+}
+
 static clm_status check_names(const clm_selftest_options *options) {
     for (size_t i = 0; i < options->operation_count; i++) {
         size_t k = 0;
@@ -298,12 +351,14 @@ static clm_status test_all(clm_selftest_report *report, clm_selftest_context *ru
                            const clm_selftest_options *options, bool *lasting) {
     clm_status status = CLM_OK;
     clm_selftest_result result = {0};
+    bool tested[OPERATIONS];
     for (size_t i = 0; i < OPERATIONS; i++) {
-        result.count += is_asked_for(options, operations[i].name);
+        CLM_TRY(is_tested(&tested[i], run, options, &operations[i]));
+        result.count += tested[i];
     }
     for (size_t i = 0; i < OPERATIONS && report->outcome != CLM_SELFTEST_REFUSED; i++) {
         char why[640] = "";
-        if (!is_asked_for(options, operations[i].name)) {
+        if (!tested[i]) {
             continue;
         }
         if (should_stop(options)) {

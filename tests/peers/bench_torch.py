@@ -9,8 +9,17 @@ Needs torch. The cases, their sizes and work are those of the first report; a ca
 counterpart here is named and left out. Each is written as somebody who wants PyTorch to be fast
 would: out= and in-place forms, fused AdamW, scaled_dot_product_attention, nothing kept that is not
 needed. Time is taken as clm bench takes it.
+
+With --openblas LIBRARY the products are those of OpenBLAS instead (libopenblas.so, or the one that
+numpy brings), for which OPENBLAS_CORETYPE may name the processor. PyTorch's own, MKL, takes slower
+kernels on a processor that is not Intel's; a library with
+
+  int mkl_serv_intel_cpu_true(void) { return 1; }
+
+before it (LD_PRELOAD) has it take those that the processor can run.
 """
 import argparse
+import ctypes
 import datetime
 import json
 import math
@@ -37,17 +46,51 @@ def uniform(*shape, device):
     return torch.rand(*shape, device=device) * 2 - 1
 
 
+# OpenBLAS's cblas_sgemm and its type of whole numbers, with --openblas.
+sgemm, sgemm_int = None, None
+
+
+def load_openblas(path):
+    global sgemm, sgemm_int
+    library = ctypes.CDLL(path)
+    for symbol, sgemm_int in (("cblas_sgemm", ctypes.c_int),
+                              ("scipy_cblas_sgemm64_", ctypes.c_int64)):
+        if hasattr(library, symbol):
+            sgemm = getattr(library, symbol)
+            return
+    sys.exit(f"{path} has no cblas_sgemm")
+
+
+def openblas(M, N, K, a, b, c, beta):
+    """c = a b + beta c, where a and b may be transposed views."""
+    def matrix(x):
+        transposed = x.stride(1) != 1
+        return transposed, ctypes.c_void_p(x.data_ptr()), sgemm_int(x.stride(int(transposed)))
+
+    (a_transposed, a_data, a_stride), (b_transposed, b_data, b_stride) = matrix(a), matrix(b)
+    return lambda: sgemm(101, 112 if a_transposed else 111, 112 if b_transposed else 111,
+                         sgemm_int(M), sgemm_int(N), sgemm_int(K), ctypes.c_float(1), a_data,
+                         a_stride, b_data, b_stride, ctypes.c_float(beta),
+                         ctypes.c_void_p(c.data_ptr()), sgemm_int(c.stride(0)))
+
+
 def gemm(name, p, device):
     M, N, K = p["M"], p["N"], p["K"]
     what = name.split("/")[1]
     if what.endswith("-dw"):  # added to the gradient that is there
         a, b, c = (uniform(K, M, device=device).t(), uniform(K, N, device=device),
                    uniform(M, N, device=device))
+        if sgemm:
+            run = openblas(M, N, K, a, b, c, 1)
+            return lambda keep=(a, b, c): run()
         return lambda: torch.addmm(c, a, b, out=c)
     b_transposed = what.endswith("-dx") or what == "logits"
     a = uniform(M, K, device=device)
     b = uniform(N, K, device=device).t() if b_transposed else uniform(K, N, device=device)
     c = uniform(M, N, device=device)
+    if sgemm:
+        run = openblas(M, N, K, a, b, c, 0)
+        return lambda keep=(a, b, c): run()
     return lambda: torch.mm(a, b, out=c)
 
 
@@ -365,6 +408,7 @@ def read(path):
 
 def add_options(parser):
     parser.add_argument("--torch-device", default="cpu", help="cpu (default), cuda, xpu, mps")
+    parser.add_argument("--openblas", metavar="LIBRARY", help="for the products")
     parser.add_argument("--threads", type=int, help="default: PyTorch's")
     parser.add_argument("--seconds", type=float, default=1.0, help="for each case, default 1")
     parser.add_argument("--samples", type=int, default=7, help="at least, default 7")
@@ -374,6 +418,8 @@ def prepare(options):
     """The device; says what PyTorch is."""
     if options.threads:
         torch.set_num_threads(options.threads)
+    if options.openblas:
+        load_openblas(options.openblas)
     device = torch.device(options.torch_device)
     print(f"PyTorch {torch.__version__}, {torch.get_num_threads()} threads, {blas()}, "
           f"{device_name(device)}", flush=True)

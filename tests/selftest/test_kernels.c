@@ -143,8 +143,31 @@ static void each_kernel_of_products_is_caught(clm_device *device) {
     assert_int_equal(unsetenv("CLM_GEMM"), 0);
 }
 
+/* Floats take the place of halves that are wrong; without any there is nothing to test. */
+static void halves_are_replaced(clm_device *device) {
+    static const broken_kernel broken = {"gemm_half", "gemm_half.cl", "void gemm_half(",
+                                         "a_buffer += 1;"};
+    clm_selftest_report report;
+    if (!clm_device_get_info(device)->has_fp16) {
+        assert_status(CLM_ERROR_UNSUPPORTED, run_alone(&report, device, broken.operation));
+        assert_message_has(clm_device_get_info(device)->name);
+    }
+    assert_int_equal(setenv("CLM_HALF_ARITHMETIC", "emulated", 1), 0);
+    assert_ok(run_alone(&report, device, broken.operation));
+    assert_int_equal(report.outcome, CLM_SELFTEST_PASSED);
+    assert_int_equal(report.comparisons, 2);
+    break_kernel(&broken);
+    assert_ok(run_alone(&report, device, broken.operation));
+    assert_int_equal(report.outcome, CLM_SELFTEST_REPLACED);
+    assert_string_equal(report.replaced, "gemm_half=floats");
+    assert_non_null(strstr(report.why, "gemm_half at M="));
+    mend_kernels();
+    assert_int_equal(unsetenv("CLM_HALF_ARITHMETIC"), 0);
+}
+
 CLM_ON_EACH_DEVICE(each_kernel_is_caught)
 CLM_ON_EACH_DEVICE(each_kernel_of_products_is_caught)
+CLM_ON_EACH_DEVICE(halves_are_replaced)
 
 static int close_all(void **state) {
     mend_kernels();
@@ -155,6 +178,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_kernel_is_caught_test),
         cmocka_unit_test(each_kernel_of_products_is_caught_test),
+        cmocka_unit_test(halves_are_replaced_test),
     };
     /* No GEMM is measured, and no settings of the machine are read. */
     if (setenv("CLM_TUNE", "off", 1) != 0) {

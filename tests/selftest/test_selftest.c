@@ -348,7 +348,14 @@ static void comparisons_see_what_they_should(clm_device *device) {
 CLM_ON_EACH_DEVICE(comparisons_see_what_they_should)
 CLM_ON_EACH_DEVICE(marks_are_of_processes_that_are_gone)
 CLM_ON_EACH_DEVICE(a_stopped_test_leaves_no_mark)
-CLM_ON_EACH_DEVICE(a_sound_device_passes_and_is_remembered)
+/* With halves, emulated, so that there is every operation. */
+static void a_sound_device_with_halves(clm_device *device) {
+    assert_int_equal(setenv("CLM_HALF_ARITHMETIC", "emulated", 1), 0);
+    a_sound_device_passes_and_is_remembered(device);
+    assert_int_equal(unsetenv("CLM_HALF_ARITHMETIC"), 0);
+}
+
+CLM_ON_EACH_DEVICE(a_sound_device_with_halves)
 CLM_ON_EACH_DEVICE(a_wrong_form_is_replaced)
 CLM_ON_EACH_DEVICE(a_wrong_gemm_is_replaced)
 CLM_ON_EACH_DEVICE(a_device_without_a_stand_in_is_refused)
@@ -370,7 +377,7 @@ int main(void) {
         cmocka_unit_test(comparisons_see_what_they_should_test),
         cmocka_unit_test(marks_are_of_processes_that_are_gone_test),
         cmocka_unit_test(a_stopped_test_leaves_no_mark_test),
-        cmocka_unit_test(a_sound_device_passes_and_is_remembered_test),
+        cmocka_unit_test(a_sound_device_with_halves_test),
         cmocka_unit_test(a_wrong_form_is_replaced_test),
         cmocka_unit_test(a_wrong_gemm_is_replaced_test),
         cmocka_unit_test(a_device_without_a_stand_in_is_refused_test),
