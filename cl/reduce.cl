@@ -1,14 +1,15 @@
 /* Sums in a fixed order.
  *
- *     partial   out[out_index + g] = sum over i in [g * range, (g+1) * range) of TERM(x[i])
+ *     sum, square_sum, nonfinite
+ *               out[out_index + g] = sum over i in [g * range, (g+1) * range) of term(x[i])
  *     columns   (out + out_offset) (parts,N)[p] [+]= sum of x (rows,N)[r],
  *               r in [p * part_rows, (p+1) * part_rows)
  *
- * TERM is x for a sum, x^2 for a sum of squares, and 1 where x is not finite for a count. The host
- * runs `partial` once over the data and, when that made more than one sum, again over the sums with
- * TERM x; and `columns` until one part is left.
+ * The term is x for a sum, x^2 for a sum of squares, and 1 where x is not finite for a count. The
+ * host runs one of the three once over the data and, when that made more than one sum, `sum` over
+ * those; and `columns` until one part is left.
  *
- * Work: partial, one group of LOCAL items a range; columns, (N / (WIDTH * VECTORS) rounded up,
+ * Work: the three, one group of LOCAL items a range; columns, (N / (WIDTH * VECTORS) rounded up,
  * parts) items.
  * Accuracy: as of pairwise summation: at most BLOCK + range / (BLOCK * WIDTH * LOCAL) additions a
  * lane, then a tree; columns: part_rows additions a level. Counts are exact up to 2^24.
@@ -21,39 +22,40 @@
 #define BLOCK 32
 #endif
 
-#define TERM_VALUE 0
-#define TERM_SQUARE 1
-#define TERM_NONFINITE 2
-#ifndef TERM
-#define TERM TERM_VALUE
-#endif
-
 /* Vectors of columns an item sums up: on processors a stretch of each row, so that memory is read
  * in the order in which it lies. */
-#ifndef VECTORS
+#if LOCAL == 1
+#define VECTORS 16
+#else
 #define VECTORS 1
 #endif
 #define UNROLL __attribute__((opencl_unroll_hint))
 
 #define STRIDE (WIDTH * LOCAL)
 
-#define NONFINITE(FLOAT, bits) \
-    (((bits) & 0x7F800000) == 0x7F800000 ? (FLOAT)(1.0F) : (FLOAT)(0.0F))
-#if TERM == TERM_VALUE
-#define TERM1(x) (x)
-#define TERMW(x) (x)
-#elif TERM == TERM_SQUARE
-#define TERM1(x) ((x) * (x))
-#define TERMW(x) ((x) * (x))
-#else
-#define TERM1(x) NONFINITE(float, as_int(x))
-#define TERMW(x) NONFINITE(floatw, as_intw(x))
-#endif
+/* ---- all elements ---- */
 
-__kernel __attribute__((reqd_work_group_size(LOCAL, 1, 1))) void reduce_partial(
-    __global float *out, const ulong out_index, __global const float *x, const ulong count,
-    const ulong range) {
-    __local float scratch[LOCAL];
+#define TERM_VALUE 0
+#define TERM_SQUARE 1
+#define TERM_NONFINITE 2
+
+static inline float term1(const int term, const float x) {
+    return term == TERM_VALUE    ? x
+           : term == TERM_SQUARE ? x * x
+                                 : ((as_int(x) & 0x7F800000) == 0x7F800000 ? 1.0F : 0.0F);
+}
+
+static inline floatw termw(const int term, const floatw x) {
+    const intw exponent = as_intw(x) & 0x7F800000;
+    return term == TERM_VALUE    ? x
+           : term == TERM_SQUARE ? x * x
+                                 : (exponent == 0x7F800000 ? (floatw)(1.0F) : (floatw)(0.0F));
+}
+
+/* `term` is one that the compiler knows. */
+static inline void sum_terms(const int term, __global float *out, const ulong out_index,
+                             __global const float *x, const ulong count, const ulong range,
+                             __local float *scratch) {
     const ulong item = get_local_id(0);
     const ulong begin = get_group_id(0) * range;
     const ulong end = min(count, begin + range);
@@ -63,21 +65,41 @@ __kernel __attribute__((reqd_work_group_size(LOCAL, 1, 1))) void reduce_partial(
         const ulong block_end = min(whole, b + BLOCK * STRIDE);
         floatw block = (floatw)(0.0F);
         for (ulong i = b + item * WIDTH; i < block_end; i += STRIDE) {
-            const floatw value = loadw(x, i);
-            block += TERMW(value);
+            block += termw(term, loadw(x, i));
         }
         lanes += block;
     }
     float sum = sumw(lanes);
     for (ulong i = whole + item; i < end; i += LOCAL) {
-        const float value = x[i];
-        sum += TERM1(value);
+        sum += term1(term, x[i]);
     }
     sum = clm_group_sum(sum, scratch);
     if (item == 0) {
         out[out_index + get_group_id(0)] = sum;
     }
 }
+
+#define SUM_PARAMETERS                                                                      \
+    __global float *out, const ulong out_index, __global const float *x, const ulong count, \
+        const ulong range
+
+__kernel __attribute__((reqd_work_group_size(LOCAL, 1, 1))) void reduce_sum(SUM_PARAMETERS) {
+    __local float scratch[LOCAL];
+    sum_terms(TERM_VALUE, out, out_index, x, count, range, scratch);
+}
+
+__kernel __attribute__((reqd_work_group_size(LOCAL, 1, 1))) void reduce_square_sum(
+    SUM_PARAMETERS) {
+    __local float scratch[LOCAL];
+    sum_terms(TERM_SQUARE, out, out_index, x, count, range, scratch);
+}
+
+__kernel __attribute__((reqd_work_group_size(LOCAL, 1, 1))) void reduce_nonfinite(SUM_PARAMETERS) {
+    __local float scratch[LOCAL];
+    sum_terms(TERM_NONFINITE, out, out_index, x, count, range, scratch);
+}
+
+/* ---- columns ---- */
 
 /* One vector of columns, or what is left of one, at `column`. */
 static inline void sum_columns(__global float *to, __global const float *from, const int rows,

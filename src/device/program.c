@@ -35,7 +35,7 @@ struct clm_program_group {
  */
 static const clm_program_group groups[] = {
     {.files = {"embedding", "layernorm", "rows"}, .macros = {"WIDTH", "LOCAL"}},
-    {.files = {"gelu", "crossentropy", "residual", "dropout", "convert"},
+    {.files = {"gelu", "crossentropy", "residual", "dropout", "convert", "reduce", "adamw"},
      .macros = {"WIDTH", "LOCAL"}},
     {.files = {"attention", "attention_pooled"}, .macros = {"D", "WIDTH", "LOCAL", "ITEM"}},
 };

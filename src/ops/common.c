@@ -8,7 +8,9 @@
 #include "base/memory.h"
 #include "ops/tuning.h"
 
-enum { FLAT_GROUP = 256, ROW_GROUP = 64, GPU_WIDTH = 4 };
+/* On processors a row's items are a loop, whose length is a part of what the driver compiles: one
+ * length for all, and 16 of 16 floats are a third of GPT-2's smallest row. */
+enum { FLAT_GROUP = 256, ROW_GROUP = 64, ITEM_ROW_GROUP = 16, GPU_WIDTH = 4 };
 
 clm_status clm_ops_check_positive(const char *op, const char *names, int first, int second,
                                   int third) {
@@ -103,8 +105,10 @@ clm_ops_variant clm_ops_variant_for(const clm_device *device, const char *op) {
     variant.flat = (size_t)clm_tuning_get(tuning, CLM_SET_OPS_FLAT_GROUP, (int)flat);
     variant.width = clm_tuning_get(tuning, CLM_SET_OPS_WIDTH, width);
     variant.local = item ? 1 : (size_t)clm_tuning_get(tuning, CLM_SET_OPS_ROW_ITEMS, (int)flat);
+    const size_t row_group = item ? ITEM_ROW_GROUP : ROW_GROUP;
     variant.row_group = (size_t)clm_tuning_get(tuning, CLM_SET_OPS_ROW_GROUP,
-                                               (int)(flat < ROW_GROUP ? flat : ROW_GROUP));
+                                               (int)(flat < row_group ? flat : row_group));
+    variant.one_row_group = item;
     (void)snprintf(variant.options, sizeof variant.options, "-DWIDTH=%d -DLOCAL=%zu", variant.width,
                    variant.local);
     return variant;
@@ -118,7 +122,7 @@ clm_status clm_ops_launch_flat(clm_launch *launch, const clm_ops_variant *varian
 clm_status clm_ops_launch_rows(clm_launch *launch, const clm_ops_variant *variant, int columns,
                                size_t rows) {
     const size_t global[2] = {((size_t)columns - 1) / (size_t)variant->width + 1, rows};
-    size_t local[2] = {1, 1};
+    size_t local[2] = {variant->one_row_group ? variant->row_group : 1, 1};
     while (local[0] < global[0] && local[0] < variant->row_group) {
         local[0] *= 2;
     }

@@ -20,6 +20,8 @@ clm_status clm_ops_check_buffer(const char *op, const char *name, const clm_buff
 /* The two shapes of a kernel: one work-item a row or range, or a work-group. */
 typedef enum clm_ops_form { CLM_OPS_USUAL = 0, CLM_OPS_ITEM = 1, CLM_OPS_GROUP = 2 } clm_ops_form;
 
+enum { CLM_OPS_OPTIONS_SIZE = 128 };
+
 /* The macros of cl/common.clh. A processor gets one work-item a row or range, in its widest
  * vectors; other devices a work-group of `local` items in vectors of 4; the device's tuning
  * may set all but that. $CLM_OPS_VARIANT = "item"
@@ -29,7 +31,8 @@ typedef struct clm_ops_variant {
     size_t local;     /* items that share a row */
     size_t flat;      /* work-group of kernels whose items share nothing */
     size_t row_group; /* the most of a work-group along a row, of kernels with an item an element */
-    char options[48]; /* "-DWIDTH=16 -DLOCAL=1" */
+    bool one_row_group;                 /* always of that size */
+    char options[CLM_OPS_OPTIONS_SIZE]; /* "-DWIDTH=16 -DLOCAL=1" */
 } clm_ops_variant;
 
 /* For the operation `op`, which is the name of its file in cl/. */

@@ -4,6 +4,7 @@
 #ifndef CLM_OPS_GEMM_BACKEND_H
 #define CLM_OPS_GEMM_BACKEND_H
 
+#include "ops/common.h"
 #include "ops/gemm.h"
 
 /* Up to so many rows of A, clm_gemm_few() serves a product; as in cl/gemm_few.cl. Up to such a K,
@@ -84,8 +85,11 @@ clm_status clm_gemm_own(clm_device *device, clm_gemm_backend form, const clm_gem
 /* The same for at most CLM_GEMM_FEW_ROWS rows: B as it lies or packed, in any storage. */
 clm_status clm_gemm_few(clm_device *device, clm_gemm_backend form, const clm_gemm_task *task);
 
-/* The same for a K of at most CLM_GEMM_OUTER_DEPTH and a B of floats that is not in panels, which
- * clm_gemm_outer_serves() asks. */
+/* For the other kernels of cl/gemm_few.cl, such that they are built with those for one row. */
+clm_ops_variant clm_gemm_few_variant(const clm_device *device, clm_gemm_storage storage);
+
+/* The same as clm_gemm_own() for a K of at most CLM_GEMM_OUTER_DEPTH and a B of floats that is not
+ * in panels, which clm_gemm_outer_serves() asks. */
 clm_status clm_gemm_outer(clm_device *device, clm_gemm_backend form, const clm_gemm_task *task);
 bool clm_gemm_outer_serves(const clm_gemm_task *task);
 

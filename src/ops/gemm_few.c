@@ -3,6 +3,7 @@
  * SPDX-License-Identifier: Apache-2.0 */
 #include <stdio.h>
 
+#include "ops/common.h"
 #include "ops/gemm_backend.h"
 
 enum {
@@ -29,7 +30,7 @@ typedef struct few_shape {
     int group;   /* 1 in the form for processors */
     int across;
     int row_blocks;
-    char options[128];
+    char options[CLM_OPS_OPTIONS_SIZE];
 } few_shape;
 
 static few_shape shape_for(const clm_device *device, clm_gemm_backend form, int M,
@@ -45,7 +46,9 @@ static few_shape shape_for(const clm_device *device, clm_gemm_backend form, int 
         shape.across = smaller(shape.group, GROUP_ACROSS);
         most = CLM_GEMM_FEW_ROWS;
     }
-    int rows = 1;
+    /* On processors 1, 4 or 8: a kernel less to build, and while B comes from memory they have time
+     * for rows that are not there. */
+    int rows = form == CLM_GEMM_OWN_TILED || M == 1 ? 1 : smaller(4, most);
     while (rows < M && rows < most) {
         rows *= 2;
     }
@@ -56,6 +59,15 @@ static few_shape shape_for(const clm_device *device, clm_gemm_backend form, int 
                    shape.width, vectors, rows, shape.row_blocks, (int)storage, shape.group,
                    shape.across);
     return shape;
+}
+
+clm_ops_variant clm_gemm_few_variant(const clm_device *device, clm_gemm_storage storage) {
+    clm_ops_variant variant = clm_ops_variant_for(device, "gemm_few");
+    const few_shape shape = shape_for(
+        device, variant.local == 1 ? CLM_GEMM_OWN_PANELS : CLM_GEMM_OWN_TILED, 1, storage);
+    variant.width = shape.width;
+    (void)snprintf(variant.options, sizeof variant.options, "%s", shape.options);
+    return variant;
 }
 
 /* Which kernel a product gets, and how it is shared. */
@@ -188,7 +200,9 @@ clm_status clm_gemm_few(clm_device *device, clm_gemm_backend form, const clm_gem
     clm_status status = CLM_OK;
     clm_buffer *copy = NULL;
     clm_gemm_task straight = *task;
-    const few_shape shape = shape_for(device, form, task->M, task->b.storage);
+    /* Elsewhere kernels do not depend on the number of rows, and are built for one. */
+    const bool by_rows = form == CLM_GEMM_OWN_TILED || task->b.panel_depth != 0;
+    const few_shape shape = shape_for(device, form, by_rows ? task->M : 1, task->b.storage);
     if (task->a.transposed) {
         /* Small beside B. */
         CLM_TRY(clm_buffer_create(&copy, device, (size_t)task->M * (size_t)task->K * sizeof(float),

@@ -18,7 +18,7 @@ static clm_status check_overflow(clm_device *device, const clm_buffer *x, size_t
                                  clm_gemm_storage storage) {
     clm_status status = CLM_OK;
     clm_buffer *found = NULL;
-    const clm_ops_variant variant = clm_ops_variant_for(device, "gemm_few");
+    const clm_ops_variant variant = clm_gemm_few_variant(device, CLM_GEMM_F32);
     int32_t bits = 0;
     float largest = 0;
     CLM_TRY(clm_buffer_create(&found, device, sizeof bits, "a check of weights"));
@@ -57,11 +57,8 @@ clm_status clm_gemm_narrow(clm_device *device, clm_buffer *out, const clm_buffer
 
 clm_status clm_gemm_widen(clm_device *device, clm_buffer *dense, const clm_gemm_matrix *matrix,
                           int rows, int columns) {
-    char options[64];
-    const clm_ops_variant variant = clm_ops_variant_for(device, "gemm_few");
-    (void)snprintf(options, sizeof options, "%s -DSTORAGE=%d", variant.options,
-                   (int)matrix->storage);
-    clm_launch launch = clm_launch_begin(device, "gemm_few", "gemm_few_widen", options);
+    const clm_ops_variant variant = clm_gemm_few_variant(device, matrix->storage);
+    clm_launch launch = clm_launch_begin(device, "gemm_few", "gemm_few_widen", variant.options);
     clm_launch_buffer(&launch, dense);
     clm_launch_buffer(&launch, matrix->buffer);
     clm_launch_ulong(&launch, matrix->offset);

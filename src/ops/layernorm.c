@@ -90,9 +90,10 @@ clm_status clm_layernorm_backward(clm_device *device, clm_buffer *dx, clm_buffer
         CLM_TRY(clm_buffer_create(&dbias_parts, device, size_bytes, "parts of dbias"));
     }
     const clm_ops_variant variant = clm_ops_variant_for(device, "layernorm");
-    char options[96];
-    (void)snprintf(options, sizeof options, "%s -DWANT_DX=%d -DWANT_DWEIGHT=%d", variant.options,
-                   dx != NULL, dweight != NULL);
+    char options[CLM_OPS_OPTIONS_SIZE + 32];
+    /* Without macros of its own it is built with others (src/device/program.c). */
+    (void)snprintf(options, sizeof options, "%s%s%s", variant.options,
+                   dx != NULL ? "" : " -DWANT_DX=0", dweight != NULL ? "" : " -DWANT_DWEIGHT=0");
     clm_launch launch = clm_launch_begin(device, "layernorm", "layernorm_backward", options);
     clm_launch_buffer(&launch, dx);
     clm_launch_buffer(&launch, dweight_parts);

@@ -2,24 +2,16 @@
 #include "ops/common.h"
 #include "ops/ops.h"
 
-#include <stdio.h>
-
 enum {
-    TERM_VALUE = 0,
-    TERM_SQUARE = 1,
-    TERM_NONFINITE = 2,
-    RANGE = 16384,     /* elements a group sums up */
-    PART_ROWS = 64,    /* rows an item sums up */
-    ITEM_VECTORS = 16, /* vectors of columns that an item sums up on processors */
-    OPTIONS_SIZE = 64
+    RANGE = 16384,    /* elements a group sums up */
+    PART_ROWS = 64,   /* rows an item sums up */
+    ITEM_VECTORS = 16 /* vectors of columns that an item sums up on processors, as in reduce.cl */
 };
 
-static clm_status reduce_partial(clm_device *device, const clm_ops_variant *variant, int term,
-                                 clm_buffer *out, size_t out_index, const clm_buffer *x,
-                                 size_t count, size_t range, size_t parts) {
-    char options[OPTIONS_SIZE];
-    (void)snprintf(options, sizeof options, "%s -DTERM=%d", variant->options, term);
-    clm_launch launch = clm_launch_begin(device, "reduce", "reduce_partial", options);
+static clm_status reduce_ranges(clm_device *device, const clm_ops_variant *variant,
+                                const char *kernel, clm_buffer *out, size_t out_index,
+                                const clm_buffer *x, size_t count, size_t range, size_t parts) {
+    clm_launch launch = clm_launch_begin(device, "reduce", kernel, variant->options);
     clm_launch_buffer(&launch, out);
     clm_launch_ulong(&launch, out_index);
     clm_launch_buffer(&launch, x);
@@ -29,7 +21,7 @@ static clm_status reduce_partial(clm_device *device, const clm_ops_variant *vari
 }
 
 /* Ranges do not depend on the device's cores, so that a sum's bits do not either. */
-static clm_status reduce(clm_device *device, int term, clm_buffer *out, int out_index,
+static clm_status reduce(clm_device *device, const char *kernel, clm_buffer *out, int out_index,
                          const clm_buffer *x, size_t count) {
     const char *op = "reduce";
     clm_status status = CLM_OK;
@@ -43,11 +35,12 @@ static clm_status reduce(clm_device *device, int term, clm_buffer *out, int out_
     clm_ops_variant variant = clm_ops_variant_for(device, "reduce");
     size_t parts = count / RANGE + (count % RANGE != 0);
     if (parts == 1) {
-        CLM_TRY(reduce_partial(device, &variant, term, out, index, x, count, RANGE, 1));
+        CLM_TRY(reduce_ranges(device, &variant, kernel, out, index, x, count, RANGE, 1));
     } else {
         CLM_TRY(clm_buffer_create(&partial, device, parts * sizeof(float), "partial sums"));
-        CLM_TRY(reduce_partial(device, &variant, term, partial, 0, x, count, RANGE, parts));
-        CLM_TRY(reduce_partial(device, &variant, TERM_VALUE, out, index, partial, parts, parts, 1));
+        CLM_TRY(reduce_ranges(device, &variant, kernel, partial, 0, x, count, RANGE, parts));
+        CLM_TRY(
+            reduce_ranges(device, &variant, "reduce_sum", out, index, partial, parts, parts, 1));
     }
 cleanup:
     clm_buffer_release(partial);
@@ -56,27 +49,24 @@ cleanup:
 
 clm_status clm_reduce_sum(clm_device *device, clm_buffer *out, int out_index, const clm_buffer *x,
                           size_t count) {
-    return reduce(device, TERM_VALUE, out, out_index, x, count);
+    return reduce(device, "reduce_sum", out, out_index, x, count);
 }
 
 clm_status clm_reduce_square_sum(clm_device *device, clm_buffer *out, int out_index,
                                  const clm_buffer *x, size_t count) {
-    return reduce(device, TERM_SQUARE, out, out_index, x, count);
+    return reduce(device, "reduce_square_sum", out, out_index, x, count);
 }
 
 clm_status clm_reduce_nonfinite(clm_device *device, clm_buffer *out, int out_index,
                                 const clm_buffer *x, size_t count) {
-    return reduce(device, TERM_NONFINITE, out, out_index, x, count);
+    return reduce(device, "reduce_nonfinite", out, out_index, x, count);
 }
 
 static clm_status column_parts(clm_device *device, const clm_ops_variant *variant, clm_buffer *out,
                                size_t out_offset, const clm_buffer *x, int rows, int N,
                                bool accumulate) {
     const bool is_item = variant->local == 1;
-    char options[OPTIONS_SIZE];
-    (void)snprintf(options, sizeof options, "%s -DVECTORS=%d", variant->options,
-                   is_item ? ITEM_VECTORS : 1);
-    clm_launch launch = clm_launch_begin(device, "reduce", "reduce_columns", options);
+    clm_launch launch = clm_launch_begin(device, "reduce", "reduce_columns", variant->options);
     clm_launch_buffer(&launch, out);
     clm_launch_ulong(&launch, out_offset);
     clm_launch_buffer(&launch, x);

@@ -219,9 +219,10 @@ static const product many_rows[] = {
     {37, 131, 77, false, false, BIAS | RESIDUAL, CLM_GEMM_BF16},
 };
 
-/* Few rows: kernels are built for 1, 2, 4 and 8 rows, and 8 twice, and for each storage. Building
- * them takes most of the time, so floats are here with each number of rows, and 16 bits, which are
- * only used when asked for, with one number each. K is shared out among work-items. */
+/* Few rows: kernels are built for 1, 4 and 8 rows, and 8 twice (elsewhere than on processors for 2,
+ * too), and for each storage. Building them takes most of the time, so floats are here with each
+ * number of rows, and 16 bits, which are only used when asked for, with one number each. K is
+ * shared out among work-items. */
 static const product few_rows[] = {
     {1, 131, 257, false, false, BIAS | PRE | GELU | RESIDUAL, CLM_GEMM_F32},
     {1, 131, 257, false, false, BIAS, CLM_GEMM_F16},
@@ -231,7 +232,7 @@ static const product few_rows[] = {
     {8, 131, 257, false, false, BIAS | PRE | GELU | RESIDUAL, AS_IT_LIES},
     {8, 131, 257, false, true, 0, AS_IT_LIES},
     {8, 131, 257, false, false, BIAS | RESIDUAL, CLM_GEMM_F32},
-    {8, 131, 257, false, false, BIAS | RESIDUAL, CLM_GEMM_BF16},
+    {1, 131, 257, false, false, BIAS | RESIDUAL, CLM_GEMM_BF16},
     {11, 131, 257, false, false, BIAS | RESIDUAL, CLM_GEMM_F32},
 };
 

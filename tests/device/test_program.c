@@ -59,12 +59,14 @@ static void files_of_a_group_are_built_together(clm_device *like) {
         {"residual", plain, "residual_forward"},
         {"dropout", plain, "dropout_forward"},
         {"convert", plain, "convert_f32_to_f16"},
+        {"reduce", plain, "reduce_square_sum"},
+        {"adamw", plain, "adamw_step"},
         {"attention", heads, "attention_forward_item"},
         {"attention_pooled", heads, "attention_pooled_forward"},
         /* Options that are no other file's, and files that are in no group. */
-        {"adamw", plain, "adamw_step"},
-        {"layernorm", "-DWIDTH=4 -DLOCAL=1 -DWANT_DX=1 -DWANT_DWEIGHT=0", "layernorm_backward"},
-        {"reduce", plain, "reduce_partial"},
+        {"gemm_few", plain, "gemm_few_add"},
+        {"layernorm", "-DWIDTH=4 -DLOCAL=1 -DWANT_DWEIGHT=0", "layernorm_backward"},
+        {"bench", "", "bench_copy"},
     };
     enum { count = sizeof all / sizeof *all, groups = 3, in_groups = count - 3 };
     clm_device *device = open_fresh(like);
