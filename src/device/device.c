@@ -167,6 +167,10 @@ bool clm_device_is_cpu(const clm_device *device) {
     return device->info.type == CLM_DEVICE_CPU;
 }
 
+bool clm_device_is_emulated(const clm_device *device) {
+    return clm_quirk_is_emulation(&device->info);
+}
+
 bool clm_device_is_simulator(const clm_device *device) {
     return clm_quirk_is_simulation(&device->info);
 }

@@ -23,6 +23,9 @@ cl_device_id clm_device_id(clm_device *device);
  * variant by this. */
 bool clm_device_is_cpu(const clm_device *device);
 
+/* Whether it is emulated on a processor, so that its speed is of no interest. */
+bool clm_device_is_emulated(const clm_device *device);
+
 /* Whether it is a simulator, which takes minutes for what others do in a moment. */
 bool clm_device_is_simulator(const clm_device *device);
 

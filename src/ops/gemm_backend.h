@@ -144,14 +144,14 @@ typedef struct clm_gemm_measurement {
 clm_status clm_gemm_measure(clm_device *device, clm_gemm_measurement *result);
 
 /* What the device's settings say; when they do not, measures it and keeps it there. Blocks. With
- * CLM_TUNE=off, the own kernel, and nothing is measured. */
+ * CLM_TUNE=off, and on an emulation, the own kernel, and nothing is measured. */
 clm_status clm_gemm_choose(clm_device *device, clm_gemm_backend *backend);
 
 /* The speed of a product with F16 weights in each arithmetic. Blocks. */
 clm_status clm_gemm_measure_halves(clm_device *device, double *floats_flops, double *halves_flops);
 
 /* Which is used: by $CLM_HALF_ARITHMETIC, by the device's settings, or measured and kept there.
- * Without halves, with CLM_TUNE=off, and on a simulator: floats. */
+ * Without halves, with CLM_TUNE=off, and on an emulation: floats. */
 clm_status clm_gemm_choose_arithmetic(clm_device *device, clm_gemm_arithmetic *arithmetic);
 
 #endif

@@ -169,7 +169,8 @@ clm_status clm_gemm_choose(clm_device *device, clm_gemm_backend *backend) {
         log_choice(device, *backend, NULL);
         return CLM_OK;
     }
-    if (clm_tuning_is_off()) {
+    /* On an emulation CLBlast takes a minute to build, and is not faster. */
+    if (clm_tuning_is_off() || clm_device_is_emulated(device)) {
         *backend = CLM_GEMM_OWN;
         return CLM_OK;
     }

@@ -157,7 +157,7 @@ clm_status clm_gemm_choose_arithmetic(clm_device *device, clm_gemm_arithmetic *a
         goto cleanup;
     }
     const int kept = clm_tuning_get(clm_tuning_of(device), CLM_SET_GEMM_ARITHMETIC, 0);
-    if (kept != 0 || clm_tuning_is_off() || clm_device_is_simulator(device)) {
+    if (kept != 0 || clm_tuning_is_off() || clm_device_is_emulated(device)) {
         *arithmetic = kept != 0 ? (clm_gemm_arithmetic)kept : CLM_GEMM_IN_FLOATS;
         goto cleanup;
     }
