@@ -70,6 +70,9 @@ static void measures_on(clm_device *device) {
         assert_string_equal("", score.why);
         assert_int_equal(CLM_TUNE_RIGHT, score.outcome);
         assert_true(isfinite(score.speed) && score.speed > 0);
+        if (takes_long(device)) { /* what follows is the host's work, and the same for all */
+            continue;
+        }
         /* One wrong element in one result is seen. */
         trial.spoil = true;
         assert_ok(clm_tune_measure(device, &trial, &score));
