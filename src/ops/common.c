@@ -108,7 +108,6 @@ clm_ops_variant clm_ops_variant_for(const clm_device *device, const char *op) {
     const size_t row_group = item ? ITEM_ROW_GROUP : ROW_GROUP;
     variant.row_group = (size_t)clm_tuning_get(tuning, CLM_SET_OPS_ROW_GROUP,
                                                (int)(flat < row_group ? flat : row_group));
-    variant.one_row_group = item;
     (void)snprintf(variant.options, sizeof variant.options, "-DWIDTH=%d -DLOCAL=%zu", variant.width,
                    variant.local);
     return variant;
@@ -122,7 +121,7 @@ clm_status clm_ops_launch_flat(clm_launch *launch, const clm_ops_variant *varian
 clm_status clm_ops_launch_rows(clm_launch *launch, const clm_ops_variant *variant, int columns,
                                size_t rows) {
     const size_t global[2] = {((size_t)columns - 1) / (size_t)variant->width + 1, rows};
-    size_t local[2] = {variant->one_row_group ? variant->row_group : 1, 1};
+    size_t local[2] = {variant->local == 1 ? variant->row_group : 1, 1}; /* one length for all */
     while (local[0] < global[0] && local[0] < variant->row_group) {
         local[0] *= 2;
     }

@@ -31,7 +31,6 @@ typedef struct clm_ops_variant {
     size_t local;     /* items that share a row */
     size_t flat;      /* work-group of kernels whose items share nothing */
     size_t row_group; /* the most of a work-group along a row, of kernels with an item an element */
-    bool one_row_group;                 /* always of that size */
     char options[CLM_OPS_OPTIONS_SIZE]; /* "-DWIDTH=16 -DLOCAL=1" */
 } clm_ops_variant;
 
