@@ -43,7 +43,7 @@ __kernel void adamw_step(__global float *parameter, __global float *gradient,
             storew((floatw)(0.0F), gradient, first);
         }
     } else {
-        for (ulong i = first; i < count; i++) {
+        CLM_EDGE for (ulong i = first; i < count; i++) {
             const float g = gradient[i] * gradient_scale;
             float p = parameter[i];
             float m = first_moment[i];

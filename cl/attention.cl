@@ -74,10 +74,8 @@
 
 #if WIDTH == 16
 #define LANE_INDEX ((intw)(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15))
-#define ROUNDS 4
 #else
 #define LANE_INDEX ((intw)(0, 1, 2, 3, 4, 5, 6, 7))
-#define ROUNDS 3
 #endif
 
 /* Loops over registers must be unrolled; those over channels must not: some compilers unroll any
@@ -85,27 +83,10 @@
 #define UNROLL __attribute__((opencl_unroll_hint))
 #define ROLLED __attribute__((opencl_unroll_hint(1)))
 
-/* A WIDTH x WIDTH transpose in registers: each round interleaves row i with row i + WIDTH / 2. */
-static inline void transpose(floatw *rows) {
-    UNROLL for (int round = 0; round < ROUNDS; ++round) {
-        floatw mixed[WIDTH];
-        UNROLL for (int i = 0; i < WIDTH / 2; ++i) {
-            const floatw a = rows[i], b = rows[i + WIDTH / 2];
-            mixed[2 * i].even = a.lo;
-            mixed[2 * i].odd = b.lo;
-            mixed[2 * i + 1].even = a.hi;
-            mixed[2 * i + 1].odd = b.hi;
-        }
-        UNROLL for (int i = 0; i < WIDTH; ++i) {
-            rows[i] = mixed[i];
-        }
-    }
-}
-
 /* The first `count` of WIDTH floats, zeros after them. */
 static inline floatw load_part(__global const float *from, int count) {
     float part[WIDTH];
-    for (int i = 0; i < WIDTH; ++i) {
+    CLM_EDGE for (int i = 0; i < WIDTH; ++i) {
         part[i] = i < count ? from[i] : 0.0f;
     }
     return loadw(part, 0);
@@ -114,64 +95,8 @@ static inline floatw load_part(__global const float *from, int count) {
 static inline void store_part(floatw value, __global float *to, int count) {
     float part[WIDTH];
     storew(value, part, 0);
-    for (int i = 0; i < count; ++i) {
+    CLM_EDGE for (int i = 0; i < count; ++i) {
         to[i] = part[i];
-    }
-}
-
-/* WIDTH rows of one vector each: rows from `rows` up and channels from `channels` up are 0. */
-static inline void load_block(floatw *block, __global const float *from, size_t stride,
-                              int rows, int channels) {
-    UNROLL for (int i = 0; i < WIDTH; ++i) {
-        if (i >= rows) {
-            block[i] = 0.0f;
-        } else if (channels >= WIDTH) {
-            block[i] = loadw(from + i * stride, 0);
-        } else {
-            block[i] = load_part(from + i * stride, channels);
-        }
-    }
-}
-
-/* to (D,TILE) = factor * from (rows,D)^T; columns from `rows` up are 0. */
-static void load_transposed(__local float *to, __global const float *from, size_t stride, int rows,
-                            float factor) {
-    for (int lane = 0; lane < LANES; ++lane) {
-        ROLLED for (int d = 0; d < D; d += WIDTH) {
-            floatw block[WIDTH];
-            load_block(block, from + lane * WIDTH * stride + d, stride, rows - lane * WIDTH, D - d);
-            transpose(block);
-            UNROLL for (int i = 0; i < WIDTH; ++i) {
-                if (d + i < D) {
-                    storew(block[i] * factor, to + (d + i) * TILE + lane * WIDTH, 0);
-                }
-            }
-        }
-    }
-}
-
-/* to (rows,D) = (factor[lane] * from (D,TILE))^T */
-static void store_transposed(__global float *to, size_t stride, __local const float *from, int rows,
-                             const floatw *factor) {
-    for (int lane = 0; lane < LANES; ++lane) {
-        ROLLED for (int d = 0; d < D; d += WIDTH) {
-            floatw block[WIDTH];
-            UNROLL for (int i = 0; i < WIDTH; ++i) {
-                block[i] = loadw(from + min(d + i, D - 1) * TILE + lane * WIDTH, 0) *
-                           factor[lane];
-            }
-            transpose(block);
-            UNROLL for (int i = 0; i < WIDTH; ++i) {
-                if (lane * WIDTH + i < rows) {
-                    __global float *row = to + (lane * WIDTH + i) * stride + d;
-                    if (D - d >= WIDTH) {
-                        storew(block[i], row, 0);
-                    } else {
-                        store_part(block[i], row, D - d);
-                    }
-                }
-            }
-        }
     }
 }
 
@@ -182,6 +107,52 @@ static void load_rows(__local float *to, __global const float *from, size_t stri
             __global const float *part = from + i * stride + d;
             storew(D - d >= WIDTH ? loadw(part, 0) : load_part(part, D - d), to + i * D_PADDED + d,
                    0);
+        }
+    }
+}
+
+/* to (D,TILE) = factor * from (rows,D_PADDED)^T; columns from `rows` up are those of the last row.
+ */
+static void transpose_rows(__local float *to, __local const float *from, int rows, float factor) {
+    ROLLED for (int lane = 0; lane < TILE; lane += WIDTH) {
+        ROLLED for (int d = 0; d < D; d += WIDTH) {
+            floatw block[WIDTH];
+            UNROLL for (int i = 0; i < WIDTH; ++i) {
+                block[i] = loadw(from + min(lane + i, rows - 1) * D_PADDED + d, 0) * factor;
+            }
+            clm_transpose(block);
+            UNROLL for (int i = 0; i < WIDTH; ++i) {
+                if (d + i < D) {
+                    storew(block[i], to + (d + i) * TILE + lane, 0);
+                }
+            }
+        }
+    }
+}
+
+/* to (rows,D) = from (D,TILE)^T, row i times factor[i]; by way of `whole` (TILE,D_PADDED). */
+static void store_transposed(__global float *to, size_t stride, __local float *whole,
+                             __local const float *from, int rows, const float *factor) {
+    ROLLED for (int lane = 0; lane < TILE; lane += WIDTH) {
+        ROLLED for (int d = 0; d < D; d += WIDTH) {
+            floatw block[WIDTH];
+            UNROLL for (int i = 0; i < WIDTH; ++i) {
+                block[i] = loadw(from + min(d + i, D - 1) * TILE + lane, 0);
+            }
+            clm_transpose(block);
+            UNROLL for (int i = 0; i < WIDTH; ++i) {
+                storew(block[i], whole + (lane + i) * D_PADDED + d, 0);
+            }
+        }
+    }
+    for (int i = 0; i < rows; ++i) {
+        ROLLED for (int d = 0; d < D; d += WIDTH) {
+            const floatw part = loadw(whole + i * D_PADDED + d, 0) * factor[i];
+            if (D - d >= WIDTH) {
+                storew(part, to + i * stride + d, 0);
+            } else {
+                store_part(part, to + i * stride + d, D - d);
+            }
         }
     }
 }
@@ -322,7 +293,8 @@ __kernel __attribute__((reqd_work_group_size(1, 1, 1))) void attention_forward_i
             storew((floatw)0.0f, total + d * TILE + lane * WIDTH, 0);
         }
     }
-    load_transposed(query, q + first_query * stride, stride, queries, SCALE);
+    load_rows(rows, q + first_query * stride, stride, queries);
+    transpose_rows(query, rows, queries, SCALE);
     const int all_keys = causal ? first_query + queries : T;
     for (int first = 0; first < all_keys; first += TILE) {
         const int keys = min(TILE, all_keys - first);
@@ -332,12 +304,13 @@ __kernel __attribute__((reqd_work_group_size(1, 1, 1))) void attention_forward_i
         load_rows(rows, v + first * stride, stride, keys);
         add_weighted_rows(total, shrink, rows, keys, scores);
     }
-    float log_sum[TILE];
-    for (int lane = 0; lane < LANES; ++lane) {
+    float log_sum[TILE], inverse[TILE];
+    UNROLL for (int lane = 0; lane < LANES; ++lane) {
         storew(largest[lane] + log(sum[lane]), log_sum + lane * WIDTH, 0);
-        sum[lane] = 1.0f / sum[lane];
+        storew(1.0f / sum[lane], inverse + lane * WIDTH, 0);
     }
-    store_transposed(out + ((size_t)b * T + first_query) * C + head * D, C, total, queries, sum);
+    store_transposed(out + ((size_t)b * T + first_query) * C + head * D, C, rows, total, queries,
+                     inverse);
     if (keep_lse) {
         for (int i = 0; i < queries; ++i) {
             lse[get_group_id(1) * T + first_query + i] = log_sum[i];
@@ -347,24 +320,17 @@ __kernel __attribute__((reqd_work_group_size(1, 1, 1))) void attention_forward_i
 
 /* ---- backward ---- */
 
-/* delta[lane] = sum over channels of dout * out, for the queries in the lanes. */
-static void load_delta(floatw *delta, __local const float *dout_transposed,
-                       __global const float *out, size_t stride, int rows) {
-    for (int lane = 0; lane < LANES; ++lane) {
+/* delta[i] = sum over channels of dout (rows,D_PADDED) * out (rows,D). */
+static void dot_rows(float *delta, __local const float *dout, __global const float *out,
+                     size_t stride, int rows) {
+    for (int i = 0; i < rows; ++i) {
         floatw total = 0.0f;
         ROLLED for (int d = 0; d < D; d += WIDTH) {
-            floatw block[WIDTH];
-            load_block(block, out + lane * WIDTH * stride + d, stride, rows - lane * WIDTH, D - d);
-            transpose(block);
-            UNROLL for (int i = 0; i < WIDTH; ++i) {
-                if (d + i < D) {
-                    total = fma(block[i],
-                                loadw(dout_transposed + (d + i) * TILE + lane * WIDTH, 0),
-                                total);
-                }
-            }
+            __global const float *part = out + i * stride + d;
+            total = fma(D - d >= WIDTH ? loadw(part, 0) : load_part(part, D - d),
+                        loadw(dout + i * D_PADDED + d, 0), total);
         }
-        delta[lane] = total;
+        delta[i] = sumw(total);
     }
 }
 
@@ -455,19 +421,25 @@ __kernel __attribute__((reqd_work_group_size(1, 1, 1))) void attention_backward_
     for (int first_query = 0; first_query < T; first_query += TILE) {
         const int queries = min(TILE, T - first_query);
         const size_t position = (size_t)b * T + first_query;
-        floatw log_sum[LANES], delta[LANES], one[LANES];
-        load_transposed(query, q + first_query * stride, stride, queries, SCALE);
-        load_transposed(dout_transposed, dout + position * C + head * D, C, queries, 1.0f);
-        load_delta(delta, dout_transposed, out + position * C + head * D, C, queries);
         load_rows(query_rows, q + first_query * stride, stride, queries);
         load_rows(dout_rows, dout + position * C + head * D, C, queries);
-        for (int lane = 0; lane < LANES; ++lane) {
-            log_sum[lane] = load_part(lse + get_group_id(0) * T + first_query + lane * WIDTH,
-                                      queries - lane * WIDTH);
+        transpose_rows(query, query_rows, queries, SCALE);
+        transpose_rows(dout_transposed, dout_rows, queries, 1.0f);
+        float log_sums[TILE], deltas[TILE], ones[TILE];
+        dot_rows(deltas, dout_rows, out + position * C + head * D, C, queries);
+        for (int i = 0; i < TILE; ++i) {
+            log_sums[i] = lse[get_group_id(0) * T + first_query + min(i, queries - 1)];
+            deltas[i] = deltas[min(i, queries - 1)];
+            ones[i] = 1.0f;
+        }
+        floatw log_sum[LANES], delta[LANES], one[LANES];
+        UNROLL for (int lane = 0; lane < LANES; ++lane) {
+            log_sum[lane] = loadw(log_sums, lane * WIDTH);
+            delta[lane] = loadw(deltas, lane * WIDTH);
             one[lane] = 1.0f;
-            ROLLED for (int d = 0; d < D; ++d) {
-                storew((floatw)0.0f, dquery + d * TILE + lane * WIDTH, 0);
-            }
+        }
+        ROLLED for (int i = 0; i < D * TILE; i += WIDTH) {
+            storew((floatw)0.0f, dquery, i);
         }
         const int all_keys = causal ? first_query + queries : T;
         for (int first = 0; first < all_keys; first += TILE) {
@@ -483,7 +455,7 @@ __kernel __attribute__((reqd_work_group_size(1, 1, 1))) void attention_backward_
             add_key_gradient(dk + at, stride, keys, dscores, query_rows, queries);
             add_weighted_rows(dquery, one, rows, keys, dscores);
         }
-        store_transposed(dq + first_query * stride, stride, dquery, queries, one);
+        store_transposed(dq + first_query * stride, stride, rows, dquery, queries, ones);
     }
 }
 

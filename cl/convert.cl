@@ -59,7 +59,7 @@ DEFINE_CONVERT(WIDTH, uintw, as_uintw, as_floatw)
             const uintw bits = CLM_PASTE(NAME##_, WIDTH)(loadw(x, first));                    \
             storew(convert_ushortw(bits), out, first);                                        \
         } else {                                                                              \
-            for (ulong i = first; i < count; i++) {                                           \
+            CLM_EDGE for (ulong i = first; i < count; i++) {                                  \
                 out[i] = (ushort)NAME##_1(x[i]);                                              \
             }                                                                                 \
         }                                                                                     \
@@ -71,7 +71,7 @@ DEFINE_CONVERT(WIDTH, uintw, as_uintw, as_floatw)
         if (first + WIDTH <= count) {                                                         \
             storew(CLM_PASTE(NAME##_, WIDTH)(convert_uintw(loadw(x, first))), out, first);    \
         } else {                                                                              \
-            for (ulong i = first; i < count; i++) {                                           \
+            CLM_EDGE for (ulong i = first; i < count; i++) {                                  \
                 out[i] = NAME##_1((uint)x[i]);                                                \
             }                                                                                 \
         }                                                                                     \

@@ -81,9 +81,9 @@ __kernel void dropout_forward(__global float *out, __global const float *x, cons
         }
         EACH_LANE(DROP_LANE)
     } else {
-        for (ulong i = first; i < count; i += 4) {
+        CLM_EDGE for (ulong i = first; i < count; i += 4) {
             uint4 words = philox4x32_10(i / 4, stream, seed_key);
-            for (ulong k = i; k < min(i + 4, count); k++) {
+            CLM_EDGE for (ulong k = i; k < min(i + 4, count); k++) {
                 out[k] = words.x < threshold ? 0.0F : x[k] * scale;
                 words = words.yzwx;
             }

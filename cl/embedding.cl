@@ -34,7 +34,7 @@ __kernel void embedding_forward(__global float *out, __global const int *tokens,
     if (column <= C - WIDTH) {
         storew(loadw(token_row, column) + loadw(position_row, column), out_row, column);
     } else {
-        for (int c = column; c < C; c++) {
+        CLM_EDGE for (int c = column; c < C; c++) {
             out_row[c] = token_row[c] + position_row[c];
         }
     }
@@ -56,7 +56,7 @@ __kernel void embedding_backward_wte(__global float *dwte, __global const float 
         }
         storew(loadw(row, column) + sum, row, column);
     } else {
-        for (int c = column; c < C; c++) {
+        CLM_EDGE for (int c = column; c < C; c++) {
             float sum = dout[(size_t)order[start] * C + c];
             for (int k = start + 1; k < end; k++) {
                 sum += dout[(size_t)order[k] * C + c];
@@ -80,7 +80,7 @@ __kernel void embedding_backward_wpe(__global float *dwpe, __global const float 
         }
         storew(loadw(row, column) + sum, row, column);
     } else {
-        for (int c = column; c < C; c++) {
+        CLM_EDGE for (int c = column; c < C; c++) {
             float sum = dout_row[c];
             for (int b = 1; b < B; b++) {
                 sum += dout_row[b * stride + c];

@@ -18,7 +18,7 @@
     const ulong end = min(count, begin + range);                                          \
     const ulong whole = end - (end - begin) % WIDTH;                                      \
     for (ulong i = begin + get_local_id(0) * WIDTH; i < whole; i += LOCAL * WIDTH) vectors \
-    for (ulong i = whole + get_local_id(0); i < end; i += LOCAL) elements
+    CLM_EDGE for (ulong i = whole + get_local_id(0); i < end; i += LOCAL) elements
 
 __kernel __attribute__((reqd_work_group_size(LOCAL, 1, 1))) void gelu_forward(
     __global float *out, __global const float *x, const ulong count, const ulong range) {

@@ -81,30 +81,9 @@ __kernel __attribute__((reqd_work_group_size(1, 1, 1))) void gemm_pack_columns(
                 storew(loadw(s, v * WIDTH), d, v * WIDTH);
             }
         } else {
-            for (int n = 0; n < COLUMNS; n++) {
+            CLM_EDGE for (int n = 0; n < COLUMNS; n++) {
                 d[n] = n < columns ? s[n] : 0.0f;
             }
-        }
-    }
-}
-
-/* In place: element j of vector i becomes element i of vector j. Each round deals the two halves
- * like cards; after log2(WIDTH) rounds the square is transposed. */
-static inline void transpose_square(floatw square[WIDTH]) {
-#pragma unroll
-    for (int round = 1; round < WIDTH; round *= 2) {
-        floatw dealt[WIDTH];
-#pragma unroll
-        for (int i = 0; i < WIDTH / 2; i++) {
-            const floatw x = square[i], y = square[i + WIDTH / 2];
-            dealt[2 * i].even = x.lo;
-            dealt[2 * i].odd = y.lo;
-            dealt[2 * i + 1].even = x.hi;
-            dealt[2 * i + 1].odd = y.hi;
-        }
-#pragma unroll
-        for (int i = 0; i < WIDTH; i++) {
-            square[i] = dealt[i];
         }
     }
 }
@@ -129,15 +108,15 @@ __kernel __attribute__((reqd_work_group_size(1, 1, 1))) void gemm_pack_columns_t
                 for (int i = 0; i < WIDTH; i++) {
                     square[i] = loadw(s + (size_t)i * stride + k, 0);
                 }
-                transpose_square(square);
+                clm_transpose(square);
 #pragma unroll
                 for (int i = 0; i < WIDTH; i++) {
                     storew(square[i], d + (size_t)(k + i) * COLUMNS, 0);
                 }
             }
         }
-        for (; k < k1; k++) {
-            for (int n = 0; n < WIDTH; n++) {
+        CLM_EDGE for (; k < k1; k++) {
+            CLM_EDGE for (int n = 0; n < WIDTH; n++) {
                 d[(size_t)k * COLUMNS + n] = n < columns ? s[(size_t)n * stride + k] : 0.0f;
             }
         }
@@ -163,7 +142,7 @@ __kernel __attribute__((reqd_work_group_size(1, 1, 1))) void gemm_pack_rows(
         for (int p = 0; p < whole; p++) {
             vstore_rows(vload_rows(p, s), 0, d + p * panel_size);
         }
-        for (int m = whole * ROWS; m < rows; m++) {
+        CLM_EDGE for (int m = whole * ROWS; m < rows; m++) {
             d[whole * panel_size + (m - whole * ROWS)] = s[m];
         }
     }
@@ -227,29 +206,32 @@ static inline void multiply_tile(floatw sums[ROWS * VECTORS], __global const flo
     }
 }
 
+/* Adds a tile at `from` to sums. */
+static inline void add_tile(floatw sums[ROWS * VECTORS], __global const float *from,
+                            const int stride) {
+#pragma unroll
+    for (int i = 0; i < ROWS * VECTORS; i++) {
+        sums[i] += loadw(from, (size_t)(i / VECTORS) * stride + i % VECTORS * WIDTH);
+    }
+}
+
 /* Stores a tile of which every element exists. The sums never leave their registers, which is why
  * GELU, too long to be written out ROWS * VECTORS times, is not done here. */
-static inline void store_tile(const floatw sums[ROWS * VECTORS], const int todo,
-                              __global float *c, const int c_stride, __global const float *bias,
+static inline void store_tile(floatw sums[ROWS * VECTORS], const int todo, __global float *c,
+                              const int c_stride, __global const float *bias,
                               __global const float *residual, const int tail_stride) {
+    if (todo & ADD_C) {
+        add_tile(sums, c, c_stride);
+    }
+    if (todo & ADD_BIAS) {
+        add_tile(sums, bias, 0);
+    }
+    if (todo & ADD_RESIDUAL) {
+        add_tile(sums, residual, tail_stride);
+    }
 #pragma unroll
-    for (int r = 0; r < ROWS; r++) {
-#pragma unroll
-        for (int v = 0; v < VECTORS; v++) {
-            floatw value = sums[r * VECTORS + v];
-            if (todo & ADD_C) {
-                value += loadw(c, v * WIDTH);
-            }
-            if (todo & ADD_BIAS) {
-                value += loadw(bias, v * WIDTH);
-            }
-            if (todo & ADD_RESIDUAL) {
-                value += loadw(residual, v * WIDTH);
-            }
-            storew(value, c, v * WIDTH);
-        }
-        c += c_stride;
-        residual += tail_stride;
+    for (int i = 0; i < ROWS * VECTORS; i++) {
+        storew(sums[i], c, (size_t)(i / VECTORS) * c_stride + i % VECTORS * WIDTH);
     }
 }
 
@@ -291,10 +273,10 @@ __kernel __attribute__((reqd_work_group_size(1, 1, 1))) void gemm_panels(
                 for (int i = 0; i < ROWS * VECTORS; i++) {
                     kept[i] = sums[i];
                 }
-                for (int r = 0; r < rows; r++) {
+                CLM_EDGE for (int r = 0; r < rows; r++) {
                     __global float *c = c_buffer + c_offset + (size_t)(m0 + r) * c_stride + n0;
                     const size_t at = tail_offset + (size_t)(m0 + r) * tail_stride + n0;
-                    for (int v = 0; v < VECTORS; v++) {
+                    CLM_EDGE for (int v = 0; v < VECTORS; v++) {
                         const int n = v * WIDTH;
                         const int count = N - n0 - n;
                         finish_vector(kept[r * VECTORS + v], count, todo, c + n,

@@ -6,9 +6,9 @@
  * turn it is: each stores its sums `slice_size` elements after those of the one before, without a
  * tail, and gemm_few_add adds them in order.
  *
- * For processors, one work-item a work-group, vectors of WIDTH along N or K:
+ * For processors (-DITEM), one work-item a work-group, vectors of WIDTH along N or K:
  *
- * gemm_few_panels     B in panels (gemm.cl): a panel's sums stay in registers, ROWS rows at a time
+ * gemm_few_panels_N   B in panels (gemm.cl): a panel's sums stay in registers, N rows at a time
  * gemm_few_rows       B (K,N): STEP rows of B at a time, over BLOCK columns, sums in local memory,
  *                     so that memory is read in STEP long runs
  * gemm_few_columns    B (N,K): TILE columns at a time, vectors along K
@@ -32,12 +32,9 @@
 #define VECTORS 3
 #endif
 #define COLUMNS (WIDTH * VECTORS)
-/* Rows of A whose sums a work-item has in registers, and how often that makes M, rounded up. */
+/* For GPUs: rows of A whose sums an item has in registers. */
 #ifndef ROWS
 #define ROWS 4
-#endif
-#ifndef ROW_BLOCKS
-#define ROW_BLOCKS 1
 #endif
 /* How packed elements are stored: 0 float, 1 half, 2 bfloat16. */
 #ifndef STORAGE
@@ -67,18 +64,6 @@ typedef ushort weight;
 #define load_weight(p) as_float((uint)*(p) << 16)
 #endif
 
-/* The first `count` elements at p, the others 0. */
-static inline floatw load_some_weights(__global const weight *p, const int count) {
-    if (count >= WIDTH) {
-        return load_weights(p);
-    }
-    float values[WIDTH];
-    for (int i = 0; i < WIDTH; i++) {
-        values[i] = i < count ? load_weight(p + i) : 0.0f;
-    }
-    return loadw(values, 0);
-}
-
 /* D (rows,columns) dense in floats, from packed S with rows `stride` apart. Global size
  * (ceil(columns / WIDTH), rows). */
 __kernel void gemm_few_widen(__global float *restrict dense, __global const weight *restrict source,
@@ -92,7 +77,7 @@ __kernel void gemm_few_widen(__global float *restrict dense, __global const weig
         if (column + WIDTH <= columns) {
             storew(load_weights(s), d, 0);
         } else {
-            for (int i = 0; i < columns - column; i++) {
+            CLM_EDGE for (int i = 0; i < columns - column; i++) {
                 d[i] = load_weight(s + i);
             }
         }
@@ -112,100 +97,35 @@ __kernel void gemm_few_find_overflow(__global int *found, __global const int *x,
     }
 }
 
-/* ---- processors ---- */
-
 #define FEW_PARAMETERS                                                    \
     const int M, const int N, const int K, const int depth,               \
         __global const float *restrict a_buffer, const ulong a_offset, const int a_stride
 
-/* sums += the product of ROWS rows of A, of which those past `rows` repeat the last one, and
- * `depth` rows of a panel. */
-static inline void add_panel(floatw sums[ROWS * VECTORS], __global const float *a,
-                             const int a_stride, const int rows, __global const weight *b,
-                             const int depth) {
-    __global const float *a_row[ROWS];
-    floatw sum[ROWS][VECTORS];
-#pragma unroll
-    for (int r = 0; r < ROWS; r++) {
-        a_row[r] = a + (size_t)min(r, rows - 1) * a_stride;
-#pragma unroll
-        for (int v = 0; v < VECTORS; v++) {
-            sum[r][v] = sums[r * VECTORS + v];
-        }
-    }
-    for (int k = 0; k < depth; k++) {
-        floatw b_row[VECTORS];
-#pragma unroll
-        for (int v = 0; v < VECTORS; v++) {
-            CLM_PREFETCH(b + AHEAD * COLUMNS + v * WIDTH);
-            b_row[v] = load_weights(b + v * WIDTH);
-        }
-#pragma unroll
-        for (int r = 0; r < ROWS; r++) {
-            const floatw a_element = (floatw)a_row[r][k];
-#pragma unroll
-            for (int v = 0; v < VECTORS; v++) {
-                sum[r][v] = a_element * b_row[v] + sum[r][v];
-            }
-        }
-        b += COLUMNS;
-    }
-#pragma unroll
-    for (int r = 0; r < ROWS; r++) {
-#pragma unroll
-        for (int v = 0; v < VECTORS; v++) {
-            sums[r * VECTORS + v] = sum[r][v];
-        }
-    }
-}
+#ifdef ITEM
+/* ---- processors ---- */
 
-/* Panel p of B starts at p * panel_size. Global size (panels, slices of K). */
-__kernel __attribute__((reqd_work_group_size(1, 1, 1))) void gemm_few_panels(
-    FEW_PARAMETERS, __global const weight *restrict b_buffer, const ulong b_offset,
-    const int panel_size, TAIL_PARAMETERS, const ulong slice_size) {
-    const int n0 = (int)get_global_id(0) * COLUMNS;
-    const int slice = (int)get_global_id(1);
-    const int first = slice * depth;
-    const int last = min(K, first + depth);
-    __global const float *a = a_buffer + a_offset;
-    __global const weight *b = b_buffer + b_offset + (size_t)get_global_id(0) * panel_size;
-    floatw sums[ROW_BLOCKS * ROWS * VECTORS];
-    for (int i = 0; i < ROW_BLOCKS * ROWS * VECTORS; i++) {
-        sums[i] = (floatw)0.0f;
-    }
-#if ROW_BLOCKS == 1
-    add_panel(sums, a + first, a_stride, M, b + (size_t)first * COLUMNS, last - first);
-#else
-    /* So much of a panel stays in the second-level cache until all rows have had it. */
-    for (int k = first; k < last; k += K_BLOCK) {
-        for (int i = 0; i < ROW_BLOCKS && i * ROWS < M; i++) {
-            add_panel(sums + i * ROWS * VECTORS, a + (size_t)i * ROWS * a_stride + k, a_stride,
-                      M - i * ROWS, b + (size_t)k * COLUMNS, min(K_BLOCK, last - k));
-        }
-    }
+#define PANELS gemm_few_panels_1
+#define TILE_ROWS 1
+#include "gemm_few_panels.clh"
+#define PANELS gemm_few_panels_4
+#define TILE_ROWS 4
+#include "gemm_few_panels.clh"
+#if WIDTH == 16 /* where there are 32 registers */
+#define PANELS gemm_few_panels_8
+#define TILE_ROWS 8
+#include "gemm_few_panels.clh"
 #endif
-    for (int m = 0; m < M; m++) {
-        __global float *c = c_buffer + c_offset + slice * slice_size + (size_t)m * c_stride + n0;
-        const size_t at = tail_offset + (size_t)m * tail_stride + n0;
-        for (int v = 0; v < VECTORS; v++) {
-            const int n = v * WIDTH;
-            finish_vector(sums[m * VECTORS + v], N - n0 - n, flags, c + n,
-                          bias_buffer + bias_offset + n0 + n, pre_buffer + at + n,
-                          residual_buffer + at + n);
-        }
-    }
-}
 
 /* sums (M,BLOCK) += A (M,STEP) * B (STEP,columns), rows of B b_stride apart; `columns` is a
  * multiple of WIDTH. */
 static inline void add_rows(__local float *sums, __global const float *a, const int a_stride,
-                            const int M, __global const weight *b, const int b_stride,
+                            const int M, __global const float *b, const int b_stride,
                             const int columns) {
     for (int n = 0; n < columns; n += WIDTH) {
         floatw b_rows[STEP];
 #pragma unroll
         for (int i = 0; i < STEP; i++) {
-            b_rows[i] = load_weights(b + (size_t)i * b_stride + n);
+            b_rows[i] = loadw(b, (size_t)i * b_stride + n);
         }
         for (int m = 0; m < M; m++) {
             floatw sum = loadw(sums, m * BLOCK + n);
@@ -220,9 +140,9 @@ static inline void add_rows(__local float *sums, __global const float *a, const 
 
 /* The same for one row of B, and any number of columns. */
 static inline void add_row(__local float *sums, __global const float *a, const int a_stride,
-                           const int M, __global const weight *b, const int columns) {
+                           const int M, __global const float *b, const int columns) {
     for (int n = 0; n < columns; n += WIDTH) {
-        const floatw b_row = load_some_weights(b + n, columns - n);
+        const floatw b_row = load_some(b + n, columns - n);
         for (int m = 0; m < M; m++) {
             const floatw sum = loadw(sums, m * BLOCK + n);
             storew(a[(size_t)m * a_stride] * b_row + sum, sums, m * BLOCK + n);
@@ -233,7 +153,7 @@ static inline void add_row(__local float *sums, __global const float *a, const i
 /* Each work-item takes `columns` of the columns, at most BLOCK and a multiple of WIDTH. Global size
  * (ceil(N / columns), slices of K). */
 __kernel __attribute__((reqd_work_group_size(1, 1, 1))) void gemm_few_rows(
-    FEW_PARAMETERS, __global const weight *restrict b_buffer, const ulong b_offset,
+    FEW_PARAMETERS, __global const float *restrict b_buffer, const ulong b_offset,
     const int b_stride, TAIL_PARAMETERS, const ulong slice_size, const int columns) {
     __local float sums[MOST_ROWS * BLOCK];
     const int n0 = (int)get_global_id(0) * columns;
@@ -243,7 +163,7 @@ __kernel __attribute__((reqd_work_group_size(1, 1, 1))) void gemm_few_rows(
     const int width = min(columns, N - n0);
     const int whole = width / WIDTH * WIDTH;
     __global const float *a = a_buffer + a_offset;
-    __global const weight *b = b_buffer + b_offset + n0;
+    __global const float *b = b_buffer + b_offset + n0;
     for (int m = 0; m < M; m++) {
         for (int n = 0; n < width; n += WIDTH) {
             storew((floatw)0.0f, sums, m * BLOCK + n);
@@ -251,9 +171,9 @@ __kernel __attribute__((reqd_work_group_size(1, 1, 1))) void gemm_few_rows(
     }
     int k = first;
     for (; k + STEP <= last; k += STEP) {
-        __global const weight *b_rows = b + (size_t)k * b_stride;
+        __global const float *b_rows = b + (size_t)k * b_stride;
         add_rows(sums, a + k, a_stride, M, b_rows, b_stride, whole);
-        for (int i = 0; i < STEP && whole < width; i++) {
+        CLM_EDGE for (int i = 0; i < STEP && whole < width; i++) {
             add_row(sums + whole, a + k + i, a_stride, M, b_rows + (size_t)i * b_stride + whole,
                     width - whole);
         }
@@ -261,10 +181,10 @@ __kernel __attribute__((reqd_work_group_size(1, 1, 1))) void gemm_few_rows(
     for (; k < last; k++) {
         add_row(sums, a + k, a_stride, M, b + (size_t)k * b_stride, width);
     }
-    for (int m = 0; m < M; m++) {
+    CLM_EDGE for (int m = 0; m < M; m++) {
         __global float *c = c_buffer + c_offset + slice * slice_size + (size_t)m * c_stride + n0;
         const size_t at = tail_offset + (size_t)m * tail_stride + n0;
-        for (int n = 0; n < width; n += WIDTH) {
+        CLM_EDGE for (int n = 0; n < width; n += WIDTH) {
             finish_vector(loadw(sums, m * BLOCK + n), width - n, flags, c + n,
                           bias_buffer + bias_offset + n0 + n, pre_buffer + at + n,
                           residual_buffer + at + n);
@@ -307,9 +227,9 @@ static inline void multiply_columns(float products[TILE][TILE], __global const f
             }
         }
     }
-    for (int i = 0; i < TILE; i++) {
+    CLM_EDGE for (int i = 0; i < TILE; i++) {
         const floatw a_vector = load_some(a_row[i] + k, depth - k);
-        for (int j = 0; j < TILE; j++) {
+        CLM_EDGE for (int j = 0; j < TILE; j++) {
             products[i][j] = sumw(a_vector * load_some(b_column[j] + k, depth - k) + sums[i][j]);
         }
     }
@@ -344,15 +264,23 @@ __kernel __attribute__((reqd_work_group_size(1, 1, 1))) void gemm_few_columns(
     }
 }
 
+#else
 /* ---- GPUs ---- */
-
-#if WIDTH == 4 /* the others are for processors */
 
 /* Items of a work-group beside each other in memory. */
 #ifndef ACROSS
 #define ACROSS 1
 #endif
 #define LANES (LOCAL / ACROSS)
+
+/* The first `count` of four elements at p, the others 0. */
+static inline float4 load_some_weights(__global const weight *p, const int count) {
+    if (count >= 4) {
+        return load_weights(p);
+    }
+    return (float4)(load_weight(p), count > 1 ? load_weight(p + 1) : 0.0f,
+                    count > 2 ? load_weight(p + 2) : 0.0f, 0.0f);
+}
 
 /* B (K,N), a float4 of columns an item: item (x, y) sums elements y, y + LANES, ... of K. Global
  * size (ceil(N / (4 * ACROSS)) * LOCAL, slices of K). */

@@ -25,12 +25,13 @@
 #include "common.clh"
 #include "gemm.clh"
 
-/* ROWS * VECTORS sums and VECTORS of B must fit the registers. */
-#ifndef VECTORS
+/* The tile of an item; ROWS * VECTORS sums and VECTORS of B must fit the registers. */
+#if LOCAL == 1
 #define VECTORS 2
-#endif
-#ifndef ROWS
 #define ROWS 4
+#else
+#define VECTORS 1
+#define ROWS 8
 #endif
 #define SPAN (WIDTH * VECTORS)
 
@@ -71,26 +72,32 @@ static inline void whole_tile(OPERANDS, TILE) {
         a += a_step;
         b += b_stride;
     }
+    if (!(flags & TAIL)) {
 #pragma unroll
-    for (int r = 0; r < ROWS; r++) {
+        for (int r = 0; r < ROWS; r++) {
 #pragma unroll
-        for (int v = 0; v < VECTORS; v++) {
-            __global float *to = c + (size_t)r * c_stride + v * WIDTH;
-            if (flags & TAIL) {
-                const size_t at = (size_t)r * tail_stride + v * WIDTH;
-                finish_vector(sums[r][v], WIDTH, flags & TAIL, to, bias + v * WIDTH, pre + at,
-                              residual + at);
-            } else {
-                storew(sums[r][v], to, 0);
+            for (int v = 0; v < VECTORS; v++) {
+                storew(sums[r][v], c, (size_t)r * c_stride + v * WIDTH);
             }
         }
+        return;
+    }
+    floatw kept[ROWS * VECTORS];
+#pragma unroll
+    for (int i = 0; i < ROWS * VECTORS; i++) {
+        kept[i] = sums[i / VECTORS][i % VECTORS];
+    }
+    CLM_EDGE for (int i = 0; i < ROWS * VECTORS; i++) {
+        const size_t r = i / VECTORS, n = i % VECTORS * WIDTH, at = r * tail_stride + n;
+        finish_vector(kept[i], WIDTH, flags & TAIL, c + r * c_stride + n, bias + n, pre + at,
+                      residual + at);
     }
 }
 
 /* What is left at an edge: `rows` rows and `columns` columns. */
 static inline void part_tile(OPERANDS, TILE, const int rows, const int columns) {
-    for (int r = 0; r < rows; r++) {
-        for (int n = 0; n < columns; n += WIDTH) {
+    CLM_EDGE for (int r = 0; r < rows; r++) {
+        CLM_EDGE for (int n = 0; n < columns; n += WIDTH) {
             const size_t at = (size_t)r * tail_stride + n;
             __global float *to = c + (size_t)r * c_stride + n;
             floatw sum = flags & ADD_C ? load_some(to, columns - n) : (floatw)0.0f;

@@ -70,7 +70,7 @@ static inline void sum_terms(const int term, __global float *out, const ulong ou
         lanes += block;
     }
     float sum = sumw(lanes);
-    for (ulong i = whole + item; i < end; i += LOCAL) {
+    CLM_EDGE for (ulong i = whole + item; i < end; i += LOCAL) {
         sum += term1(term, x[i]);
     }
     sum = clm_group_sum(sum, scratch);
@@ -111,7 +111,7 @@ static inline void sum_columns(__global float *to, __global const float *from, c
         }
         storew(accumulate ? loadw(to, column) + sum : sum, to, column);
     } else {
-        for (int c = column; c < N; c++) {
+        CLM_EDGE for (int c = column; c < N; c++) {
             float sum = from[c];
             for (int r = 1; r < rows; r++) {
                 sum += from[(size_t)r * N + c];
@@ -149,7 +149,7 @@ __kernel void reduce_columns(__global float *out, const ulong out_offset, __glob
         return;
     }
 #endif
-    for (int i = 0; i < VECTORS && first + i * WIDTH < N; i++) {
+    CLM_EDGE for (int i = 0; i < VECTORS && first + i * WIDTH < N; i++) {
         sum_columns(to, from, count, N, first + i * WIDTH, accumulate);
     }
 }

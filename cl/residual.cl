@@ -12,7 +12,7 @@ __kernel void residual_forward(__global float *out, __global const float *a,
     if (first + WIDTH <= count) {
         storew(loadw(a, first) + loadw(b, first), out, first);
     } else {
-        for (ulong i = first; i < count; i++) {
+        CLM_EDGE for (ulong i = first; i < count; i++) {
             out[i] = a[i] + b[i];
         }
     }

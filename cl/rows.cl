@@ -14,7 +14,7 @@ static inline void copy_columns(__global float *to, __global const float *from, 
     if (column <= C - WIDTH) {
         storew(loadw(from, column), to, column);
     } else {
-        for (int c = column; c < C; c++) {
+        CLM_EDGE for (int c = column; c < C; c++) {
             to[c] = from[c];
         }
     }
@@ -41,7 +41,7 @@ __kernel void rows_add(__global float *x, __global const float *y, __global cons
     if (column <= C - WIDTH) {
         storew(loadw(to, column) + loadw(from, column), to, column);
     } else {
-        for (int c = column; c < C; c++) {
+        CLM_EDGE for (int c = column; c < C; c++) {
             to[c] += from[c];
         }
     }

@@ -31,11 +31,12 @@ struct clm_program_group {
     const char *macros[GROUP_MACROS]; /* options that define others are built file by file */
 };
 
-/* What an answer takes and what training takes between layers; products have options of their own.
- */
+/* What an answer takes and what training takes between layers; most products have options of their
+ * own. */
 static const clm_program_group groups[] = {
     {.files = {"embedding", "layernorm", "rows"}, .macros = {"WIDTH", "LOCAL"}},
-    {.files = {"gelu", "crossentropy", "residual", "dropout", "convert", "reduce", "adamw"},
+    {.files = {"gelu", "crossentropy", "residual", "dropout", "convert", "reduce", "adamw",
+               "gemm_outer"},
      .macros = {"WIDTH", "LOCAL"}},
     {.files = {"attention", "attention_pooled"}, .macros = {"D", "WIDTH", "LOCAL", "ITEM"}},
 };

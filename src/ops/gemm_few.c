@@ -23,42 +23,48 @@ enum {
     GROUP_ACROSS = 16 /* ... that read side by side */
 };
 
-/* How the kernels are built for a device, and for a number of rows. */
+/* How the kernels are built for a device and a storage; in the form for GPUs also for a number of
+ * rows. */
 typedef struct few_shape {
     int width;
     int columns; /* of a panel */
-    int group;   /* 1 in the form for processors */
+    int group;   /* items of a work-group */
     int across;
-    int row_blocks;
+    int rows;        /* of A that an item has in registers */
+    char panels[24]; /* the kernel for panels, in the form for processors; else "" */
     char options[CLM_OPS_OPTIONS_SIZE];
 } few_shape;
 
-static few_shape shape_for(const clm_device *device, clm_gemm_backend form, int M,
-                           clm_gemm_storage storage) {
+static few_shape item_shape(const clm_device *device, int M, clm_gemm_storage storage) {
     few_shape shape = {.width = clm_device_vector_width(device), .group = 1, .across = 1};
     shape.columns = clm_gemm_own_panel_columns(device);
-    const int vectors = shape.columns / shape.width;
-    /* As many sums as gemm.cl has in registers; in the form for GPUs, all. */
-    int most = shape.width == 16 ? 8 : 4;
-    if (form == CLM_GEMM_OWN_TILED) {
-        shape.width = 4;
-        shape.group = (int)clm_device_work_group(device, GROUP);
-        shape.across = smaller(shape.group, GROUP_ACROSS);
-        most = CLM_GEMM_FEW_ROWS;
-    }
-    /* On processors 1, 4 or 8: a kernel less to build, and while B comes from memory they have time
-     * for rows that are not there. */
-    int rows = form == CLM_GEMM_OWN_TILED || M == 1 ? 1 : smaller(4, most);
-    while (rows < M && rows < most) {
-        rows *= 2;
-    }
-    shape.row_blocks = parts_of(M, rows);
+    /* While B comes from memory, processors have time for rows that are not there. */
+    shape.rows = M == 1 ? 1 : M <= 4 || shape.width < 16 ? 4 : 8;
+    (void)snprintf(shape.panels, sizeof shape.panels, "gemm_few_panels_%d", shape.rows);
     (void)snprintf(shape.options, sizeof shape.options,
-                   "-DWIDTH=%d -DVECTORS=%d -DROWS=%d -DROW_BLOCKS=%d -DSTORAGE=%d -DLOCAL=%d "
-                   "-DACROSS=%d",
-                   shape.width, vectors, rows, shape.row_blocks, (int)storage, shape.group,
-                   shape.across);
+                   "-DWIDTH=%d -DVECTORS=%d -DSTORAGE=%d -DITEM", shape.width,
+                   shape.columns / shape.width, (int)storage);
     return shape;
+}
+
+static few_shape group_shape(const clm_device *device, int M, clm_gemm_storage storage) {
+    few_shape shape = {.width = 4, .rows = 1};
+    shape.columns = clm_gemm_own_panel_columns(device);
+    shape.group = (int)clm_device_work_group(device, GROUP);
+    shape.across = smaller(shape.group, GROUP_ACROSS);
+    while (shape.rows < M) {
+        shape.rows *= 2;
+    }
+    (void)snprintf(shape.options, sizeof shape.options,
+                   "-DWIDTH=%d -DROWS=%d -DSTORAGE=%d -DLOCAL=%d -DACROSS=%d", shape.width,
+                   shape.rows, (int)storage, shape.group, shape.across);
+    return shape;
+}
+
+static few_shape shape_for(const clm_device *device, clm_gemm_backend form, int M,
+                           clm_gemm_storage storage) {
+    return form == CLM_GEMM_OWN_TILED ? group_shape(device, M, storage)
+                                      : item_shape(device, M, storage);
 }
 
 clm_ops_variant clm_gemm_few_variant(const clm_device *device, clm_gemm_storage storage) {
@@ -100,14 +106,14 @@ static few_plan plan_for(const clm_device *device, const few_shape *shape,
     few_plan plan = {0};
     int wanted = ITEM_GROUPS_A_UNIT * units;
     long rounds = task->K; /* of a work-item */
-    if (shape->group > 1) {
+    if (shape->panels[0] == '\0') {
         plan.kernel = task->b.transposed ? "gemm_few_group_columns" : "gemm_few_group";
         plan.group_columns = task->b.transposed ? shape->group / shape->across : 4 * shape->across;
         wanted = GROUPS_A_UNIT * units;
     } else if (task->b.panel_depth != 0) {
-        plan.kernel = "gemm_few_panels";
+        plan.kernel = shape->panels;
         plan.group_columns = shape->columns;
-        rounds *= shape->row_blocks;
+        rounds *= parts_of(task->M, shape->rows);
     } else {
         plan.kernel = task->b.transposed ? "gemm_few_columns" : "gemm_few_rows";
         plan.group_columns = columns_as_it_lies(shape, task, units);
@@ -200,7 +206,7 @@ clm_status clm_gemm_few(clm_device *device, clm_gemm_backend form, const clm_gem
     clm_status status = CLM_OK;
     clm_buffer *copy = NULL;
     clm_gemm_task straight = *task;
-    /* Elsewhere kernels do not depend on the number of rows, and are built for one. */
+    /* Other kernels do not depend on the number of rows, and are built for one. */
     const bool by_rows = form == CLM_GEMM_OWN_TILED || task->b.panel_depth != 0;
     const few_shape shape = shape_for(device, form, by_rows ? task->M : 1, task->b.storage);
     if (task->a.transposed) {

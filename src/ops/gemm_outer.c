@@ -7,13 +7,14 @@
 #include "ops/gemm_backend.h"
 
 enum {
-    /* Tiles of a work-item that is a thread ... */
+    /* Tiles of a work-item that is a thread, as in cl/gemm_outer.cl ... */
     ITEM_ROWS = 4,
     ITEM_VECTORS = 2,
     ITEM_TILES = 4,         /* ... one below the other, at most */
     ITEM_GROUPS_A_UNIT = 8, /* work-groups for each compute unit, at least */
     /* ... and on GPUs. */
     ROWS = 8,
+    GROUP_WIDTH = 4,
     GROUP = 64
 };
 
@@ -46,22 +47,20 @@ static outer_shape shape_for(const clm_device *device, clm_gemm_backend form,
                              const clm_gemm_task *task) {
     outer_shape shape = {.local = 1, .tile_rows = ITEM_ROWS};
     int width = clm_device_vector_width(device);
-    int vectors = ITEM_VECTORS;
     if (form == CLM_GEMM_OWN_TILED) {
+        width = GROUP_WIDTH;
         shape.local = (int)clm_device_work_group(device, GROUP);
-        shape.tile_rows = shape.rows = ROWS;
-        width = 4;
-        vectors = 1;
-        shape.columns = shape.local * width;
     }
-    shape.tile_columns = width * vectors;
-    if (form != CLM_GEMM_OWN_TILED) {
+    if (shape.local > 1) {
+        shape.tile_rows = shape.rows = ROWS;
+        shape.columns = shape.local * width;
+    } else {
+        shape.tile_columns = width * ITEM_VECTORS;
         share_among_items(&shape, device, task);
     }
-    (void)snprintf(shape.options, sizeof shape.options,
-                   "-DWIDTH=%d -DVECTORS=%d -DROWS=%d "
-                   "-DLOCAL=%d",
-                   width, vectors, shape.tile_rows, shape.local);
+    /* As of other operations, with some of which it is built (src/device/program.c). */
+    (void)snprintf(shape.options, sizeof shape.options, "-DWIDTH=%d -DLOCAL=%d", width,
+                   shape.local);
     return shape;
 }
 
