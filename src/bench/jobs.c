@@ -184,9 +184,9 @@ static clm_status train_step(clm_bench_subject *subject) {
     clm_status status = CLM_OK;
     CLM_TRY(clm_model_zero_gradients(model));
     CLM_TRY(forward(subject, true));
-    CLM_TRY(clm_crossentropy_backward(model->device, model->activations.dlogits,
-                                      model->activations.logits, subject->batch.device_labels,
-                                      1.0F / (float)B, B, model->config.n_labels));
+    CLM_TRY(clm_crossentropy_backward(
+        model->device, model->activations.dlogits, model->activations.logits, subject->batch.sums,
+        subject->batch.device_labels, 1.0F / (float)B, B, model->config.n_labels));
     CLM_TRY(clm_model_backward(model));
     CLM_TRY(clm_optimizer_step(&subject->optimizer, &adamw));
 cleanup:

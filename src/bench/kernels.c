@@ -215,11 +215,18 @@ static const clm_bench_kind embedding = {.letters = {"B", "T", NULL},
 
 /* ---- cross-entropy: sizes rows, V ---- */
 
-enum { LOGITS = 0, TARGETS, LOSSES, DLOGITS };
+enum { LOGITS = 0, TARGETS, LOSSES, SUMS, DLOGITS };
 
 static void count_crossentropy(const clm_bench_entry *entry, clm_bench_result *result) {
     result->bytes =
         sizeof(float) * (entry->form == BACKWARD ? 2.0 : 1.0) * (double)elements_of(entry);
+}
+
+static clm_status run_crossentropy_forward(clm_bench_subject *subject) {
+    clm_buffer **b = subject->buffers;
+    const int *sizes = subject->entry->sizes;
+    return clm_crossentropy_forward(subject->device, b[LOSSES], b[SUMS], NULL, b[LOGITS],
+                                    b[TARGETS], sizes[0], sizes[1]);
 }
 
 static clm_status prepare_crossentropy(clm_bench_subject *subject) {
@@ -229,10 +236,12 @@ static clm_status prepare_crossentropy(clm_bench_subject *subject) {
     clm_status status = CLM_OK;
     CLM_TRY(fill(subject, LOGITS, count, 4.0F));
     CLM_TRY(fill(subject, LOSSES, rows, 1.0F));
+    CLM_TRY(fill(subject, SUMS, 2 * rows, 1.0F));
     CLM_TRY(fill(subject, TARGETS, rows, 1.0F));
     CLM_TRY(clm_buffer_zero(subject->buffers[TARGETS], 0, rows * sizeof(int32_t)));
     if (backward) {
         CLM_TRY(fill(subject, DLOGITS, count, 1.0F));
+        CLM_TRY(run_crossentropy_forward(subject));
     }
 cleanup:
     return status;
@@ -242,10 +251,9 @@ static clm_status run_crossentropy(clm_bench_subject *subject) {
     clm_buffer **b = subject->buffers;
     const int *sizes = subject->entry->sizes;
     return subject->entry->form == FORWARD
-               ? clm_crossentropy_forward(subject->device, b[LOSSES], NULL, b[LOGITS], b[TARGETS],
-                                          sizes[0], sizes[1])
-               : clm_crossentropy_backward(subject->device, b[DLOGITS], b[LOGITS], b[TARGETS],
-                                           1.0F / (float)sizes[0], sizes[0], sizes[1]);
+               ? run_crossentropy_forward(subject)
+               : clm_crossentropy_backward(subject->device, b[DLOGITS], b[LOGITS], b[SUMS],
+                                           b[TARGETS], 1.0F / (float)sizes[0], sizes[0], sizes[1]);
 }
 
 static const clm_bench_kind crossentropy = {.letters = {"rows", "V", NULL},

@@ -137,18 +137,20 @@ clm_status clm_rows_add(clm_device *device, clm_buffer *x, const clm_buffer *y,
 
 enum { CLM_TARGET_IGNORED = -100 }; /* as PyTorch's ignore_index */
 
-/* losses (rows) = -log softmax(logits (rows,V))[target], 0 for ignored targets. probabilities
- * (rows,V) may be NULL. targets (rows) int32; a target that is neither ignored nor below V makes a
- * NaN loss, and a NaN gradient. */
-clm_status clm_crossentropy_forward(clm_device *device, clm_buffer *losses,
+/* losses (rows) = -log softmax(logits (rows,V))[target], 0 for ignored targets. sums (rows,2): each
+ * row's largest logit and its sum of exp(logit - largest), for the backward pass; NULL: not wanted.
+ * probabilities (rows,V) may be NULL. targets (rows) int32; a target that is neither ignored nor
+ * below V makes a NaN loss, and a NaN gradient. */
+clm_status clm_crossentropy_forward(clm_device *device, clm_buffer *losses, clm_buffer *sums,
                                     clm_buffer *probabilities, const clm_buffer *logits,
                                     const clm_buffer *targets, int rows, int V);
 
-/* dlogits (rows,V) = scale * (softmax(logits) - onehot(target)), 0 in ignored rows. dlogits may be
- * logits. scale is 1 / (targets not ignored) for the mean. */
+/* dlogits (rows,V) = scale * (softmax(logits) - onehot(target)), 0 in ignored rows, with the sums
+ * of the forward pass over the same logits. dlogits may be logits. scale is 1 / (targets not
+ * ignored) for the mean. */
 clm_status clm_crossentropy_backward(clm_device *device, clm_buffer *dlogits,
-                                     const clm_buffer *logits, const clm_buffer *targets,
-                                     float scale, int rows, int V);
+                                     const clm_buffer *logits, const clm_buffer *sums,
+                                     const clm_buffer *targets, float scale, int rows, int V);
 
 /* ---- dropout ---- */
 

@@ -296,6 +296,7 @@ static clm_status check_crossentropy(clm_selftest_context *run, int rows, int V)
     int32_t *ids = (int32_t *)clm_selftest_floats(run, (size_t)rows);
     const clm_value logits = clm_selftest_random(run, count, 5.0F);
     const clm_value losses = clm_selftest_empty(run, (size_t)rows);
+    const clm_value sums = clm_selftest_empty(run, 2 * (size_t)rows);
     const clm_value probabilities = clm_selftest_empty(run, count);
     const clm_value dlogits = clm_selftest_empty(run, count);
     float *expected = clm_selftest_floats(run, count);
@@ -307,15 +308,15 @@ static clm_status check_crossentropy(clm_selftest_context *run, int rows, int V)
     const clm_value targets = clm_selftest_copy(run, ids, (size_t)rows);
     CLM_TRY(run->status);
     clm_reference_crossentropy_forward(expected_losses, expected, logits.host, ids, rows, V);
-    CLM_TRY(clm_crossentropy_forward(run->device, losses.buffer, probabilities.buffer,
+    CLM_TRY(clm_crossentropy_forward(run->device, losses.buffer, sums.buffer, probabilities.buffer,
                                      logits.buffer, targets.buffer, rows, V));
     /* As cl/crossentropy.cl says: a loss is at most some 15 here. */
     clm_selftest_compare_floats(run, "losses", &losses, expected_losses, 2e-6, 1e-6);
     clm_selftest_compare_floats(run, "probabilities", &probabilities, expected, 1e-7, 5e-6);
     clm_selftest_shape(run, "rows=%d, V=%d", rows, V);
     clm_reference_crossentropy_backward(expected, logits.host, ids, scale, rows, V);
-    CLM_TRY(clm_crossentropy_backward(run->device, dlogits.buffer, logits.buffer, targets.buffer,
-                                      scale, rows, V));
+    CLM_TRY(clm_crossentropy_backward(run->device, dlogits.buffer, logits.buffer, sums.buffer,
+                                      targets.buffer, scale, rows, V));
     clm_selftest_compare_floats(run, "dlogits", &dlogits, expected, 5e-7, 5e-6);
 cleanup:
     return status;

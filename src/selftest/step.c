@@ -343,12 +343,12 @@ cleanup:
     return status;
 }
 
-static clm_status device_losses(const chain *c, const clm_value *losses, const clm_value *targets,
-                                bool training) {
+static clm_status device_losses(const chain *c, const clm_value *losses, const clm_value *sums,
+                                const clm_value *targets, bool training) {
     const clm_activations *a = &c->model->activations;
     clm_status status = CLM_OK;
     CLM_TRY(clm_model_forward(c->model, c->tokens, NULL, B, c->T, training));
-    CLM_TRY(clm_crossentropy_forward(c->run->device, losses->buffer, NULL, a->logits,
+    CLM_TRY(clm_crossentropy_forward(c->run->device, losses->buffer, sums->buffer, NULL, a->logits,
                                      targets->buffer, B, LABELS));
 cleanup:
     return status;
@@ -407,19 +407,19 @@ clm_status clm_selftest_training_step(clm_selftest_context *run) {
     CLM_TRY(make_chain(&c));
     const clm_activations *a = &c.model->activations;
     const clm_value targets = clm_selftest_copy(run, c.targets, B);
-    const clm_value losses = clm_selftest_empty(run, B);
+    const clm_value losses = clm_selftest_empty(run, B), sums = clm_selftest_empty(run, 2 * B);
     CLM_TRY(run->status);
     clm_selftest_shape(run, "%s, B=%d, T=%d, forward", source, B, T);
     chain_forward(&c);
     CLM_TRY(run->status);
-    CLM_TRY(device_losses(&c, &losses, &targets, true));
+    CLM_TRY(device_losses(&c, &losses, &sums, &targets, true));
     compare_model(&c, "logits", a->logits, c.logits, (size_t)B * LABELS, 2e-5);
     clm_selftest_compare_floats(run, "losses", &losses, c.losses, 5e-5, 0.0);
     clm_selftest_shape(run, "%s, B=%d, T=%d, backward", source, B, T);
     chain_backward(&c);
     CLM_TRY(run->status);
-    CLM_TRY(clm_crossentropy_backward(run->device, a->dlogits, a->logits, targets.buffer, 1.0F / B,
-                                      B, LABELS));
+    CLM_TRY(clm_crossentropy_backward(run->device, a->dlogits, a->logits, sums.buffer,
+                                      targets.buffer, 1.0F / B, B, LABELS));
     CLM_TRY(clm_model_backward(c.model));
     compare_gradients(&c);
     clm_selftest_shape(run, "%s, B=%d, T=%d, AdamW", source, B, T);
@@ -427,7 +427,7 @@ clm_status clm_selftest_training_step(clm_selftest_context *run) {
     clm_selftest_shape(run, "%s, B=%d, T=%d, after a step", source, B, T);
     chain_forward(&c);
     CLM_TRY(run->status);
-    CLM_TRY(device_losses(&c, &losses, &targets, false));
+    CLM_TRY(device_losses(&c, &losses, &sums, &targets, false));
     clm_selftest_compare_floats(run, "losses", &losses, c.losses, 2e-4, 0.0);
 cleanup:
     clm_optimizer_free(&c.optimizer);

@@ -19,6 +19,8 @@ clm_status clm_batch_make(clm_batch *batch, clm_model *model, int capacity, int 
     CLM_TRY(clm_allocate(&batch->logits, rows * n_labels, sizeof *batch->logits, "a batch"));
     CLM_TRY(clm_buffer_create(&batch->device_labels, model->device, pass_rows * sizeof(int32_t),
                               "labels"));
+    CLM_TRY(clm_buffer_create(&batch->sums, model->device, pass_rows * 2 * sizeof(float),
+                              "softmax sums"));
     if (pass < capacity) {
         CLM_TRY(clm_buffer_create(&batch->pass_losses, model->device, pass_rows * sizeof(float),
                                   "losses"));
@@ -37,6 +39,7 @@ void clm_batch_free(clm_batch *batch) {
     clm_free(batch->losses);
     clm_free(batch->logits);
     clm_buffer_release(batch->device_labels);
+    clm_buffer_release(batch->sums);
     clm_buffer_release(batch->device_losses);
     clm_buffer_release(batch->pass_losses);
     *batch = (clm_batch){0};
@@ -80,8 +83,9 @@ clm_status clm_batch_forward_trained(clm_batch *batch, int first, int count, boo
     CLM_TRY(clm_model_forward_trained(model, batch->lengths + first, count, batch->T, training));
     CLM_TRY(clm_buffer_write(batch->device_labels, 0, batch->labels + first,
                              (size_t)count * sizeof *batch->labels));
-    CLM_TRY(clm_crossentropy_forward(model->device, losses, NULL, model->activations.logits,
-                                     batch->device_labels, count, model->config.n_labels));
+    CLM_TRY(clm_crossentropy_forward(model->device, losses, training ? batch->sums : NULL, NULL,
+                                     model->activations.logits, batch->device_labels, count,
+                                     model->config.n_labels));
     if (losses != batch->device_losses) {
         CLM_TRY(clm_buffer_copy(batch->device_losses, (size_t)first * sizeof(float), losses, 0,
                                 (size_t)count * sizeof(float)));
@@ -101,9 +105,9 @@ clm_status clm_batch_backward(clm_batch *batch) {
     for (int first = 0; first < batch->count; first += batch->pass) {
         const int count = pass_at(batch, first);
         CLM_TRY(clm_batch_forward(batch, first, count, true));
-        CLM_TRY(clm_crossentropy_backward(model->device, model->activations.dlogits,
-                                          model->activations.logits, batch->device_labels, scale,
-                                          count, model->config.n_labels));
+        CLM_TRY(clm_crossentropy_backward(
+            model->device, model->activations.dlogits, model->activations.logits, batch->sums,
+            batch->device_labels, scale, count, model->config.n_labels));
         CLM_TRY(clm_model_backward(model));
     }
 cleanup:

@@ -22,6 +22,7 @@ typedef struct clm_batch {
     float *losses;
     float *logits;
     clm_buffer *device_labels; /* (pass) */
+    clm_buffer *sums; /* (pass,2): of cross-entropy's forward pass, for its backward pass */
     clm_buffer *device_losses; /* (capacity) */
     clm_buffer *pass_losses;   /* (pass); NULL where a pass has the whole batch */
     int count;                 /* rows of the present batch */

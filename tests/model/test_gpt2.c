@@ -66,20 +66,23 @@ static void compute_gradients(clm_model *model, const int32_t *tokens, const int
                               float *losses) {
     clm_buffer *device_labels = NULL;
     clm_buffer *device_losses = NULL;
+    clm_buffer *sums = NULL;
     assert_ok(clm_buffer_create(&device_labels, model->device, B * sizeof *labels, "labels"));
+    assert_ok(clm_buffer_create(&sums, model->device, B * 2 * sizeof(float), "softmax sums"));
     assert_ok(clm_buffer_create(&device_losses, model->device, B * sizeof *losses, "losses"));
     assert_ok(clm_buffer_write(device_labels, 0, labels, B * sizeof *labels));
     assert_ok(clm_model_zero_gradients(model));
     assert_ok(clm_model_forward(model, tokens, NULL, B, T, true));
-    assert_ok(clm_crossentropy_forward(model->device, device_losses, NULL,
+    assert_ok(clm_crossentropy_forward(model->device, device_losses, sums, NULL,
                                        model->activations.logits, device_labels, B, n_labels));
     assert_ok(clm_crossentropy_backward(model->device, model->activations.dlogits,
-                                        model->activations.logits, device_labels, 1.0F / B, B,
+                                        model->activations.logits, sums, device_labels, 1.0F / B, B,
                                         n_labels));
     assert_ok(clm_model_backward(model));
     assert_ok(clm_buffer_read(device_losses, 0, losses, B * sizeof *losses));
     clm_buffer_release(device_labels);
     clm_buffer_release(device_losses);
+    clm_buffer_release(sums);
 }
 
 static void gradients_are_pytorchs(clm_device *device) {

@@ -54,8 +54,8 @@ static void forward(clm_device *device, int rows, int V, bool with_probabilities
     clm_buffer *losses_buffer = clm_test_buffer(device, NULL, (size_t)rows);
     clm_buffer *probabilities_buffer =
         with_probabilities ? clm_test_buffer(device, NULL, in.count) : NULL;
-    assert_ok(clm_crossentropy_forward(device, losses_buffer, probabilities_buffer, logits_buffer,
-                                       targets_buffer, rows, V));
+    assert_ok(clm_crossentropy_forward(device, losses_buffer, NULL, probabilities_buffer,
+                                       logits_buffer, targets_buffer, rows, V));
     check_buffer(losses_buffer, losses, (size_t)rows, loss_atol, loss_rtol, "losses");
     if (with_probabilities) {
         check_buffer(probabilities_buffer, probabilities, in.count, 1e-30, probability_rtol,
@@ -68,6 +68,17 @@ static void forward(clm_device *device, int rows, int V, bool with_probabilities
     free_inputs(&in);
 }
 
+/* Both passes. */
+static void compute_gradient(clm_device *device, clm_buffer *dlogits, const clm_buffer *logits,
+                             const clm_buffer *targets, float scale, int rows, int V) {
+    clm_buffer *losses = clm_test_buffer(device, NULL, (size_t)rows);
+    clm_buffer *sums = clm_test_buffer(device, NULL, 2 * (size_t)rows);
+    assert_ok(clm_crossentropy_forward(device, losses, sums, NULL, logits, targets, rows, V));
+    assert_ok(clm_crossentropy_backward(device, dlogits, logits, sums, targets, scale, rows, V));
+    clm_test_buffer_check(losses, (size_t)rows);
+    clm_test_buffer_check(sums, 2 * (size_t)rows);
+}
+
 static void backward(clm_device *device, int rows, int V, bool in_place) {
     inputs in = make_inputs(rows, V, 2.0F);
     const float scale = 1.0F / 3.0F;
@@ -76,8 +87,7 @@ static void backward(clm_device *device, int rows, int V, bool in_place) {
     clm_buffer *logits_buffer = clm_test_buffer(device, in.logits, in.count);
     clm_buffer *targets_buffer = clm_test_buffer(device, in.targets, (size_t)rows);
     clm_buffer *out = in_place ? logits_buffer : clm_test_buffer(device, NULL, in.count);
-    assert_ok(
-        clm_crossentropy_backward(device, out, logits_buffer, targets_buffer, scale, rows, V));
+    compute_gradient(device, out, logits_buffer, targets_buffer, scale, rows, V);
     /* 1 - p of the target: p's error, of 1. */
     float *actual = read_floats(out, in.count);
     for (int r = 0; r < rows; r++) {
@@ -147,7 +157,7 @@ static void gradient_is_that_of_the_loss_on(clm_device *device) {
     clm_buffer *logits = clm_test_buffer(device, in.logits, V);
     clm_buffer *targets = clm_test_buffer(device, in.targets, 1);
     clm_buffer *dlogits = clm_test_buffer(device, NULL, V);
-    assert_ok(clm_crossentropy_backward(device, dlogits, logits, targets, 1.0F, 1, V));
+    compute_gradient(device, dlogits, logits, targets, 1.0F, 1, V);
     check_buffer(dlogits, expected, V, 5e-7, 0.0, "finite differences of the loss");
     clm_test_buffer_check(logits, V);
     clm_test_buffer_check(targets, 1);
@@ -192,7 +202,7 @@ static void what_cannot_be_is_nan_on(clm_device *device) {
     clm_buffer *losses_buffer = clm_test_buffer(device, NULL, odd_rows);
     float losses[odd_rows];
     float dx[count];
-    assert_ok(clm_crossentropy_forward(device, losses_buffer, NULL, logits, targets_buffer,
+    assert_ok(clm_crossentropy_forward(device, losses_buffer, NULL, NULL, logits, targets_buffer,
                                        odd_rows, odd_V));
     clm_test_buffer_read(losses_buffer, losses, odd_rows);
     for (int r = 0; r < 5; r++) {
@@ -201,8 +211,7 @@ static void what_cannot_be_is_nan_on(clm_device *device) {
     assert_true(losses[5] == INFINITY);
     assert_true(losses[6] == 0.0F);
     assert_close((double)losses[7], log(odd_V), loss_atol, 0.0);
-    assert_ok(
-        clm_crossentropy_backward(device, logits, logits, targets_buffer, 1.0F, odd_rows, odd_V));
+    compute_gradient(device, logits, logits, targets_buffer, 1.0F, odd_rows, odd_V);
     clm_test_buffer_read(logits, dx, count);
     for (int i = 0; i < odd_V; i++) {
         for (int r = 0; r < 5; r++) {
@@ -230,7 +239,7 @@ static void same_bits_twice_on(clm_device *device) {
     float *bits[2];
     for (int turn = 0; turn < 2; turn++) {
         clm_buffer *out = clm_test_buffer(device, NULL, in.count);
-        assert_ok(clm_crossentropy_backward(device, out, logits, targets, 0.5F, rows, V));
+        compute_gradient(device, out, logits, targets, 0.5F, rows, V);
         bits[turn] = read_floats(out, in.count);
         clm_test_buffer_check(out, in.count);
     }
@@ -252,12 +261,26 @@ static void wrong_shapes_are_refused_on(clm_device *device) {
     clm_buffer *two = NULL;
     assert_ok(clm_buffer_create(&six, device, 6 * sizeof(float), "six"));
     assert_ok(clm_buffer_create(&two, device, 2 * sizeof(float), "two"));
-    assert_status(CLM_ERROR_SHAPE, clm_crossentropy_forward(device, two, NULL, two, two, 2, 3));
-    assert_status(CLM_ERROR_SHAPE, clm_crossentropy_forward(device, two, two, six, two, 2, 3));
-    assert_status(CLM_ERROR_SHAPE, clm_crossentropy_forward(device, two, NULL, six, two, 3, 2));
-    assert_status(CLM_ERROR_SHAPE, clm_crossentropy_forward(device, two, NULL, six, two, 2, 0));
-    assert_status(CLM_ERROR_SHAPE, clm_crossentropy_backward(device, two, six, two, 1.0F, 2, 3));
-    assert_status(CLM_ERROR_SHAPE, clm_crossentropy_backward(device, six, six, two, 1.0F, 3, 2));
+    static const struct {
+        bool large_logits, large_sums, large_out; /* six, else two */
+        int rows, V;
+    } forward_cases[] = {{false, true, true, 2, 3},
+                         {true, false, true, 2, 3},
+                         {true, true, false, 2, 3},
+                         {true, true, true, 3, 2},
+                         {true, true, true, 2, 0}};
+    for (size_t i = 0; i < sizeof forward_cases / sizeof *forward_cases; i++) {
+        clm_buffer *logits = forward_cases[i].large_logits ? six : two;
+        clm_buffer *sums = forward_cases[i].large_sums ? six : two;
+        clm_buffer *out = forward_cases[i].large_out ? six : two;
+        const int rows = forward_cases[i].rows, V = forward_cases[i].V;
+        assert_status(CLM_ERROR_SHAPE,
+                      clm_crossentropy_forward(device, two, sums, out, logits, two, rows, V));
+        assert_status(CLM_ERROR_SHAPE,
+                      clm_crossentropy_backward(device, out, logits, sums, two, 1.0F, rows, V));
+    }
+    assert_status(CLM_ERROR_SHAPE,
+                  clm_crossentropy_backward(device, six, six, NULL, two, 1.0F, 2, 3));
     clm_buffer_release(six);
     clm_buffer_release(two);
 }

@@ -23,7 +23,7 @@ static const clm_safetensors *expected(void) {
 }
 
 static double train_step(clm_model *model, clm_optimizer *optimizer, clm_buffer *labels,
-                         clm_buffer *losses, const int32_t *tokens, int step) {
+                         clm_buffer *losses, clm_buffer *sums, const int32_t *tokens, int step) {
     float values[B];
     const clm_adamw adamw = {.learning_rate = 1e-2,
                              .beta1 = 0.9,
@@ -34,10 +34,11 @@ static double train_step(clm_model *model, clm_optimizer *optimizer, clm_buffer 
                              .gradient_scale = 1.0};
     assert_ok(clm_model_zero_gradients(model));
     assert_ok(clm_model_forward(model, tokens, NULL, B, T, true));
-    assert_ok(clm_crossentropy_forward(model->device, losses, NULL, model->activations.logits,
+    assert_ok(clm_crossentropy_forward(model->device, losses, sums, NULL, model->activations.logits,
                                        labels, B, n_labels));
     assert_ok(clm_crossentropy_backward(model->device, model->activations.dlogits,
-                                        model->activations.logits, labels, 1.0F / B, B, n_labels));
+                                        model->activations.logits, sums, labels, 1.0F / B, B,
+                                        n_labels));
     assert_ok(clm_model_backward(model));
     assert_ok(clm_optimizer_step(optimizer, &adamw));
     assert_ok(clm_buffer_read(losses, 0, values, sizeof values));
@@ -72,9 +73,10 @@ static void ten_steps_are_pytorchs(clm_device *device) {
     int32_t *tokens = clm_test_golden_tensor(expected(), "tokens", NULL);
     int32_t *labels = clm_test_golden_tensor(expected(), "labels", NULL);
     clm_buffer *device_labels = NULL;
-    clm_buffer *losses = NULL;
+    clm_buffer *losses = NULL, *sums = NULL;
     assert_ok(clm_buffer_create(&device_labels, device, B * sizeof *labels, "labels"));
     assert_ok(clm_buffer_create(&losses, device, B * sizeof(float), "losses"));
+    assert_ok(clm_buffer_create(&sums, device, B * 2 * sizeof(float), "softmax sums"));
     assert_ok(clm_buffer_write(device_labels, 0, labels, B * sizeof *labels));
     for (int policy = CLM_TRAIN_HEAD; policy <= CLM_TRAIN_ALL; policy++) {
         const char *name = clm_train_policy_name((clm_train_policy)policy);
@@ -87,8 +89,9 @@ static void ten_steps_are_pytorchs(clm_device *device) {
         assert_ok(clm_model_open(&model, device, clm_test_source("golden/tiny"), &options));
         assert_ok(clm_optimizer_make(&optimizer, model));
         for (int step = 0; step < steps; step++) {
-            assert_close(train_step(model, &optimizer, device_labels, losses, tokens, step + 1),
-                         (double)want[step], loss_tolerance, loss_tolerance);
+            assert_close(
+                train_step(model, &optimizer, device_labels, losses, sums, tokens, step + 1),
+                (double)want[step], loss_tolerance, loss_tolerance);
         }
         /* Ten steps changed the loss by much more than the tolerance. */
         assert_true(want[0] - want[steps - 1] > 100.0F * (float)loss_tolerance);
@@ -99,6 +102,7 @@ static void ten_steps_are_pytorchs(clm_device *device) {
     }
     clm_buffer_release(device_labels);
     clm_buffer_release(losses);
+    clm_buffer_release(sums);
     free(tokens);
     free(labels);
 }
