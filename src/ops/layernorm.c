@@ -60,9 +60,9 @@ static clm_status check_backward(const clm_buffer *dx, const clm_buffer *dweight
     CLM_TRY(check("x", x, rows, C));
     CLM_TRY(check("mean", mean, rows, 1));
     CLM_TRY(check("rstd", rstd, rows, 1));
+    CLM_TRY(check("weight", weight, 1, C));
     if (dx != NULL) {
         CLM_TRY(check("dx", dx, rows, C));
-        CLM_TRY(check("weight", weight, 1, C));
         if (dresidual != NULL) {
             CLM_TRY(check("dresidual", dresidual, rows, C));
         }
@@ -92,8 +92,8 @@ clm_status clm_layernorm_backward(clm_device *device, clm_buffer *dx, clm_buffer
     const clm_ops_variant variant = clm_ops_variant_for(device, "layernorm");
     char options[CLM_OPS_OPTIONS_SIZE + 32];
     /* Without macros of its own it is built with others (src/device/program.c). */
-    (void)snprintf(options, sizeof options, "%s%s%s", variant.options,
-                   dx != NULL ? "" : " -DWANT_DX=0", dweight != NULL ? "" : " -DWANT_DWEIGHT=0");
+    (void)snprintf(options, sizeof options, "%s%s", variant.options,
+                   dweight != NULL ? "" : " -DWANT_DWEIGHT=0");
     clm_launch launch = clm_launch_begin(device, "layernorm", "layernorm_backward", options);
     clm_launch_buffer(&launch, dx);
     clm_launch_buffer(&launch, dweight_parts);
@@ -107,6 +107,7 @@ clm_status clm_layernorm_backward(clm_device *device, clm_buffer *dx, clm_buffer
     clm_launch_int(&launch, rows);
     clm_launch_int(&launch, C);
     clm_launch_int(&launch, GROUP_ROWS);
+    clm_launch_int(&launch, dx != NULL);
     clm_launch_int(&launch, dresidual != NULL);
     CLM_TRY(clm_launch_1d(&launch, groups * variant.local, variant.local));
     if (dweight != NULL) {
