@@ -1,6 +1,6 @@
 #!/bin/sh
 # check_kernels.sh ROOT [COMPILER]: fails when a kernel file is not valid OpenCL C 1.2 on its own,
-# once for a device that has every extension and once for one that has none. Skips (77) without
+# in both forms, for a device that has every extension and for one that has none. Skips (77) without
 # clang.
 # SPDX-License-Identifier: Apache-2.0
 set -eu
@@ -16,9 +16,12 @@ for file in cl/*.cl; do
     [ -f "$file" ] || continue
     count=$((count + 1))
     for extensions in +all -all; do
-        "$compiler" -x cl -cl-std=CL1.2 -target spir64-unknown-unknown -fsyntax-only -Icl \
-            -Xclang -finclude-default-header -Xclang "-cl-ext=$extensions" \
-            -Wall -Wextra -Werror -Wno-unused-function -Wno-unknown-pragmas "$file" || wrong=1
+        for form in "-DLOCAL=64" "-DITEM -DWIDTH=16"; do
+            # shellcheck disable=SC2086 # two options
+            "$compiler" -x cl -cl-std=CL1.2 -target spir64-unknown-unknown -fsyntax-only -Icl \
+                -Xclang -finclude-default-header -Xclang "-cl-ext=$extensions" $form \
+                -Wall -Wextra -Werror -Wno-unused-function -Wno-unknown-pragmas "$file" || wrong=1
+        done
     done
 done
 [ "$wrong" = 0 ] || exit 1
