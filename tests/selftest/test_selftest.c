@@ -197,6 +197,24 @@ static void a_wrong_gemm_is_replaced(clm_device *device) {
 
 /* ---- refusing ---- */
 
+/* Wrong in both forms, but reads nothing that is not there, which a simulator would tell of. */
+static void a_wrong_kernel_is_named(clm_device *device) {
+    static const char *const residual = "residual";
+    clm_selftest_report report;
+    clm_selftest_options options = CLM_SELFTEST_OPTIONS_DEFAULT;
+    options.operations = &residual;
+    options.operation_count = 1;
+    break_kernel(&(broken_kernel){"residual", "residual.cl", "void residual_forward(", "b = a;"});
+    clm_device *own = clm_test_open_again(device);
+    assert_status(CLM_ERROR_DEVICE_WRONG, clm_selftest_run(&report, own, &options));
+    assert_int_equal(report.outcome, CLM_SELFTEST_REFUSED);
+    assert_message_has(clm_device_get_info(own)->name);
+    assert_message_has("residual_forward");
+    assert_message_has("count=");
+    clm_device_close(own);
+    mend_kernels();
+}
+
 static void a_device_without_a_stand_in_is_refused(clm_device *device) {
     if (clm_test_is_simulator(device)) {
         return;
@@ -348,6 +366,7 @@ static void comparisons_see_what_they_should(clm_device *device) {
 CLM_ON_EACH_DEVICE(comparisons_see_what_they_should)
 CLM_ON_EACH_DEVICE(marks_are_of_processes_that_are_gone)
 CLM_ON_EACH_DEVICE(a_stopped_test_leaves_no_mark)
+
 /* With halves, emulated, so that there is every operation. */
 static void a_sound_device_with_halves(clm_device *device) {
     assert_int_equal(setenv("CLM_HALF_ARITHMETIC", "emulated", 1), 0);
@@ -358,6 +377,7 @@ static void a_sound_device_with_halves(clm_device *device) {
 CLM_ON_EACH_DEVICE(a_sound_device_with_halves)
 CLM_ON_EACH_DEVICE(a_wrong_form_is_replaced)
 CLM_ON_EACH_DEVICE(a_wrong_gemm_is_replaced)
+CLM_ON_EACH_DEVICE(a_wrong_kernel_is_named)
 CLM_ON_EACH_DEVICE(a_device_without_a_stand_in_is_refused)
 
 static void outcomes_have_names(void **state) {
@@ -380,6 +400,7 @@ int main(void) {
         cmocka_unit_test(a_sound_device_with_halves_test),
         cmocka_unit_test(a_wrong_form_is_replaced_test),
         cmocka_unit_test(a_wrong_gemm_is_replaced_test),
+        cmocka_unit_test(a_wrong_kernel_is_named_test),
         cmocka_unit_test(a_device_without_a_stand_in_is_refused_test),
     };
     /* No GEMM is measured, and nothing is kept outside the test's folder. */
