@@ -407,7 +407,8 @@ clm_status clm_selftest_training_step(clm_selftest_context *run) {
     CLM_TRY(make_chain(&c));
     const clm_activations *a = &c.model->activations;
     const clm_value targets = clm_selftest_copy(run, c.targets, B);
-    const clm_value losses = clm_selftest_empty(run, B), sums = clm_selftest_empty(run, 2 * B);
+    const clm_value losses = clm_selftest_empty(run, B),
+                    sums = clm_selftest_empty(run, 2 * (size_t)B);
     CLM_TRY(run->status);
     clm_selftest_shape(run, "%s, B=%d, T=%d, forward", source, B, T);
     chain_forward(&c);
