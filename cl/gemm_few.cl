@@ -44,7 +44,7 @@
  * see far enough ahead by itself to keep memory busy. */
 #define AHEAD 16
 #define MOST_ROWS 16
-#define K_BLOCK 384
+#define PANEL_BLOCK 384
 #define STEP 8
 #define BLOCK 512
 

@@ -24,21 +24,22 @@ extern const size_t clm_embedded_file_count;
 
 /* ---- groups ---- */
 
-enum { GROUP_FILES = 8, GROUP_MACROS = 4 };
+enum { GROUP_FILES = 8, GROUP_MACROS = 8 };
 
 struct clm_program_group {
     const char *files[GROUP_FILES];
     const char *macros[GROUP_MACROS]; /* options that define others are built file by file */
 };
 
-/* What an answer takes and what training takes between layers; most products have options of their
- * own. */
+/* What an answer takes, what training takes between layers, and products. */
 static const clm_program_group groups[] = {
     {.files = {"embedding", "layernorm", "rows"}, .macros = {"WIDTH", "LOCAL"}},
     {.files = {"gelu", "crossentropy", "residual", "dropout", "convert", "reduce", "adamw",
                "gemm_outer"},
      .macros = {"WIDTH", "LOCAL"}},
     {.files = {"attention", "attention_pooled"}, .macros = {"D", "WIDTH", "LOCAL", "ITEM"}},
+    {.files = {"gemm", "gemm_few"},
+     .macros = {"WIDTH", "VECTORS", "ROWS", "K_BLOCK", "ITEMS", "SIDE", "K_STEP", "ITEM"}},
 };
 
 /* Whether `name` is among the first `most` of the list, which NULL may end. */

@@ -103,6 +103,11 @@ int clm_gemm_own_items(const clm_device *device);
 /* Columns in a panel of B on this device. */
 int clm_gemm_own_panel_columns(const clm_device *device);
 
+/* The build options of cl/gemm.cl with vectors of `width` in place of the device's settings'.
+ * Kernels that read panels are built with these too; where the widths are the same, as one program.
+ */
+void clm_gemm_own_options(const clm_device *device, int width, char options[CLM_OPS_OPTIONS_SIZE]);
+
 /* B (K,N) into panels; `panels` holds K elements for each of N columns rounded up to panels. */
 clm_status clm_gemm_own_pack(clm_device *device, clm_buffer *panels, const clm_gemm_matrix *b,
                              int K, int N);

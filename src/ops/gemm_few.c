@@ -2,6 +2,7 @@
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #include <stdio.h>
+#include <string.h>
 
 #include "ops/common.h"
 #include "ops/gemm_backend.h"
@@ -41,9 +42,12 @@ static few_shape item_shape(const clm_device *device, int M, clm_gemm_storage st
     /* While B comes from memory, processors have time for rows that are not there. */
     shape.rows = M == 1 ? 1 : M <= 4 || shape.width < 16 ? 4 : 8;
     (void)snprintf(shape.panels, sizeof shape.panels, "gemm_few_panels_%d", shape.rows);
-    (void)snprintf(shape.options, sizeof shape.options,
-                   "-DWIDTH=%d -DVECTORS=%d -DSTORAGE=%d -DITEM", shape.width,
-                   shape.columns / shape.width, (int)storage);
+    clm_gemm_own_options(device, shape.width, shape.options);
+    if (storage != CLM_GEMM_F32) {
+        const size_t length = strlen(shape.options);
+        (void)snprintf(shape.options + length, sizeof shape.options - length, " -DSTORAGE=%d",
+                       (int)storage);
+    }
     return shape;
 }
 

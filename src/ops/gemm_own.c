@@ -43,18 +43,30 @@ typedef struct own_shape {
     int columns; /* of a tile, which is a panel of B */
     int items;   /* of each side of a work-group of gemm_tiled */
     int side;    /* elements of C that each of those computes, along each side */
+    int k_block, k_step;
     int slice_depth;
     int group_rows, group_panels, groups_a_unit;
     int pack_depth, pack_depth_transposed;
     int direct_rows;
-    char options[128];
+    char options[CLM_OPS_OPTIONS_SIZE];
 } own_shape;
+
+/* In vectors of `width`, of which there are whole ones in a panel. ITEM is for cl/gemm_few.cl,
+ * which is one program with gemm.cl where it has the same options. */
+static void write_options(char options[CLM_OPS_OPTIONS_SIZE], const own_shape *shape, int width) {
+    (void)snprintf(options, CLM_OPS_OPTIONS_SIZE,
+                   "-DWIDTH=%d -DVECTORS=%d -DROWS=%d -DK_BLOCK=%d -DITEMS=%d -DSIDE=%d "
+                   "-DK_STEP=%d -DITEM",
+                   width, shape->columns / width, shape->rows, shape->k_block, shape->items,
+                   shape->side, shape->k_step);
+}
 
 static own_shape shape_for(const clm_device *device) {
     const clm_tuning *t = clm_tuning_of(device);
     own_shape shape = {.items = 16};
     const int vectors = clm_tuning_get(t, CLM_SET_GEMM_VECTORS, VECTORS);
-    const int k_block = clm_tuning_get(t, CLM_SET_GEMM_K_BLOCK, K_BLOCK);
+    shape.k_block = clm_tuning_get(t, CLM_SET_GEMM_K_BLOCK, K_BLOCK);
+    shape.k_step = clm_tuning_get(t, CLM_SET_GEMM_K_STEP, K_STEP);
     shape.width = clm_tuning_get(t, CLM_SET_GEMM_WIDTH, clm_device_vector_width(device));
     /* AVX-512 has 32 registers: 24 sums, 3 of B, and one of A. With 16: 12 sums. */
     shape.rows = clm_tuning_get(t, CLM_SET_GEMM_ROWS, shape.width == 16 ? 8 : 4);
@@ -65,7 +77,8 @@ static own_shape shape_for(const clm_device *device) {
     }
     shape.items = clm_tuning_get(t, CLM_SET_GEMM_ITEMS, shape.items);
     shape.side = clm_tuning_get(t, CLM_SET_GEMM_SIDE, SIDE);
-    shape.slice_depth = k_block < SLICE_DEPTH ? SLICE_DEPTH / k_block * k_block : k_block;
+    shape.slice_depth =
+        shape.k_block < SLICE_DEPTH ? SLICE_DEPTH / shape.k_block * shape.k_block : shape.k_block;
     shape.group_rows = clm_tuning_get(t, CLM_SET_GEMM_GROUP_ROWS, GROUP_ROWS);
     shape.group_panels = clm_tuning_get(t, CLM_SET_GEMM_GROUP_PANELS, GROUP_PANELS);
     shape.groups_a_unit = clm_tuning_get(t, CLM_SET_GEMM_GROUPS_A_UNIT, GROUPS_A_UNIT);
@@ -73,12 +86,13 @@ static own_shape shape_for(const clm_device *device) {
     shape.pack_depth_transposed =
         clm_tuning_get(t, CLM_SET_GEMM_PACK_DEPTH_TRANSPOSED, PACK_DEPTH_TRANSPOSED);
     shape.direct_rows = clm_tuning_get(t, CLM_SET_GEMM_DIRECT_ROWS, DIRECT_ROWS);
-    (void)snprintf(shape.options, sizeof shape.options,
-                   "-DWIDTH=%d -DVECTORS=%d -DROWS=%d -DK_BLOCK=%d -DITEMS=%d -DSIDE=%d "
-                   "-DK_STEP=%d",
-                   shape.width, vectors, shape.rows, k_block, shape.items, shape.side,
-                   clm_tuning_get(t, CLM_SET_GEMM_K_STEP, K_STEP));
+    write_options(shape.options, &shape, shape.width);
     return shape;
+}
+
+void clm_gemm_own_options(const clm_device *device, int width, char options[CLM_OPS_OPTIONS_SIZE]) {
+    const own_shape shape = shape_for(device);
+    write_options(options, &shape, width);
 }
 
 int clm_gemm_own_items(const clm_device *device) {
