@@ -55,7 +55,7 @@ static int run_candidate(int argc, char **argv) {
         (void)sleep(1);
     }
     trial.spoil = has_fault("wrong", argv[6]);
-    trial.claim = has_fault("win", argv[6]) ? 1000.0 : has_fault("lose", argv[6]) ? 0.5 : 0.0;
+    trial.claim = has_fault("win", argv[6]) ? 1000.0 : has_fault("lose", argv[6]) ? 0.1 : 0.0;
     status = clm_tune_child_answer(&answer, &trial, device_index);
     if (status == CLM_OK) {
         status = write(output, answer.text, answer.length) == (ssize_t)answer.length ? CLM_OK

@@ -143,7 +143,7 @@ const clm_tune_stage clm_tune_stages[] = {
     ROWS("CLBlast's threshold", ROUTINE, routine_rows, 0, NORMAL | FULL),
     ROWS("CLBlast's XgemmDirect", DIRECT, direct_rows, 0, NORMAL),
     ROWS("CLBlast's XgemmDirect", DIRECT, direct_rows, 32, FULL),
-    ROWS("CLBlast's Copy", COPY, copy_rows, 0, NORMAL | FULL),
+    ROWS("CLBlast's Copy", COPY, copy_rows, 0, NORMAL | FULL | SMALL),
     ROWS("CLBlast's Pad", PAD, pad_rows, 0, NORMAL | FULL),
     ROWS("CLBlast's Transpose", TRANSPOSE, transpose_rows, 0, NORMAL | FULL),
     ROWS("CLBlast's Padtranspose", PADTRANSPOSE, padtranspose_rows, 0, NORMAL | FULL),

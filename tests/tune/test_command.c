@@ -99,9 +99,26 @@ static void faults_cost_only_themselves(void **state) {
     outcome = run_clm_in(&no_winner, SMALL, "--restart");
     assert_done(outcome);
     assert_null(strstr(outcome.output, "(known)"));
-    assert_has(outcome.output, "gemm.vectors=2,gemm.rows=8: 0.500 of the default's speed\n");
+    assert_has(outcome.output, "gemm.vectors=2,gemm.rows=8: 0.100 of the default's speed\n");
     assert_has(outcome.output, "4 tried, 0 known from before, 1 of them refused");
     assert_has(printed(), "\"settings\": {\n  \"gemm.backend\": \"own\"\n }}");
+}
+
+/* Its own parameters are at a tenth of the speed, so the others are not tried. */
+static void a_hopeless_clblast_is_left_alone(void **state) {
+    (void)state;
+    static const clm_test_surroundings slow = {
+        .environment = {"CLM_TUNE_FAULT=lose:gemm", "CLM_LOG="}};
+    if (!CLM_WITH_CLBLAST) {
+        skip();
+    }
+    begin();
+    clm_test_outcome outcome = run_clm_in(&slow, SMALL);
+    assert_done(outcome);
+    assert_has(outcome.output, "CLBlast 1/1: its own parameters: 0.100 of the default's speed\n");
+    assert_has(outcome.errors, "CLBlast's parameters is left out: with 0.100 of the speed");
+    assert_null(strstr(outcome.output, "CLBlast's Copy"));
+    assert_has(outcome.output, "4 tried, 0 known from before, 0 of them refused");
 }
 
 /* What wins, and wins again, is kept, and what follows goes on from it. */
@@ -253,6 +270,7 @@ static void wrong_usage_is_said(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(faults_cost_only_themselves),
+        cmocka_unit_test(a_hopeless_clblast_is_left_alone),
         cmocka_unit_test(a_winner_is_kept),
         cmocka_unit_test(a_signal_keeps_what_was_found),
         cmocka_unit_test(a_killed_search_goes_on),
