@@ -81,13 +81,14 @@ static inline bool row_is_mine(const int i, const int V) {
     return (int)get_local_id(0) == (i < whole ? i / WIDTH : i - whole) % LOCAL;
 }
 
-/* One walk over the row (Milakov and Gimelshein 2018): each lane keeps the largest logit it has
- * seen and the sum of exp(x - largest), and scales that sum when a block brings a larger one. It
- * starts from the least float and not -inf, for which the difference of two would be NaN. While a
- * block is summed up, the next one is looked through for its largest logit, so that memory is read
- * as the processor computes and not in between. */
-static inline void row_softmax(float *row_largest, float *row_sum, __global const float *x,
-                               const int V, __local float *scratch) {
+/* The largest of the item's logits, and the sum of exp(x - largest) over them, by one walk over the
+ * row (Milakov and Gimelshein 2018): each lane keeps the largest logit it has seen and the sum of
+ * exp(x - largest), and scales that sum when a block brings a larger one. It starts from the least
+ * float and not -inf, for which the difference of two would be NaN. While a block is summed up, the
+ * next one is looked through for its largest logit, so that memory is read as the processor
+ * computes and not in between. */
+static inline void item_softmax(float *item_largest, float *item_sum, __global const float *x,
+                                const int V) {
     const int item = (int)get_local_id(0);
     const int whole = V - V % (CHAINS * STRIDE);
     floatw largest = (floatw)(-FLT_MAX);
@@ -121,16 +122,16 @@ static inline void row_softmax(float *row_largest, float *row_sum, __global cons
         largest = larger;
         larger = chains_largest(next);
     }
-    float item_largest = maxw(largest);
+    float all_largest = maxw(largest);
     CLM_EDGE for (int i = whole + item; i < V; i += LOCAL) {
-        item_largest = CLM_LARGER(item_largest, x[i]);
+        all_largest = CLM_LARGER(all_largest, x[i]);
     }
-    float item_sum = sumw(sum * exp_negativew(largest - item_largest));
+    float all_sum = sumw(sum * exp_negativew(largest - all_largest));
     CLM_EDGE for (int i = whole + item; i < V; i += LOCAL) {
-        item_sum += clm_exp_negative1(x[i] - item_largest);
+        all_sum += clm_exp_negative1(x[i] - all_largest);
     }
-    *row_largest = clm_group_max(item_largest, scratch);
-    *row_sum = clm_group_sum(item_sum * clm_exp_negative1(item_largest - *row_largest), scratch);
+    *item_largest = all_largest;
+    *item_sum = all_sum;
 }
 
 static inline void row_fill(__global float *out, const float value, const int V) {
@@ -155,8 +156,12 @@ __kernel __attribute__((reqd_work_group_size(LOCAL, 1, 1))) void crossentropy_fo
     __local float scratch[LOCAL];
     const size_t row = get_group_id(0);
     __global const float *x = logits + row * V;
-    float largest, sum;
-    row_softmax(&largest, &sum, x, V, scratch);
+    float item_largest, item_sum;
+    item_softmax(&item_largest, &item_sum, x, V);
+    /* Not in a function of their own: Mesa 25's llvmpipe crashes on barriers two calls deep. */
+    const float largest = clm_group_max(item_largest, scratch);
+    const float sum =
+        clm_group_sum(item_sum * clm_exp_negative1(item_largest - largest), scratch);
     if (has_probabilities) {
         row_write(probabilities + row * V, x, largest, 1.0F / sum, V);
     }
