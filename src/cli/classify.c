@@ -8,9 +8,9 @@
 #include <unistd.h>
 
 #include "base/json.h"
+#include "base/lines.h"
 #include "base/memory.h"
 #include "cli/cli.h"
-#include "cli/lines.h"
 #include "infer/classify.h"
 
 typedef struct settings {

@@ -1,12 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
+#include <inttypes.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/file.h"
 #include "base/json.h"
+#include "base/lines.h"
 #include "base/memory.h"
 #include "base/string.h"
 #include "cli/cli.h"
@@ -100,31 +103,23 @@ static clm_status one_text(const clm_tokenize *job, const char *text, size_t len
 }
 
 static clm_status each_line(const clm_tokenize *job) {
+    enum { lines_at_a_time = 4096 };
     clm_status status = CLM_OK;
-    char *line = NULL;
-    size_t capacity = 0;
-    for (size_t number = 1;; number++) {
-        errno = 0;
-        ssize_t length = getline(&line, &capacity, stdin);
-        if (length < 0) {
-            status = errno != 0 && !feof(stdin)
-                         ? clm_fail_errno(errno, "standard input, line %zu", number)
-                         : CLM_OK;
-            break;
+    clm_lines l;
+    clm_lines_open(&l, STDIN_FILENO, "standard input");
+    do {
+        CLM_TRY(clm_lines_read(&l, lines_at_a_time));
+        for (size_t i = 0; i < l.count; i++) {
+            CLM_TRY(clm_lines_check(&l, i));
+            status = one_text(job, l.texts[i], l.lengths[i]);
+            if (status != CLM_OK) {
+                status = clm_error_prefix(status, "%s:%" PRIu64, l.name, l.first + i);
+                goto cleanup;
+            }
         }
-        if (length > 0 && line[length - 1] == '\n') {
-            line[--length] = '\0';
-        }
-        status = one_text(job, line, (size_t)length);
-        if (status != CLM_OK) {
-            status = clm_error_prefix(status, "standard input, line %zu", number);
-            break;
-        }
-        if (!clm_cli_can_write()) {
-            break;
-        }
-    }
-    free(line);
+    } while (l.count > 0 && clm_cli_flush());
+cleanup:
+    clm_lines_close(&l);
     return status;
 }
 
@@ -187,7 +182,10 @@ static clm_status corpus_read(corpus *c, const clm_tokenize *job) {
     CLM_TRY(clm_allocate(&c->lengths, c->count, sizeof *c->lengths, "texts"));
     if (!job->table) {
         CLM_TRY(clm_file_read(job->train, &c->file, &c->lengths[0]));
-        c->texts[0] = c->file;
+        CLM_TRY(clm_text_refuse_nul(c->file, c->lengths[0], job->train));
+        const size_t mark = clm_text_mark(c->file, c->lengths[0]);
+        c->texts[0] = c->file + mark;
+        c->lengths[0] -= mark;
         goto cleanup;
     }
     for (size_t i = 0; i < c->count; i++) {

@@ -4,6 +4,7 @@
 #include <stdbool.h>
 #include <string.h>
 
+#include "base/lines.h"
 #include "base/memory.h"
 
 /* A place in the text; `line_start` is where its line begins. */
@@ -123,10 +124,9 @@ clm_status clm_csv_parse(clm_csv *csv, const char *text, size_t size_bytes, char
                          const char *where) {
     *csv = (clm_csv){0};
     clm_status status = CLM_OK;
-    if (size_bytes >= 3 && memcmp(text, "\xEF\xBB\xBF", 3) == 0) {
-        text += 3;
-        size_bytes -= 3;
-    }
+    const size_t mark = clm_text_mark(text, size_bytes);
+    text += mark;
+    size_bytes -= mark;
     reader r = {.csv = csv,
                 .at = text,
                 .end = text + size_bytes,

@@ -6,6 +6,7 @@
 
 #include "base/file.h"
 #include "base/json.h"
+#include "base/lines.h"
 #include "base/memory.h"
 #include "text/alphabet.h"
 
@@ -198,16 +199,12 @@ static clm_status read_merges(clm_merge_list *list, const clm_source *source, si
                       ? 2
                       : 1;
     size_t number = 0;
-    for (const char *line = source->text; line < end;) {
-        const char *stop = memchr(line, '\n', (size_t)(end - line));
-        const char *next = stop != NULL ? stop + 1 : end;
-        stop = stop != NULL ? stop : end;
-        if (stop > line && stop[-1] == '\r') {
-            stop--;
-        }
+    const char *next = source->text;
+    const char *line = NULL;
+    for (size_t length = 0; clm_text_next_line(&next, end, &line, &length);) {
+        const char *stop = line + length;
         number++;
         if (number < *first_line || (stop == line && next == end)) {
-            line = next;
             continue;
         }
         const char *space = memchr(line, ' ', (size_t)(stop - line));
@@ -222,7 +219,6 @@ static clm_status read_merges(clm_merge_list *list, const clm_source *source, si
         if (status != CLM_OK) {
             return clm_error_prefix(status, "%s: line %zu", source->where, number);
         }
-        line = next;
     }
     return CLM_OK;
 }
@@ -290,7 +286,12 @@ cleanup:
 static clm_status read_source(clm_source *source, char **text, const char *path) {
     source->where = path;
     clm_status status = clm_file_read(path, text, &source->length);
-    source->text = *text;
+    if (status == CLM_OK) {
+        status = clm_text_refuse_nul(*text, source->length, path);
+        const size_t mark = clm_text_mark(*text, source->length);
+        source->text = *text + mark;
+        source->length -= mark;
+    }
     return status;
 }
 

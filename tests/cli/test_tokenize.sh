@@ -22,10 +22,23 @@ same "special" 399 "$("$clm" tokenize --vocab "$vocab" --ids --special '<|endoft
 "$clm" tokenize --vocab "$vocab" --ids '<|endoftext|>' | grep -qw 399 &&
     failed "a special token without --special"
 
-# Bytes that are not text, NUL among them, come back.
-printf 'a\377\000b \303\n' >bytes
+# Bytes that are not UTF-8 come back.
+printf 'a\377\001b \303\n' >bytes
 "$clm" tokenize --vocab "$vocab" --ids <bytes | "$clm" tokenize --vocab "$vocab" --decode >back
 cmp bytes back || failed "bytes do not come back"
+
+# A byte order mark, CR LF and a missing last end are no part of a text; NUL is refused.
+same "marked lines" "$ids
+$ids
+$ids" "$(printf '\357\273\277 the end, again\r\n the end, again\r the end, again' |
+    "$clm" tokenize --vocab "$vocab" --ids)"
+printf 'a\nb\000c\n' >nul
+status 3 sh -c '"$1" tokenize --vocab "$2" <nul' sh "$clm" "$vocab"
+says "standard input:2: byte 1 of the line is NUL"
+status 3 "$clm" tokenize --train nul --out small
+says "nul:2:2: a NUL byte"
+status 3 sh -c '"$1" tokenize --vocab "$2" </dev/zero' sh "$clm" "$vocab"
+says "standard input:1: the line does not end within 16 MiB"
 
 # Training is exact, and what it writes opens.
 status 0 "$clm" tokenize --train "$vocab/train.txt" --vocab-size 400 --out trained
@@ -51,7 +64,7 @@ status 2 "$clm" tokenize --vocab "$vocab" --decode 400
 says "ends at 399"
 printf '1\n400\n' >ids
 status 2 sh -c '"$1" tokenize --vocab "$2" --decode <ids' sh "$clm" "$vocab"
-says "line 2: token id 400"
+says "standard input:2: token id 400"
 mkdir bad
 echo '{"a": 0, "b": 0}' >bad/vocab.json
 : >bad/merges.txt

@@ -83,7 +83,8 @@ static void a_bad_merge_is_refused(void **state) {
         assert_pair_refused(vocab.text, cases[i].merges, cases[i].message);
     }
     /* What is right after all of that: an empty last line, carriage returns, no last newline. */
-    const char *const good[] = {"t h\nth e\n\n", "#version: 0.2\r\nt h\r\nth e", "t h\nth e"};
+    const char *const good[] = {"t h\nth e\n\n", "#version: 0.2\r\nt h\r\nth e", "t h\nth e",
+                                "t h\rth e"};
     for (size_t i = 0; i < sizeof good / sizeof *good; i++) {
         const clm_source vocab_source = {vocab.text, vocab.length, "vocab.json"};
         const clm_source merges_source = {good[i], strlen(good[i]), "merges.txt"};
