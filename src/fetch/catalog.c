@@ -17,8 +17,11 @@
 #define LARGE "32b71b12589c2f8d625668d2335a01cac3249519"
 #define XL "15ea56dee5df4983c59b2538573817e1667135e2"
 
-#define UNKNOWN(model, revision, file) \
-    { .name = (file), .url = HUB(model, revision, file) }
+#define MIB ((uint64_t)1 << 20)
+
+/* A file whose size nobody has written down here: `most` is what it may have. */
+#define UNKNOWN(model, revision, file, most) \
+    { .name = (file), .url = HUB(model, revision, file), .most_bytes = (most) }
 
 static const clm_fetch_item items[] = {
     {.name = "gpt2",
@@ -46,33 +49,36 @@ static const clm_fetch_item items[] = {
     {.name = "gpt2-medium",
      .about = "GPT-2, 355M parameters, 1.5 GB (OpenAI, MIT licence)",
      .file_count = 4,
-     .files = {UNKNOWN("gpt2-medium", MEDIUM, "config.json"),
-               UNKNOWN("gpt2-medium", MEDIUM, "vocab.json"),
-               UNKNOWN("gpt2-medium", MEDIUM, "merges.txt"),
-               UNKNOWN("gpt2-medium", MEDIUM, "model.safetensors")}},
+     .files = {UNKNOWN("gpt2-medium", MEDIUM, "config.json", MIB),
+               UNKNOWN("gpt2-medium", MEDIUM, "vocab.json", 4 * MIB),
+               UNKNOWN("gpt2-medium", MEDIUM, "merges.txt", 4 * MIB),
+               UNKNOWN("gpt2-medium", MEDIUM, "model.safetensors", 2048 * MIB)}},
     {.name = "gpt2-large",
      .about = "GPT-2, 774M parameters, 3.2 GB (OpenAI, MIT licence)",
      .file_count = 4,
-     .files = {UNKNOWN("gpt2-large", LARGE, "config.json"),
-               UNKNOWN("gpt2-large", LARGE, "vocab.json"),
-               UNKNOWN("gpt2-large", LARGE, "merges.txt"),
-               UNKNOWN("gpt2-large", LARGE, "model.safetensors")}},
+     .files = {UNKNOWN("gpt2-large", LARGE, "config.json", MIB),
+               UNKNOWN("gpt2-large", LARGE, "vocab.json", 4 * MIB),
+               UNKNOWN("gpt2-large", LARGE, "merges.txt", 4 * MIB),
+               UNKNOWN("gpt2-large", LARGE, "model.safetensors", 4096 * MIB)}},
     {.name = "gpt2-xl",
      .about = "GPT-2, 1558M parameters, 6.4 GB (OpenAI, MIT licence)",
      .file_count = 4,
-     .files = {UNKNOWN("gpt2-xl", XL, "config.json"),
-               UNKNOWN("gpt2-xl", XL, "vocab.json"),
-               UNKNOWN("gpt2-xl", XL, "merges.txt"),
+     .files = {UNKNOWN("gpt2-xl", XL, "config.json", MIB),
+               UNKNOWN("gpt2-xl", XL, "vocab.json", 4 * MIB),
+               UNKNOWN("gpt2-xl", XL, "merges.txt", 4 * MIB),
                {.name = "model.safetensors",
                 .url = HUB("gpt2-xl", XL, "model.safetensors"),
+                .most_bytes = 8192 * MIB,
                 .sha256 = "0f8b28eb05a8075f48b61b6f35332978c74fc7763fa9fb4051a1c30511736a6a"}}},
     {.name = "sms-spam",
      .about = "5,574 text messages, ham or spam (UCI data set 228, Almeida and Hidalgo, CC BY 4.0)",
      .file_count = 1,
      .files = {{.name = "sms+spam+collection.zip",
                 .url = "https://archive.ics.uci.edu/static/public/228/sms+spam+collection.zip",
+                .most_bytes = MIB,
                 .sha256 = "1587ea43e58e82b14ff1f5425c88e17f8496bfcdb67a583dbff9eefaf9963ce3",
                 .member = "SMSSpamCollection",
+                .member_bytes = 477907,
                 .member_sha256 =
                     "7d039a24a6083ed9ef0f806ebad56bbb976e3aeb8de05669173bfdc4996c239d"}}},
     {.name = "the-verdict",

@@ -13,9 +13,11 @@ typedef struct clm_fetch_file {
     const char *name;
     const char *url;
     uint64_t size_bytes; /* 0 when not known */
+    uint64_t most_bytes; /* then more than this is not the file */
     const char *sha256;  /* NULL when not known for certain */
     /* A zip archive, from which this one file is taken; NULL for all else. */
     const char *member;
+    uint64_t member_bytes;
     const char *member_sha256;
 } clm_fetch_file;
 

@@ -18,24 +18,34 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "base/memory.h"
-#include "base/string.h"
+#include "fetch/answer.h"
 
-enum { tag_bytes = 256, progress_bytes = 1 << 20 };
+enum { progress_bytes = 1 << 20 };
+
+/* No wait between attempts is longer, unless the caller asks for it. */
+static const double most_wait_s = 60.0;
+
+/* What is wrong with an answer whose body is therefore not taken. */
+typedef enum fault {
+    FAULT_NONE = 0,
+    FAULT_MISPLACED, /* the body is not the range that was asked for */
+    FAULT_OVERLONG,  /* the body is longer than the file can be */
+    FAULT_ENCODED,   /* compressed, which nobody asked for */
+    FAULT_HEADERS    /* headers without end */
+} fault;
 
 /* One request and its answer. */
 typedef struct transfer {
     clm_download *download;
     CURL *curl;
     int descriptor;
-    uint64_t present;     /* bytes that the part had before the request */
-    uint64_t start;       /* the byte of the file at which the answer's body begins */
-    uint64_t received;    /* bytes of that body */
-    char tag[tag_bytes];  /* the answer's ETag, when it is a strong one */
-    long long range_at;   /* where Content-Range says the body begins; -1 without */
-    long long range_size; /* the size of the file that it states; -1 without */
-    bool begun;           /* the first piece of the body was looked at */
-    bool misplaced;       /* the body is not the range that was asked for */
-    bool overlong;        /* the body is longer than the file can be */
+    uint64_t present;  /* bytes that the part had before the request */
+    bool asked;        /* for a range, from byte `start` on */
+    uint64_t start;    /* the byte of the file at which the answer's body begins */
+    uint64_t received; /* bytes of that body */
+    clm_answer answer;
+    bool begun; /* the first piece of the body was looked at */
+    fault fault;
     int write_errno;
     bool stopped;
 } transfer;
@@ -51,18 +61,17 @@ void clm_download_forget(const char *part) {
     (void)unlink(part);
 }
 
-static bool load_tag(char tag[tag_bytes], const char *part) {
+static bool load_tag(char tag[CLM_TAG_BYTES], const char *part) {
     char path[4096];
     tag_path(path, sizeof path, part);
     tag[0] = '\0';
-    FILE *file = fopen(path, "re");
-    if (file != NULL) {
-        size_t got = fread(tag, 1, tag_bytes - 1, file);
-        tag[got] = '\0';
-        (void)fclose(file);
+    const int descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+    if (descriptor >= 0) {
+        const ssize_t got = read(descriptor, tag, CLM_TAG_BYTES - 1);
+        tag[got > 0 ? got : 0] = '\0';
+        (void)close(descriptor);
     }
-    /* What a header may hold: anything else would end up as another header of the request. */
-    return tag[0] == '"' && strpbrk(tag, "\r\n") == NULL;
+    return clm_is_strong_tag(tag);
 }
 
 static void save_tag(const char *tag, const char *part) {
@@ -83,81 +92,62 @@ static void empty_part(int descriptor, const char *part) {
     }
 }
 
-/* "Name: value\r\n" with that name, the name compared without case: its value, trimmed, to `value`.
- */
-static bool header_is(const char *line, size_t length, const char *name, char *value,
-                      size_t value_bytes) {
-    size_t name_length = strlen(name);
-    if (length <= name_length || line[name_length] != ':' ||
-        strncasecmp(line, name, name_length) != 0) {
-        return false;
-    }
-    size_t from = name_length + 1;
-    while (from < length && (line[from] == ' ' || line[from] == '\t')) {
-        from++;
-    }
-    while (length > from && strchr(" \t\r\n", line[length - 1]) != NULL) {
-        length--;
-    }
-    size_t count = length - from < value_bytes - 1 ? length - from : value_bytes - 1;
-    memcpy(value, line + from, count);
-    value[count] = '\0';
-    return true;
-}
-
-/* The hub states the SHA-256 of a large file in X-Linked-Etag, before it redirects to its store. */
-static void take_stated_sha256(clm_download *download, const char *value) {
-    const char *digits = value[0] == '"' ? value + 1 : value;
-    if (strspn(digits, "0123456789abcdef") == 64 && (digits[64] == '\0' || digits[64] == '"')) {
-        memcpy(download->stated_sha256, digits, 64);
-        download->stated_sha256[64] = '\0';
-    }
-}
-
-/* "bytes 100-199/1000", "bytes 100-199/" and a star, or "bytes " and a star, "/1000". */
-static void take_content_range(transfer *t, const char *value) {
-    const char *slash = strchr(value, '/');
-    if (strncmp(value, "bytes ", 6) != 0 || slash == NULL) {
-        return;
-    }
-    if (value[6] >= '0' && value[6] <= '9') {
-        t->range_at = strtoll(value + 6, NULL, 10);
-    }
-    if (slash[1] >= '0' && slash[1] <= '9') {
-        t->range_size = strtoll(slash + 1, NULL, 10);
-    }
-}
-
 static size_t on_header(char *line, size_t size, size_t count, void *context) {
     transfer *t = context;
-    char value[tag_bytes] = "";
-    size_t length = size * count;
-    if (length >= 5 && memcmp(line, "HTTP/", 5) == 0) { /* a redirect ends, another answer begins */
-        t->tag[0] = '\0';
-        t->range_at = -1;
-        t->range_size = -1;
-    } else if (header_is(line, length, "ETag", value, sizeof value)) {
-        if (value[0] == '"') { /* W/"..." is a weak one, and says nothing about bytes */
-            memcpy(t->tag, value, sizeof value);
-        }
-    } else if (header_is(line, length, "X-Linked-Etag", value, sizeof value)) {
-        take_stated_sha256(t->download, value);
-    } else if (header_is(line, length, "Content-Range", value, sizeof value)) {
-        take_content_range(t, value);
+    const char *url = NULL;
+    (void)curl_easy_getinfo(t->curl, CURLINFO_EFFECTIVE_URL, &url);
+    const bool is_hub = url != NULL && clm_same_origin(t->download->url, url);
+    if (!clm_answer_take(&t->answer, line, size * count, is_hub)) {
+        t->fault = FAULT_HEADERS;
+        return 0;
     }
-    return length;
+    return size * count;
+}
+
+/* How many bytes may come; UINT64_MAX where nobody knows. */
+static uint64_t limit_of(const clm_download *download) {
+    return download->size_bytes > 0   ? download->size_bytes
+           : download->most_bytes > 0 ? download->most_bytes
+                                      : UINT64_MAX;
+}
+
+/* Whether an answer of 206 is the part of the file that was asked for. */
+static bool is_range_asked_for(const transfer *t) {
+    const int64_t size = t->answer.range_size;
+    const uint64_t known = t->download->size_bytes;
+    return t->asked && t->answer.range_at >= 0 && (uint64_t)t->answer.range_at == t->start &&
+           (known == 0 || size < 0 || (uint64_t)size == known);
+}
+
+/* What the headers say about the body, before any of it is written. */
+static fault examine(transfer *t, long code) {
+    const uint64_t limit = limit_of(t->download);
+    curl_off_t length = -1;
+    if (t->answer.is_encoded) {
+        return FAULT_ENCODED;
+    }
+    if (code == 206 && !is_range_asked_for(t)) {
+        return FAULT_MISPLACED;
+    }
+    (void)curl_easy_getinfo(t->curl, CURLINFO_CONTENT_LENGTH_DOWNLOAD_T, &length);
+    const uint64_t start = code == 200 ? 0 : t->start;
+    if ((length > 0 && (uint64_t)length > limit - start) ||
+        (code == 206 && t->answer.range_size >= 0 && (uint64_t)t->answer.range_size > limit)) {
+        return FAULT_OVERLONG;
+    }
+    return FAULT_NONE;
 }
 
 /* Called before the first byte of a body is written: the part is cut to where the body begins. */
 static bool begin_body(transfer *t, long code) {
     t->begun = true;
-    if (code == 206 && t->range_at != (long long)t->start) {
-        t->misplaced = true;
+    t->fault = examine(t, code);
+    if (t->fault != FAULT_NONE) {
         return false;
     }
     if (code == 200) {
         t->start = 0;
-        save_tag(t->tag, t->download->part);
+        save_tag(t->answer.tag, t->download->part);
     }
     if ((t->start < t->present && ftruncate(t->descriptor, (off_t)t->start) != 0) ||
         lseek(t->descriptor, (off_t)t->start, SEEK_SET) < 0) {
@@ -169,7 +159,7 @@ static bool begin_body(transfer *t, long code) {
 
 static size_t on_body(char *bytes, size_t size, size_t count, void *context) {
     transfer *t = context;
-    size_t length = size * count;
+    const size_t length = size * count;
     long code = 0;
     (void)curl_easy_getinfo(t->curl, CURLINFO_RESPONSE_CODE, &code);
     if (code != 200 && code != 206) {
@@ -178,13 +168,12 @@ static size_t on_body(char *bytes, size_t size, size_t count, void *context) {
     if (!t->begun && !begin_body(t, code)) {
         return 0;
     }
-    uint64_t size_bytes = t->download->size_bytes;
-    if (size_bytes > 0 && t->start + t->received + length > size_bytes) {
-        t->overlong = true;
+    if (length > limit_of(t->download) - (t->start + t->received)) {
+        t->fault = FAULT_OVERLONG;
         return 0;
     }
     for (size_t done = 0; done < length;) {
-        ssize_t put = write(t->descriptor, bytes + done, length - done);
+        const ssize_t put = write(t->descriptor, bytes + done, length - done);
         if (put < 0 && errno == EINTR) {
             continue;
         }
@@ -228,7 +217,7 @@ static void set_options(transfer *t, struct curl_slist *headers, char *error) {
     (void)curl_easy_setopt(curl, CURLOPT_MAXREDIRS, 10L);
     (void)curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
     (void)curl_easy_setopt(curl, CURLOPT_CONNECTTIMEOUT, 20L);
-    (void)curl_easy_setopt(curl, CURLOPT_LOW_SPEED_LIMIT, 1L);
+    (void)curl_easy_setopt(curl, CURLOPT_LOW_SPEED_LIMIT, 100L);
     (void)curl_easy_setopt(curl, CURLOPT_LOW_SPEED_TIME, 60L);
     (void)curl_easy_setopt(curl, CURLOPT_HEADERFUNCTION, on_header);
     (void)curl_easy_setopt(curl, CURLOPT_HEADERDATA, t);
@@ -237,22 +226,34 @@ static void set_options(transfer *t, struct curl_slist *headers, char *error) {
     (void)curl_easy_setopt(curl, CURLOPT_XFERINFOFUNCTION, on_progress);
     (void)curl_easy_setopt(curl, CURLOPT_XFERINFODATA, t);
     (void)curl_easy_setopt(curl, CURLOPT_NOPROGRESS, 0L);
+    /* What was asked for over HTTPS comes over HTTPS, wherever it is redirected to. */
+    const bool is_secure = strncasecmp(t->download->url, "https:", 6) == 0;
 #if LIBCURL_VERSION_NUM >= 0x075500
     (void)curl_easy_setopt(curl, CURLOPT_PROTOCOLS_STR, "http,https");
+    (void)curl_easy_setopt(curl, CURLOPT_REDIR_PROTOCOLS_STR, is_secure ? "https" : "http,https");
 #else
     (void)curl_easy_setopt(curl, CURLOPT_PROTOCOLS, (long)(CURLPROTO_HTTP | CURLPROTO_HTTPS));
+    (void)curl_easy_setopt(
+        curl, CURLOPT_REDIR_PROTOCOLS,
+        is_secure ? (long)CURLPROTO_HTTPS : (long)(CURLPROTO_HTTP | CURLPROTO_HTTPS));
 #endif
+    /* As the curl command reads it: certificates of an office's proxy, or of a mirror. */
+    const char *authorities = getenv("CURL_CA_BUNDLE");
+    if (authorities != NULL && authorities[0] != '\0') {
+        (void)curl_easy_setopt(curl, CURLOPT_CAINFO, authorities);
+    }
 }
 
 /* Range and If-Range for what is still missing; nothing when the file is wanted from its start. */
 static clm_status add_range(struct curl_slist **headers, transfer *t) {
-    char line[tag_bytes + 64];
-    char tag[tag_bytes];
+    char line[CLM_TAG_BYTES + 64];
+    char tag[CLM_TAG_BYTES];
     bool tagged = load_tag(tag, t->download->part);
     if (t->start > 0 && !tagged && !t->download->checked) {
         t->start = 0; /* nothing would tell a part of another file */
     }
-    if (t->start == 0) {
+    t->asked = t->start > 0;
+    if (!t->asked) {
         return CLM_OK;
     }
     (void)snprintf(line, sizeof line, "Range: bytes=%llu-", (unsigned long long)t->start);
@@ -272,7 +273,7 @@ static clm_status add_range(struct curl_slist **headers, transfer *t) {
 static bool may_pass(CURLcode result, long code) {
     switch (result) {
         case CURLE_OK:
-            return code == 408 || code == 416 || code == 429 || (code >= 500 && code <= 504);
+            return code == 408 || code == 429 || (code >= 500 && code <= 504);
         case CURLE_COULDNT_RESOLVE_HOST:
         case CURLE_COULDNT_CONNECT:
         case CURLE_OPERATION_TIMEDOUT:
@@ -289,14 +290,104 @@ static bool may_pass(CURLcode result, long code) {
     }
 }
 
+/* An answer that was refused for what it is. */
+static clm_status refuse(const transfer *t, bool *again) {
+    const clm_download *download = t->download;
+    const char *url = download->url;
+    if (t->fault == FAULT_HEADERS) {
+        return clm_fail(CLM_ERROR_NETWORK, "%s: the server sends over %d bytes of headers", url,
+                        (int)CLM_MOST_HEADER_BYTES);
+    }
+    empty_part(t->descriptor, download->part);
+    if (t->fault == FAULT_OVERLONG) {
+        return clm_fail(CLM_ERROR_CHECKSUM,
+                        "%s: the server sends more than the %llu bytes %s, so it is another file",
+                        url, (unsigned long long)limit_of(download),
+                        download->size_bytes > 0 ? "of the file" : "that the file may have");
+    }
+    if (t->fault == FAULT_ENCODED) {
+        return clm_fail(CLM_ERROR_NETWORK,
+                        "%s: the server sends the file compressed (Content-Encoding), which was "
+                        "not asked for",
+                        url);
+    }
+    *again = t->asked; /* then it is asked for all of it */
+    return clm_fail(CLM_ERROR_NETWORK, "%s: the server sent another part of the file", url);
+}
+
+/* A body that ended well as far as libcurl can tell: is it all of the file? */
+static clm_status check_end(const transfer *t, long code, bool *again) {
+    const clm_download *download = t->download;
+    const uint64_t reached = t->start + t->received;
+    const bool is_part = code == 206;
+    uint64_t whole = download->size_bytes;
+    if (whole == 0 && is_part && t->answer.range_size >= 0) {
+        whole = (uint64_t)t->answer.range_size;
+    }
+    if (whole > 0 && reached != whole) {
+        if (is_part) { /* a server may send less than what was asked for: the rest comes next */
+            *again = true;
+        } else {
+            empty_part(t->descriptor, download->part);
+        }
+        return clm_fail(CLM_ERROR_NETWORK, "%s: the server sent %llu of the file's %llu bytes",
+                        download->url, (unsigned long long)reached, (unsigned long long)whole);
+    }
+    long version = 0;
+    curl_off_t length = -1;
+    (void)curl_easy_getinfo(t->curl, CURLINFO_HTTP_VERSION, &version);
+    (void)curl_easy_getinfo(t->curl, CURLINFO_CONTENT_LENGTH_DOWNLOAD_T, &length);
+    const bool has_end = length >= 0 || t->answer.is_chunked ||
+                         (version != CURL_HTTP_VERSION_1_0 && version != CURL_HTTP_VERSION_1_1);
+    if (whole == 0 && (is_part || !has_end) && !download->checked &&
+        t->answer.stated_sha256[0] == '\0') {
+        empty_part(t->descriptor, download->part);
+        return clm_fail(CLM_ERROR_NETWORK,
+                        "%s: the server does not say how long the file is, and no checksum is "
+                        "known, so a cut file would go unnoticed",
+                        download->url);
+    }
+    return CLM_OK;
+}
+
+/* An answer with a status that says that there is no file in it. */
+static clm_status judge_code(const transfer *t, long code, bool *again) {
+    const clm_download *download = t->download;
+    const char *url = download->url;
+    if (code == 416 && t->asked) {
+        const uint64_t known = download->size_bytes;
+        if (t->answer.range_size == (int64_t)t->start && (known == 0 || known == t->start)) {
+            return CLM_OK; /* nothing was missing */
+        }
+        empty_part(t->descriptor, download->part); /* it is of another file */
+        *again = true;
+    }
+    *again = *again || may_pass(CURLE_OK, code);
+    curl_off_t seconds = 0;
+    (void)curl_easy_getinfo(t->curl, CURLINFO_RETRY_AFTER, &seconds);
+    if (*again && (double)seconds > most_wait_s) {
+        *again = false;
+        return clm_fail(CLM_ERROR_NETWORK,
+                        "%s: the server answers %ld and asks to wait %lld s; try again then", url,
+                        code, (long long)seconds);
+    }
+    return clm_fail(CLM_ERROR_NETWORK, "%s: the server answers %ld%s", url, code,
+                    code == 404   ? ", not found"
+                    : code == 416 ? ", range not satisfiable"
+                                  : "");
+}
+
 /* What a request ended in, as a status; *again says whether another attempt makes sense. */
 static clm_status judge(transfer *t, CURLcode result, const char *error, bool *again) {
     const char *url = t->download->url;
     long code = 0;
     (void)curl_easy_getinfo(t->curl, CURLINFO_RESPONSE_CODE, &code);
     *again = false;
+    if (result == CURLE_OK && (code == 200 || code == 206) && !t->begun) {
+        (void)begin_body(t, code); /* an empty file has no body */
+    }
     if (t->stopped) {
-        unsigned long long reached = t->start + t->received;
+        const unsigned long long reached = t->start + t->received;
         return clm_fail(CLM_ERROR_INTERRUPTED,
                         "%s: interrupted at byte %llu; the next fetch goes on from there", url,
                         reached);
@@ -304,46 +395,27 @@ static clm_status judge(transfer *t, CURLcode result, const char *error, bool *a
     if (t->write_errno != 0) {
         return clm_fail_errno(t->write_errno, "%s: cannot be written", t->download->part);
     }
-    if (t->misplaced) {
-        empty_part(t->descriptor, t->download->part);
-        *again = true;
-        return clm_fail(CLM_ERROR_NETWORK, "%s: the server sent another part of the file", url);
+    if (t->fault != FAULT_NONE) {
+        return refuse(t, again);
     }
-    if (t->overlong) {
-        empty_part(t->descriptor, t->download->part);
-        return clm_fail(CLM_ERROR_CHECKSUM,
-                        "%s: the server sends more than the %llu bytes of the file", url,
-                        (unsigned long long)t->download->size_bytes);
-    }
-    if (result == CURLE_OK && (code == 200 || code == 206)) {
-        if (!t->begun && !begin_body(t, code)) { /* an empty file has no body */
-            return clm_fail(CLM_ERROR_NETWORK, "%s: an answer without content", url);
-        }
-        return CLM_OK;
-    }
-    if (code == 416 && t->range_size == (long long)t->start) {
-        return CLM_OK; /* nothing was missing */
-    }
-    if (code == 416) {
-        empty_part(t->descriptor, t->download->part);
-    }
-    *again = may_pass(result, code);
     if (result != CURLE_OK) {
+        *again = may_pass(result, code);
         return clm_fail(CLM_ERROR_NETWORK, "%s: %s", url,
                         error[0] != '\0' ? error : curl_easy_strerror(result));
     }
-    return clm_fail(CLM_ERROR_NETWORK, "%s: the server answers %ld%s", url, code,
-                    code == 404 ? ", not found" : "");
+    return code == 200 || code == 206 ? check_end(t, code, again) : judge_code(t, code, again);
 }
 
-static clm_status request(clm_download *download, int descriptor, uint64_t *received, bool *again) {
+/* *reached is how far the part is now of use. */
+static clm_status request(clm_download *download, int descriptor, uint64_t *reached, bool *again) {
     clm_status status = CLM_OK;
     char error[CURL_ERROR_SIZE] = "";
     struct stat information;
     struct curl_slist *headers = NULL;
-    transfer t = {.download = download, .descriptor = descriptor, .range_at = -1, .range_size = -1};
+    transfer t = {.download = download, .descriptor = descriptor};
+    clm_answer_begin(&t.answer);
     *again = false;
-    *received = 0;
+    *reached = 0;
     t.curl = curl_easy_init();
     if (t.curl == NULL) {
         return clm_fail(CLM_ERROR_MEMORY, "out of memory: libcurl does not start");
@@ -357,8 +429,11 @@ static clm_status request(clm_download *download, int descriptor, uint64_t *rece
     CLM_TRY(add_range(&headers, &t));
     set_options(&t, headers, error);
     CURLcode result = curl_easy_perform(t.curl);
-    *received = t.received;
+    *reached = t.start + t.received;
     status = judge(&t, result, error, again);
+    if (t.answer.stated_sha256[0] != '\0') {
+        memcpy(download->stated_sha256, t.answer.stated_sha256, sizeof download->stated_sha256);
+    }
     if (status == CLM_OK) { /* libcurl does not always report the end */
         (void)go_on(download, t.start + t.received, t.start + t.received);
     }
@@ -386,50 +461,75 @@ static void start_curl(void) {
     (void)curl_global_init(CURL_GLOBAL_DEFAULT);
 }
 
-static clm_status open_part(int *descriptor, const char *part) {
-    *descriptor = open(part, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
+/* A name in a folder that others may write to is not followed elsewhere. */
+static clm_status open_part(int *descriptor, const char *part, uint64_t *size_bytes) {
+    clm_status status = CLM_OK;
+    struct stat information;
+    *descriptor = open(part, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0666);
     if (*descriptor < 0) {
-        return clm_fail_errno(errno, "%s: cannot be written", part);
+        return clm_fail_errno(errno, "%s: cannot be written%s", part,
+                              errno == ELOOP ? " through a symbolic link" : "");
     }
-    if (flock(*descriptor, LOCK_EX | LOCK_NB) != 0) {
+    if (fstat(*descriptor, &information) != 0) {
+        status = clm_fail_errno(errno, "%s: cannot be examined", part);
+    } else if (!S_ISREG(information.st_mode)) {
+        status = clm_fail(CLM_ERROR_EXISTS, "%s: is not a regular file; move it away", part);
+    } else if (flock(*descriptor, LOCK_EX | LOCK_NB) != 0) {
+        status =
+            clm_fail(CLM_ERROR_EXISTS, "%s: another clm is writing it; wait for that one", part);
+    }
+    if (status != CLM_OK) {
         (void)close(*descriptor);
         *descriptor = -1;
-        return clm_fail(CLM_ERROR_EXISTS, "%s: another clm is writing it; wait for that one", part);
+        return status;
     }
+    *size_bytes = (uint64_t)information.st_size;
     return CLM_OK;
+}
+
+/* Requests until all is there, or the attempts are used up. One counts anew when the part grew past
+ * where it has been before: a server that sends the same bytes again and again brings nothing. */
+static clm_status request_all(clm_download *download, int descriptor, uint64_t furthest) {
+    const clm_fetch_options *options = download->options;
+    double wait_s = options->wait_s;
+    for (int failed = 0;;) {
+        bool again = false;
+        uint64_t reached = 0;
+        const clm_status status = request(download, descriptor, &reached, &again);
+        failed++;
+        if (reached >= furthest + progress_bytes) {
+            failed = 1;
+            wait_s = options->wait_s;
+        }
+        furthest = reached > furthest ? reached : furthest;
+        if (status == CLM_OK || !again || failed >= options->attempts) {
+            return status;
+        }
+        clm_log(CLM_LOG_INFO, "%s; trying again in %.3g s", clm_error_message(), wait_s);
+        if (!wait_for(download, wait_s)) {
+            return clm_fail(CLM_ERROR_INTERRUPTED, "%s: interrupted", download->url);
+        }
+        const double most = options->wait_s > most_wait_s ? options->wait_s : most_wait_s;
+        wait_s = wait_s * 2.0 < most ? wait_s * 2.0 : most;
+    }
 }
 
 clm_status clm_download_run(clm_download *download) {
     clm_status status = CLM_OK;
     int descriptor = -1;
-    struct stat information;
-    double wait_s = download->options->wait_s;
+    uint64_t present = 0;
+    download->stated_sha256[0] = '\0';
     (void)pthread_once(&curl_once, start_curl);
-    CLM_TRY(open_part(&descriptor, download->part));
-    if (fstat(descriptor, &information) != 0) {
-        status = clm_fail_errno(errno, "%s: cannot be examined", download->part);
-        goto cleanup;
+    CLM_TRY(open_part(&descriptor, download->part, &present));
+    if (present > limit_of(download)) { /* of another file */
+        empty_part(descriptor, download->part);
+        present = 0;
     }
-    download->resumed = information.st_size > 0;
-    if (download->size_bytes > 0 && (uint64_t)information.st_size == download->size_bytes) {
-        goto cleanup; /* whole, and not yet checked when somebody stopped it */
-    }
-    for (int failed = 0;;) {
-        bool again = false;
-        uint64_t received = 0;
-        status = request(download, descriptor, &received, &again);
-        failed = received >= progress_bytes ? 1 : failed + 1;
-        if (status == CLM_OK || !again || failed >= download->options->attempts) {
-            break;
-        }
-        clm_log(CLM_LOG_INFO, "%s; trying again in %.3g s", clm_error_message(), wait_s);
-        if (!wait_for(download, wait_s)) {
-            status = clm_fail(CLM_ERROR_INTERRUPTED, "%s: interrupted", download->url);
-            break;
-        }
-        wait_s *= 2.0;
-    }
-    if (status == CLM_OK && fsync(descriptor) != 0) {
+    download->resumed = present > 0;
+    if (download->size_bytes == 0 || present != download->size_bytes) {
+        CLM_TRY(request_all(download, descriptor, present));
+    } /* else it is whole, and not yet checked when somebody stopped it */
+    if (fsync(descriptor) != 0) {
         status = clm_fail_errno(errno, "%s: cannot be written", download->part);
     }
 cleanup:

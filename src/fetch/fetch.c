@@ -150,6 +150,7 @@ static clm_status get_from(const errand *e, const char *url) {
                                  .label = e->file->name,
                                  .checked = e->file->sha256 != NULL,
                                  .size_bytes = e->file->size_bytes,
+                                 .most_bytes = e->file->most_bytes,
                                  .options = e->options};
         CLM_TRY(clm_download_run(&download));
         status = accept(e, &download, &wrong);
@@ -166,7 +167,7 @@ cleanup:
 static clm_status unpack(const errand *e) {
     clm_status status = CLM_OK;
     const char *known = e->file->member_sha256;
-    CLM_TRY(clm_unzip(e->target, e->file->member, e->part));
+    CLM_TRY(clm_unzip(e->target, e->file->member, e->file->member_bytes, e->part));
     CLM_TRY(clm_sha256_file(e->result->sha256, e->part));
     if (known != NULL && strcmp(known, e->result->sha256) != 0) {
         (void)rename(e->part, e->corrupt);

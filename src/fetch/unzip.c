@@ -26,14 +26,24 @@ static clm_status find(struct archive *reader, const char *archive, const char *
             return broken(reader, archive);
         }
         const char *name = archive_entry_pathname(entry);
-        if (name != NULL && strcmp(name, member) == 0) {
-            return CLM_OK;
+        if (name == NULL || strcmp(name, member) != 0) {
+            continue;
         }
+        if (archive_entry_filetype(entry) != AE_IFREG) {
+            return clm_fail(CLM_ERROR_FORMAT, "%s: \"%s\" is not a regular file", archive, member);
+        }
+        return CLM_OK;
     }
 }
 
-clm_status clm_unzip(const char *archive, const char *member, const char *path) {
-    enum { block_bytes = 1 << 16, most_blocks = 1 << 14 };
+static clm_status wrong_size(const char *archive, const char *member, uint64_t size_bytes) {
+    return clm_fail(CLM_ERROR_FORMAT, "%s: \"%s\" does not have the %llu bytes that it should have",
+                    archive, member, (unsigned long long)size_bytes);
+}
+
+clm_status clm_unzip(const char *archive, const char *member, uint64_t size_bytes,
+                     const char *path) {
+    enum { block_bytes = 1 << 16 };
     clm_status status = CLM_OK;
     char *block = NULL;
     clm_file_writer writer = {0};
@@ -49,7 +59,7 @@ clm_status clm_unzip(const char *archive, const char *member, const char *path) 
     }
     CLM_TRY(find(reader, archive, member));
     CLM_TRY(clm_file_writer_open(&writer, path));
-    size_t total_bytes = 0;
+    uint64_t total_bytes = 0;
     for (;;) {
         la_ssize_t got = archive_read_data(reader, block, block_bytes);
         if (got < 0) {
@@ -59,12 +69,15 @@ clm_status clm_unzip(const char *archive, const char *member, const char *path) 
         if (got == 0) {
             break;
         }
-        total_bytes += (size_t)got;
-        if (total_bytes > (size_t)block_bytes * most_blocks) {
-            status = clm_fail(CLM_ERROR_FORMAT, "%s: \"%s\" is over 1 GiB", archive, member);
-            goto cleanup;
+        total_bytes += (uint64_t)got;
+        if (total_bytes > size_bytes) {
+            break;
         }
         CLM_TRY(clm_file_writer_add(&writer, block, (size_t)got));
+    }
+    if (total_bytes != size_bytes) {
+        status = wrong_size(archive, member, size_bytes);
+        goto cleanup;
     }
     CLM_TRY(clm_file_writer_commit(&writer));
 cleanup:

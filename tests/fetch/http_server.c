@@ -23,16 +23,18 @@ struct http_server {
     size_t request_count;
 };
 
-static void send_all(int peer, const void *bytes, size_t size_bytes) {
+/* False when the client went away, as some tests want it to. */
+static bool send_all(int peer, const void *bytes, size_t size_bytes) {
     const char *rest = bytes;
     while (size_bytes > 0) {
         ssize_t put = send(peer, rest, size_bytes, MSG_NOSIGNAL);
         if (put <= 0) {
-            return; /* the client went away, as some tests want it to */
+            return false;
         }
         rest += put;
         size_bytes -= (size_t)put;
     }
+    return true;
 }
 
 static void read_request(int peer, served_request *request) {
@@ -68,7 +70,7 @@ static void answer_file(int peer, served_file *file, const served_request *reque
                               "HTTP/1.1 416 Range Not Satisfiable\r\nContent-Range: bytes */%zu\r\n"
                               "Content-Length: 0\r\nConnection: close\r\n\r\n",
                               file->size_bytes);
-        send_all(peer, header, (size_t)length);
+        (void)send_all(peer, header, (size_t)length);
         return;
     }
     if (part) {
@@ -78,22 +80,40 @@ static void answer_file(int peer, served_file *file, const served_request *reque
     int length = snprintf(header, sizeof header,
                           "HTTP/1.1 %s\r\nContent-Length: %zu\r\nConnection: close\r\n",
                           part ? "206 Partial Content" : "200 OK", count);
-    send_all(peer, header, (size_t)length);
+    (void)send_all(peer, header, (size_t)length);
     if (part) {
         length = snprintf(header, sizeof header, "Content-Range: bytes %zu-%zu/%zu\r\n", at,
                           file->size_bytes - 1, file->size_bytes);
-        send_all(peer, header, (size_t)length);
+        (void)send_all(peer, header, (size_t)length);
     }
     if (file->etag != NULL) {
         length = snprintf(header, sizeof header, "ETag: %s\r\n", file->etag);
-        send_all(peer, header, (size_t)length);
+        (void)send_all(peer, header, (size_t)length);
     }
-    send_all(peer, "\r\n", 2);
+    if (file->linked_etag != NULL) {
+        length = snprintf(header, sizeof header, "X-Linked-Etag: %s\r\n", file->linked_etag);
+        (void)send_all(peer, header, (size_t)length);
+    }
+    (void)send_all(peer, "\r\n", 2);
     if (file->breaks > 0) {
         file->breaks--;
         count = count < file->break_after_bytes ? count : file->break_after_bytes;
     }
-    send_all(peer, file->body + at, count);
+    (void)send_all(peer, file->body + at, count);
+}
+
+/* What a test wrote down, whatever was asked for. */
+static void answer_by_the_book(int peer, const served_file *file) {
+    const char *endless = file->endless; /* the test may go on before the client has hung up */
+    if (!send_all(peer, file->head, strlen(file->head))) {
+        return;
+    }
+    if (endless == NULL) {
+        (void)send_all(peer, file->body, file->size_bytes);
+        return;
+    }
+    while (send_all(peer, endless, strlen(endless))) {
+    }
 }
 
 static void answer(http_server *server, int peer) {
@@ -114,19 +134,21 @@ static void answer(http_server *server, int peer) {
         }
         if (file->failures > 0) {
             file->failures--;
-            send_all(peer, busy, sizeof busy - 1);
+            (void)send_all(peer, busy, sizeof busy - 1);
+        } else if (file->head != NULL) {
+            answer_by_the_book(peer, file);
         } else if (file->redirect != NULL) {
             int length = snprintf(header, sizeof header,
                                   "HTTP/1.1 302 Found\r\nLocation: %s\r\nX-Linked-Etag: %s\r\n"
                                   "Content-Length: 0\r\nConnection: close\r\n\r\n",
                                   file->redirect, file->linked_etag);
-            send_all(peer, header, (size_t)length);
+            (void)send_all(peer, header, (size_t)length);
         } else {
             answer_file(peer, file, request);
         }
         return;
     }
-    send_all(peer, missing, sizeof missing - 1);
+    (void)send_all(peer, missing, sizeof missing - 1);
 }
 
 static void *serve(void *context) {

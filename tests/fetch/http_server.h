@@ -20,6 +20,8 @@ typedef struct served_file {
     int failures;             /* so many requests are answered 503 first */
     int breaks;               /* then so many are broken off ... */
     size_t break_after_bytes; /* ... after that much of the body */
+    const char *head;         /* sent as it stands in place of status and headers; NULL: none */
+    const char *endless;      /* then this again and again, until the client hangs up */
 } served_file;
 
 typedef struct served_request {

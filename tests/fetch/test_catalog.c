@@ -19,6 +19,8 @@ static void the_catalog_is_sound(void **state) {
             const clm_fetch_file *file = &entry->files[i];
             assert_int_equal(strncmp(file->url, "https://", 8), 0);
             assert_string_equal(clm_path_name(file->url), file->name);
+            assert_true(file->size_bytes > 0 || file->most_bytes > 0); /* nothing comes for ever */
+            assert_true(file->member == NULL || file->member_bytes > 0);
             if (file->sha256 != NULL) {
                 assert_int_equal(strspn(file->sha256, "0123456789abcdef"), 64);
                 assert_int_equal(strlen(file->sha256), 64);

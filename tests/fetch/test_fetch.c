@@ -4,10 +4,12 @@
 #include <archive.h>
 #include <archive_entry.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -369,15 +371,42 @@ static void a_stop_keeps_what_has_come(void **state) {
     assert_body(in(folder, "file.bin"));
 }
 
-static void a_full_disk_is_named(void **state) {
+static void a_write_that_fails_is_named(void **state) {
     (void)state;
     char folder[1024];
+    struct rlimit before;
     (void)snprintf(folder, sizeof folder, "%s", begin("full"));
-    assert_ok(clm_folder_make(folder));
-    assert_int_equal(symlink("/dev/full", in(folder, "file.bin.part")), 0);
-    assert_status(CLM_ERROR_NO_SPACE, get(folder));
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &before), 0);
+    const struct rlimit little = {.rlim_cur = 100000, .rlim_max = before.rlim_max};
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &little), 0);
+    void (*handler)(int) = signal(SIGXFSZ, SIG_IGN);
+    const clm_status status = get(folder);
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &before), 0);
+    (void)signal(SIGXFSZ, handler);
+    assert_true(status == CLM_ERROR_IO || status == CLM_ERROR_NO_SPACE);
     assert_message_has("file.bin.part: cannot be written");
     assert_false(clm_file_exists(in(folder, "file.bin")));
+}
+
+/* In a folder that others may write to, a link could lead to any file of the user's. */
+static void a_part_is_not_followed_elsewhere(void **state) {
+    (void)state;
+    char folder[1024];
+    char *text = NULL;
+    size_t size_bytes = 0;
+    (void)snprintf(folder, sizeof folder, "%s", begin("linked"));
+    assert_ok(clm_folder_make(folder));
+    clm_test_write(in(folder, "precious"), "precious", 8);
+    assert_int_equal(symlink(in(folder, "precious"), in(folder, "file.bin.part")), 0);
+    assert_true(get(folder) != CLM_OK);
+    assert_message_has("symbolic link");
+    assert_ok(clm_file_read(in(folder, "precious"), &text, &size_bytes));
+    assert_string_equal(text, "precious");
+    clm_free(text);
+    assert_int_equal(unlink(in(folder, "file.bin.part")), 0);
+    assert_int_equal(mkfifo(in(folder, "file.bin.part"), 0600), 0);
+    assert_status(CLM_ERROR_EXISTS, get(folder));
+    assert_message_has("not a regular file");
 }
 
 static void write_zip(const char *path, const char *member, const void *bytes, size_t size_bytes) {
@@ -418,6 +447,7 @@ static void an_archive_is_unpacked(void **state) {
                                      .url = "http://127.0.0.1:1/upstream",
                                      .sha256 = zip_sha256,
                                      .member = "inside",
+                                     .member_bytes = body_bytes,
                                      .member_sha256 = body_sha256};
     assert_ok(get(folder));
     assert_body(in(folder, "inside"));
@@ -433,10 +463,16 @@ static void an_archive_is_unpacked(void **state) {
     item.files[0].member = "other";
     assert_status(CLM_ERROR_FORMAT, get(folder));
     assert_message_has("has no file \"other\"");
+    /* One of another size is not unpacked beyond what is expected. */
+    assert_status(CLM_ERROR_FORMAT, clm_unzip(zip, "inside", 1000, in(folder, "bomb")));
+    assert_message_has("1000 bytes");
+    assert_false(clm_file_exists(in(folder, "bomb")));
+    assert_status(CLM_ERROR_FORMAT, clm_unzip(zip, "inside", body_bytes + 1, in(folder, "bomb")));
+    assert_false(clm_file_exists(in(folder, "bomb")));
     /* Every cut archive is refused, and nothing appears. */
     for (size_t cut = 0; cut < size_bytes; cut += 1021) {
         clm_test_write(zip, bytes, cut);
-        clm_status status = clm_unzip(zip, "inside", in(folder, "cut"));
+        clm_status status = clm_unzip(zip, "inside", body_bytes, in(folder, "cut"));
         if (status == CLM_OK) { /* only the archive's directory is cut off */
             assert_body(in(folder, "cut"));
             (void)unlink(in(folder, "cut"));
@@ -528,7 +564,8 @@ int main(void) {
         cmocka_unit_test(without_a_network_the_error_says_what_to_do),
         cmocka_unit_test(what_the_server_states_is_compared),
         cmocka_unit_test(a_stop_keeps_what_has_come),
-        cmocka_unit_test(a_full_disk_is_named),
+        cmocka_unit_test(a_write_that_fails_is_named),
+        cmocka_unit_test(a_part_is_not_followed_elsewhere),
         cmocka_unit_test(an_archive_is_unpacked),
         cmocka_unit_test(the_real_files_pass),
     };
