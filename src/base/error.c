@@ -4,9 +4,9 @@
 
 #include <errno.h>
 #include <stdarg.h>
-#include <stdio.h>
 #include <string.h>
 
+#include "base/number.h"
 #include "version.h"
 
 enum { message_capacity = 1024 };
@@ -78,7 +78,7 @@ clm_status clm_fail(clm_status status, const char *format, ...) {
     char text[message_capacity];
     va_list arguments;
     va_start(arguments, format);
-    (void)vsnprintf(text, sizeof text, format, arguments);
+    (void)clm_format_list(text, sizeof text, format, arguments);
     va_end(arguments);
     /* A message is one line, also when it quotes a name that holds a newline. */
     for (char *at = text; *at != '\0'; at++) {
@@ -114,7 +114,7 @@ clm_status clm_fail_errno(int error_number, const char *format, ...) {
     char text[message_capacity];
     va_list arguments;
     va_start(arguments, format);
-    (void)vsnprintf(text, sizeof text, format, arguments);
+    (void)clm_format_list(text, sizeof text, format, arguments);
     va_end(arguments);
     return clm_fail(status_of_errno(error_number), "%s: %s", text, strerror(error_number));
 }
@@ -123,7 +123,7 @@ clm_status clm_error_prefix(clm_status status, const char *format, ...) {
     char text[message_capacity];
     va_list arguments;
     va_start(arguments, format);
-    (void)vsnprintf(text, sizeof text, format, arguments);
+    (void)clm_format_list(text, sizeof text, format, arguments);
     va_end(arguments);
     return clm_fail(status, "%s: %s", text, message);
 }

@@ -3,12 +3,11 @@
 
 #include <errno.h>
 #include <math.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/file.h"
 #include "base/memory.h"
+#include "base/number.h"
 
 clm_status clm_json_parse(cJSON **json, const char *text, size_t count, const char *where) {
     *json = NULL;
@@ -18,7 +17,10 @@ clm_status clm_json_parse(cJSON **json, const char *text, size_t count, const ch
     }
     const char *end = NULL;
     errno = 0;
+    /* cJSON expects the locale's decimal point. */
+    const locale_t before = clm_number_locale_enter();
     cJSON *parsed = cJSON_ParseWithLengthOpts(text, count, &end, false);
+    clm_number_locale_leave(before);
     if (parsed == NULL && errno == ENOMEM) { /* cJSON tells neither from the other, malloc does */
         return clm_fail(CLM_ERROR_MEMORY, "%s: out of memory for its JSON, %zu bytes of text",
                         where, count);
@@ -156,31 +158,17 @@ void clm_json_add_string(clm_string *out, const char *text) {
 }
 
 void clm_json_add_float(clm_string *out, float value) {
-    if (!isfinite(value)) {
-        clm_string_add(out, "null");
-        return;
-    }
-    char digits[40];
-    for (int precision = 6; precision <= 9; precision++) {
-        (void)snprintf(digits, sizeof digits, "%.*g", precision, (double)value);
-        if (strtof(digits, NULL) == value) {
-            break;
-        }
+    char digits[CLM_NUMBER_CAPACITY] = "null";
+    if (isfinite(value)) {
+        clm_number_of_float(digits, value);
     }
     clm_string_add(out, digits);
 }
 
 void clm_json_add_double(clm_string *out, double value) {
-    if (!isfinite(value)) {
-        clm_string_add(out, "null");
-        return;
-    }
-    char digits[40];
-    for (int precision = 6; precision <= 17; precision++) {
-        (void)snprintf(digits, sizeof digits, "%.*g", precision, value);
-        if (strtod(digits, NULL) == value) {
-            break;
-        }
+    char digits[CLM_NUMBER_CAPACITY] = "null";
+    if (isfinite(value)) {
+        clm_number_of_double(digits, value);
     }
     clm_string_add(out, digits);
 }

@@ -3,7 +3,8 @@
 
 #include <stdarg.h>
 #include <stddef.h>
-#include <stdio.h>
+
+#include "base/number.h"
 
 static clm_log_sink log_sink;
 static void *log_context;
@@ -22,7 +23,7 @@ void clm_log(clm_log_level level, const char *format, ...) {
     char text[1024];
     va_list arguments;
     va_start(arguments, format);
-    (void)vsnprintf(text, sizeof text, format, arguments);
+    (void)clm_format_list(text, sizeof text, format, arguments);
     va_end(arguments);
     log_sink(log_context, level, text);
 }

@@ -2,11 +2,10 @@
 #include "base/string.h"
 
 #include <stdarg.h>
-#include <stdio.h>
 #include <string.h>
-#include <strings.h>
 
 #include "base/memory.h"
+#include "base/number.h"
 
 static bool make_room(clm_string *string, size_t more) {
     if (string->status == CLM_OK) {
@@ -36,10 +35,10 @@ void clm_string_add_format(clm_string *string, const char *format, ...) {
     va_start(arguments, format);
     va_list again;
     va_copy(again, arguments);
-    int length = vsnprintf(NULL, 0, format, arguments);
+    int length = clm_format_list(NULL, 0, format, arguments);
     va_end(arguments);
     if (length >= 0 && make_room(string, (size_t)length)) {
-        (void)vsnprintf(string->text + string->length, (size_t)length + 1, format, again);
+        (void)clm_format_list(string->text + string->length, (size_t)length + 1, format, again);
         string->length += (size_t)length;
     }
     va_end(again);
@@ -140,15 +139,35 @@ size_t clm_utf8_check(const void *bytes, size_t count) {
     return count;
 }
 
-bool clm_contains_ignoring_case(const char *text, const char *part) {
-    size_t length = strlen(part);
-    for (; strlen(text) >= length; text++) {
-        if (strncasecmp(text, part, length) == 0) {
-            return true;
+static unsigned char lower(char letter) {
+    return (unsigned char)(letter >= 'A' && letter <= 'Z' ? letter - 'A' + 'a' : letter);
+}
+
+bool clm_begin_alike_ignoring_case(const char *a, const char *b, size_t count) {
+    for (size_t i = 0; i < count; i++) {
+        if (lower(a[i]) != lower(b[i])) {
+            return false;
         }
-        if (*text == '\0') {
+        if (a[i] == '\0') {
             break;
         }
     }
-    return false;
+    return true;
+}
+
+bool clm_starts_ignoring_case(const char *text, const char *start) {
+    return clm_begin_alike_ignoring_case(text, start, strlen(start));
+}
+
+bool clm_equal_ignoring_case(const char *a, const char *b) {
+    return clm_begin_alike_ignoring_case(a, b, strlen(a) + 1);
+}
+
+bool clm_contains_ignoring_case(const char *text, const char *part) {
+    for (; !clm_starts_ignoring_case(text, part); text++) {
+        if (*text == '\0') {
+            return false;
+        }
+    }
+    return true;
 }

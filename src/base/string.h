@@ -37,7 +37,12 @@ size_t clm_utf8_encode(uint32_t code_point, unsigned char bytes[4]);
 /* The offset of the first byte that is not valid UTF-8, or `count` when all are. */
 size_t clm_utf8_check(const void *bytes, size_t count);
 
-/* Whether `text` contains `part`, ASCII letters compared without case. */
+/* ASCII letters are compared without case, others as they are. strcasecmp() asks the locale, and in
+ * Turkish I is not the capital of i. */
+bool clm_equal_ignoring_case(const char *a, const char *b);
+bool clm_starts_ignoring_case(const char *text, const char *start);
+/* Whether the first `count` bytes are, or the whole of both where they are shorter. */
+bool clm_begin_alike_ignoring_case(const char *a, const char *b, size_t count);
 bool clm_contains_ignoring_case(const char *text, const char *part);
 
 #endif

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/memory.h"
+#include "base/number.h"
 #include "bench/bench.h"
 
 enum { N_LABELS = 2 };
@@ -89,11 +90,11 @@ static clm_status check_size(clm_bench_subject *subject, clm_train_policy policy
     if (status == CLM_OK && (needs.total_bytes > info->memory_size_bytes ||
                              needs.largest_buffer_bytes > info->max_allocation_size_bytes)) {
         const double mib = 1024.0 * 1024.0;
-        (void)snprintf(result->skipped, sizeof result->skipped,
-                       "needs %.0f MiB, %.0f in one piece; the device has %.0f, %.0f in one piece",
-                       (double)needs.total_bytes / mib, (double)needs.largest_buffer_bytes / mib,
-                       (double)info->memory_size_bytes / mib,
-                       (double)info->max_allocation_size_bytes / mib);
+        (void)clm_format(
+            result->skipped, sizeof result->skipped,
+            "needs %.0f MiB, %.0f in one piece; the device has %.0f, %.0f in one piece",
+            (double)needs.total_bytes / mib, (double)needs.largest_buffer_bytes / mib,
+            (double)info->memory_size_bytes / mib, (double)info->max_allocation_size_bytes / mib);
     }
     return status;
 }

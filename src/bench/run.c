@@ -7,6 +7,7 @@
 #include <time.h>
 
 #include "base/memory.h"
+#include "base/number.h"
 #include "base/random.h"
 #include "bench/bench.h"
 
@@ -139,9 +140,9 @@ static void check_duration(const bench_run *run, clm_bench_result *result) {
     const double seconds =
         fmax(result->flop / run->limits.peak_flops, result->bytes / run->limits.copy_bytes_second);
     if (seconds > too_long * run->options.seconds) {
-        (void)snprintf(result->skipped, sizeof result->skipped,
-                       "would take %.3g s or more each time, too long for %g s a case", seconds,
-                       run->options.seconds);
+        (void)clm_format(result->skipped, sizeof result->skipped,
+                         "would take %.3g s or more each time, too long for %g s a case", seconds,
+                         run->options.seconds);
     }
 }
 

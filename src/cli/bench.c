@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/memory.h"
+#include "base/number.h"
 #include "base/string.h"
 #include "bench/overview.h"
 #include "cli/cli.h"
@@ -35,7 +36,7 @@ static const char *time_text(char text[16], double seconds) {
 /* A rate and its share of what the device can do; blanks for a rate that says nothing. */
 static void print_rate(double rate, double share) {
     if (rate > 0.0) {
-        (void)printf(" %8.1f %5.2f", rate, share);
+        clm_print(stdout, " %8.1f %5.2f", rate, share);
     } else {
         (void)printf(" %8s %5s", "", "");
     }
@@ -48,21 +49,22 @@ static void print_result(void *context, const clm_bench_report *report,
     if (result == NULL) {
         (void)printf("%s (%s, driver %s), %d units\n", report->device, report->platform,
                      report->driver, report->compute_units);
-        (void)printf("peak %.1f GFLOP/s on registers, copy %.1f GB/s read and written; gemm: %s\n",
-                     report->peak_gflops, report->copy_gbytes_second, report->gemm);
-        (void)printf("%-26s %-28s %8s %4s %8s %5s %8s %5s\n", "case", "parameters", "median", "+-%",
-                     "GFLOP/s", "share", "GB/s", "share");
+        clm_print(stdout,
+                  "peak %.1f GFLOP/s on registers, copy %.1f GB/s read and written; gemm: %s\n",
+                  report->peak_gflops, report->copy_gbytes_second, report->gemm);
+        clm_print(stdout, "%-26s %-28s %8s %4s %8s %5s %8s %5s\n", "case", "parameters", "median",
+                  "+-%", "GFLOP/s", "share", "GB/s", "share");
     } else if (result->skipped[0] != '\0') {
         (void)printf("%-26s %-28s skipped: %s\n", result->name, result->parameters,
                      result->skipped);
     } else {
         const double spread =
             50.0 * (result->upper_quartile - result->lower_quartile) / result->median;
-        (void)printf("%-26s %-28s %8s %4.0f", result->name, result->parameters,
-                     time_text(time, result->median), spread);
+        clm_print(stdout, "%-26s %-28s %8s %4.0f", result->name, result->parameters,
+                  time_text(time, result->median), spread);
         print_rate(result->gflops, result->peak_share);
         if (result->items > 0.0) {
-            (void)printf(" %8.1f %s/s", result->items_second, result->item);
+            clm_print(stdout, " %8.1f %s/s", result->items_second, result->item);
         } else {
             print_rate(result->gbytes_second, result->bandwidth_share);
         }
@@ -73,13 +75,14 @@ static void print_result(void *context, const clm_bench_report *report,
 
 static void print_noise(const clm_bench_report *report) {
     if (report->noisy) {
-        (void)printf(
+        clm_print(
+            stdout,
             "noisy: peak or copy differed by %.0f %% during the run (more than %.0f %%), so the "
             "machine\nwas busy or changed its clock; measure again\n",
             100.0 * report->noise, 100.0 * report->noise_limit);
     } else {
-        (void)printf("quiet: peak and copy stayed within %.0f %% during the run\n",
-                     100.0 * report->noise);
+        clm_print(stdout, "quiet: peak and copy stayed within %.0f %% during the run\n",
+                  100.0 * report->noise);
     }
     (void)clm_cli_flush();
 }
@@ -183,14 +186,14 @@ static clm_status compare_reports(const clm_bench_report *a, const clm_bench_rep
         const clm_bench_pair *pair = &comparison.pairs[i];
         char a_time[16];
         char b_time[16];
-        (void)printf("%-26s %-28s %9s %9s %7.3f%s\n", pair->a->name, pair->a->parameters,
-                     time_text(a_time, pair->a->median), time_text(b_time, pair->b->median),
-                     pair->ratio, pair->overlap ? " ~" : "");
+        clm_print(stdout, "%-26s %-28s %9s %9s %7.3f%s\n", pair->a->name, pair->a->parameters,
+                  time_text(a_time, pair->a->median), time_text(b_time, pair->b->median),
+                  pair->ratio, pair->overlap ? " ~" : "");
     }
     for (size_t i = 0; status == CLM_OK && i < comparison.group_count; i++) {
         const clm_bench_group_ratio *group = &comparison.groups[i];
-        (void)printf(
-            "%s%-12s %7.3f  over %zu %s\n",
+        clm_print(
+            stdout, "%s%-12s %7.3f  over %zu %s\n",
             i == 0 ? "geometric means of A/B; above 1, B is faster; ~: quartiles overlap\n" : "",
             group->group, group->ratio, group->count, group->count == 1 ? "case" : "cases");
     }

@@ -10,6 +10,7 @@
 #include "base/json.h"
 #include "base/lines.h"
 #include "base/memory.h"
+#include "base/number.h"
 #include "cli/cli.h"
 #include "infer/classify.h"
 
@@ -28,8 +29,8 @@ typedef struct settings {
 static clm_status print_answer(const clm_classifier *classifier, const settings *s, int label,
                                const float *probabilities) {
     if (!s->json) {
-        (void)printf("%s\t%.4f\n", clm_classifier_label_name(classifier, label),
-                     (double)probabilities[label]);
+        clm_print(stdout, "%s\t%.4f\n", clm_classifier_label_name(classifier, label),
+                  (double)probabilities[label]);
         return CLM_OK;
     }
     clm_string line = {0};

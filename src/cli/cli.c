@@ -9,6 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/number.h"
 #include "cli/stop.h"
 #include "clm/device.h"
 #include "clm/selftest.h"
@@ -64,7 +65,7 @@ int clm_cli_usage(const char *command, const char *format, ...) {
     va_list arguments;
     va_start(arguments, format);
     (void)fputs("clm: ", stderr);
-    (void)vfprintf(stderr, format, arguments);
+    clm_print_list(stderr, format, arguments);
     va_end(arguments);
     (void)fprintf(stderr, "; see 'clm %s --help'\n", command);
     return CLM_EXIT_USAGE;
@@ -97,11 +98,9 @@ static int set_value(const clm_cli_option *option, const char *text, const char 
         }
         *(int *)option->value = (int)value;
     } else {
-        double value = strtod(text, &end);
-        if (end == text || *end != '\0' || !(value - value == 0.0)) {
+        if (!clm_number_parse(text, strlen(text), option->value)) {
             return clm_cli_usage(command, "%s needs a number, not \"%s\"", option->name, text);
         }
-        *(double *)option->value = value;
     }
     return -1;
 }

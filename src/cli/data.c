@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
+#include "base/number.h"
 #include "cli/cli.h"
 #include "clm/data.h"
 
@@ -21,14 +21,11 @@ typedef struct data_arguments {
 
 /* "0.7,0.1" */
 static bool parse_fractions(data_arguments *arguments) {
-    char *end = NULL;
-    arguments->train = strtod(arguments->split, &end);
-    if (end == arguments->split || *end != ',') {
-        return false;
-    }
-    const char *second = end + 1;
-    arguments->validation = strtod(second, &end);
-    return end != second && *end == '\0';
+    const char *comma = strchr(arguments->split, ',');
+    return comma != NULL &&
+           clm_number_parse(arguments->split, (size_t)(comma - arguments->split),
+                            &arguments->train) &&
+           clm_number_parse(comma + 1, strlen(comma + 1), &arguments->validation);
 }
 
 /* Whether the arguments can be; otherwise what is wrong was printed. */

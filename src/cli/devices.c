@@ -3,6 +3,7 @@
 
 #include "base/json.h"
 #include "base/memory.h"
+#include "base/number.h"
 #include "cli/cli.h"
 #include "clm/device.h"
 #include "clm/selftest.h"
@@ -147,7 +148,7 @@ static void print_found_out(const entry *e) {
     if (test->outcome == CLM_SELFTEST_UNKNOWN) {
         (void)printf(" with this driver and these settings; 'clm selftest' does\n");
     } else {
-        (void)printf(" (%d comparisons in %.1f s)\n", test->comparisons, test->seconds);
+        clm_print(stdout, " (%d comparisons in %.1f s)\n", test->comparisons, test->seconds);
     }
     if (test->replaced[0] != '\0') {
         (void)printf("                 stand-ins: %s\n", test->replaced);
@@ -158,8 +159,9 @@ static void print_found_out(const entry *e) {
     if (e->tuned.preset[0] == '\0') {
         (void)printf("     tuning      none; 'clm tune' looks for what is fastest\n");
     } else if (e->tuned.gain > 0) {
-        (void)printf("     tuning      preset %s, GEMM at %.2f times the speed of the defaults\n",
-                     e->tuned.preset, e->tuned.gain);
+        clm_print(stdout,
+                  "     tuning      preset %s, GEMM at %.2f times the speed of the defaults\n",
+                  e->tuned.preset, e->tuned.gain);
     } else {
         (void)printf("     tuning      preset %s: which GEMM is the faster one\n", e->tuned.preset);
     }
@@ -182,10 +184,9 @@ static void print_entry(const entry *e, size_t count) {
     (void)printf("     driver      %s, by %s; %s\n", info->driver, info->vendor, info->version);
     (void)printf("     units       %d at %d MHz, work-groups of up to %zu items\n",
                  info->compute_units, info->clock_mhz, info->max_work_group_size);
-    (void)printf("     memory      %.0f MiB, at most %.0f MiB in one piece, %.0f KiB local\n",
-                 (double)info->memory_size_bytes / mib,
-                 (double)info->max_allocation_size_bytes / mib,
-                 (double)info->local_memory_size_bytes / 1024.0);
+    clm_print(stdout, "     memory      %.0f MiB, at most %.0f MiB in one piece, %.0f KiB local\n",
+              (double)info->memory_size_bytes / mib, (double)info->max_allocation_size_bytes / mib,
+              (double)info->local_memory_size_bytes / 1024.0);
     for (size_t i = 0; i < EXTENSIONS; i++) {
         (void)printf("     %-11s %-17s %-3s (%s)\n", i == 0 ? "extensions" : "", extensions[i].name,
                      has_extension(info, i) ? "yes" : "no", extensions[i].use);

@@ -4,6 +4,7 @@
 
 #include "base/json.h"
 #include "base/memory.h"
+#include "base/number.h"
 #include "cli/cli.h"
 #include "clm/data.h"
 #include "clm/infer.h"
@@ -73,15 +74,16 @@ static clm_status print_json(const clm_evaluation_report *report,
 
 static void print_table(const clm_evaluation_report *report, const clm_classifier *classifier) {
     const int n = report->label_count;
-    (void)printf("texts     %" PRId64 "\nloss      %.4f\naccuracy  %.2f%% (%" PRId64 " of %" PRId64
-                 ")\n\n%-16s %9s %9s %9s %9s\n",
-                 report->rows, report->loss, 100.0 * report->accuracy, report->correct,
-                 report->rows, "class", "texts", "precision", "recall", "F1");
+    clm_print(stdout,
+              "texts     %" PRId64 "\nloss      %.4f\naccuracy  %.2f%% (%" PRId64 " of %" PRId64
+              ")\n\n%-16s %9s %9s %9s %9s\n",
+              report->rows, report->loss, 100.0 * report->accuracy, report->correct, report->rows,
+              "class", "texts", "precision", "recall", "F1");
     for (int c = 0; c < n; c++) {
         const clm_class_scores *scores = &report->classes[c];
-        (void)printf("%-16s %9" PRId64 " %9.4f %9.4f %9.4f\n",
-                     clm_classifier_label_name(classifier, c), scores->rows, scores->precision,
-                     scores->recall, scores->f1);
+        clm_print(stdout, "%-16s %9" PRId64 " %9.4f %9.4f %9.4f\n",
+                  clm_classifier_label_name(classifier, c), scores->rows, scores->precision,
+                  scores->recall, scores->f1);
     }
     (void)printf("\nconfusion (rows: what it is, columns: the answer)\n%-16s", "");
     for (int c = 0; c < n; c++) {

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/number.h"
 #include "base/string.h"
 #include "cli/cli.h"
 #include "cli/stop.h"
@@ -24,18 +25,18 @@ static void print_line(const meter *m, uint64_t done, uint64_t total, double now
     const double mb = 1e6;
     double elapsed_s = now_s - m->start_s;
     double rate = elapsed_s > 0.5 ? (double)(done - m->before) / elapsed_s : 0.0;
-    (void)fprintf(stderr, "\r\033[K%s: %.1f", m->file, (double)done / mb);
+    clm_print(stderr, "\r\033[K%s: %.1f", m->file, (double)done / mb);
     if (total > 0) {
-        (void)fprintf(stderr, " of %.1f MB, %.0f %%", (double)total / mb,
-                      100.0 * (double)done / (double)total);
+        clm_print(stderr, " of %.1f MB, %.0f %%", (double)total / mb,
+                  100.0 * (double)done / (double)total);
     } else {
         (void)fprintf(stderr, " MB");
     }
     if (rate > 0.0) {
-        (void)fprintf(stderr, ", %.1f MB/s", rate / mb);
+        clm_print(stderr, ", %.1f MB/s", rate / mb);
     }
     if (rate > 0.0 && total > done) {
-        (void)fprintf(stderr, ", %.0f s left", (double)(total - done) / rate);
+        clm_print(stderr, ", %.0f s left", (double)(total - done) / rate);
     }
     (void)fflush(stderr);
 }

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "base/error.h"
+#include "base/number.h"
 #include "cli/cli.h"
 #include "cli/stop.h"
 #include "clm/data.h"
@@ -62,11 +63,10 @@ static void draw_line(progress *p, const clm_train_event *event) {
                       event->batch, event->batch_count);
     } else {
         const int left = event->seconds_left > 0.0 ? (int)(event->seconds_left + 0.5) : 0;
-        (void)fprintf(stderr,
-                      "\r\033[Kstep %" PRId64 " of %" PRId64
-                      ", loss %.3f, %.0f tokens/s, %d:%02d left",
-                      event->step + 1, event->step_count, event->loss, event->tokens_second,
-                      left / 60, left % 60);
+        clm_print(stderr,
+                  "\r\033[Kstep %" PRId64 " of %" PRId64 ", loss %.3f, %.0f tokens/s, %d:%02d left",
+                  event->step + 1, event->step_count, event->loss, event->tokens_second, left / 60,
+                  left % 60);
     }
     p->drawn = true;
 }
@@ -83,19 +83,19 @@ static void print_event(void *context, const clm_train_event *event) {
         (void)printf("Resumed after step %" PRId64 " of %" PRId64 "\n", event->step + 1,
                      event->step_count);
     } else if (event->kind == CLM_TRAIN_EVAL) {
-        (void)printf("Ep %d (Step %06" PRId64 "): Train loss %.3f, Val loss %.3f\n", event->epoch,
-                     event->step, event->train_loss, event->val_loss);
+        clm_print(stdout, "Ep %d (Step %06" PRId64 "): Train loss %.3f, Val loss %.3f\n",
+                  event->epoch, event->step, event->train_loss, event->val_loss);
     } else if (event->kind == CLM_TRAIN_EPOCH) {
-        (void)printf("Training accuracy: %.2f%% | Validation accuracy: %.2f%%\n",
-                     100.0 * event->train_accuracy, 100.0 * event->val_accuracy);
+        clm_print(stdout, "Training accuracy: %.2f%% | Validation accuracy: %.2f%%\n",
+                  100.0 * event->train_accuracy, 100.0 * event->val_accuracy);
     } else if (event->kind == CLM_TRAIN_FINAL) {
-        (void)printf("Training completed in %.2f minutes.\n", event->seconds / 60.0);
+        clm_print(stdout, "Training completed in %.2f minutes.\n", event->seconds / 60.0);
         if (!isnan(event->train_accuracy)) {
-            (void)printf(
-                "Training accuracy: %.2f%%\nValidation accuracy: %.2f%%\n"
-                "Test accuracy: %.2f%%\n",
-                100.0 * event->train_accuracy, 100.0 * event->val_accuracy,
-                100.0 * event->test_accuracy);
+            clm_print(stdout,
+                      "Training accuracy: %.2f%%\nValidation accuracy: %.2f%%\n"
+                      "Test accuracy: %.2f%%\n",
+                      100.0 * event->train_accuracy, 100.0 * event->val_accuracy,
+                      100.0 * event->test_accuracy);
         }
     }
     (void)fflush(stdout);
@@ -183,8 +183,8 @@ static clm_status print_profile(clm_device *device) {
     size_t count = 0;
     clm_status status = clm_device_profile(device, &times, &count);
     for (size_t i = 0; i < count; i++) {
-        (void)fprintf(stderr, "%10.3f s %9" PRIu64 " calls  %s\n", times[i].seconds, times[i].calls,
-                      times[i].kernel);
+        clm_print(stderr, "%10.3f s %9" PRIu64 " calls  %s\n", times[i].seconds, times[i].calls,
+                  times[i].kernel);
     }
     clm_kernel_times_free(times);
     return status;

@@ -4,6 +4,7 @@
 #include <stdio.h>
 
 #include "base/error.h"
+#include "base/number.h"
 #include "cli/cli.h"
 #include "cli/stop.h"
 
@@ -17,9 +18,9 @@ typedef struct settings {
 static void print_result(void *context, const clm_selftest_result *result) {
     static const char *const words[] = {"?", "right", "replaced", "WRONG"};
     (void)context;
-    (void)printf("  %2d/%d %-17s %-9s %-12s %4d comparisons %7.2f s\n", result->number,
-                 result->count, result->operation, words[result->outcome], result->form,
-                 result->comparisons, result->seconds);
+    clm_print(stdout, "  %2d/%d %-17s %-9s %-12s %4d comparisons %7.2f s\n", result->number,
+              result->count, result->operation, words[result->outcome], result->form,
+              result->comparisons, result->seconds);
     if (result->why[0] != '\0') {
         (void)printf("        %s\n", result->why);
     }
@@ -27,9 +28,9 @@ static void print_result(void *context, const clm_selftest_result *result) {
 }
 
 static void print_report(const clm_selftest_report *report, const char *before) {
-    (void)printf("%s%s: %d comparisons with plain C in %.1f s\n",
-                 clm_selftest_outcome_name(report->outcome), before, report->comparisons,
-                 report->seconds);
+    clm_print(stdout, "%s%s: %d comparisons with plain C in %.1f s\n",
+              clm_selftest_outcome_name(report->outcome), before, report->comparisons,
+              report->seconds);
     if (report->replaced[0] != '\0') {
         (void)printf("stand-ins: %s\n", report->replaced);
     }

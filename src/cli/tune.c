@@ -7,6 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/number.h"
 #include "cli/cli.h"
 #include "cli/stop.h"
 #include "tune/child.h"
@@ -83,8 +84,8 @@ static void print_event(void *context, const clm_tune_event *event) {
     if (event->why[0] != '\0') {
         (void)printf("%s: %s", event->outcome, event->why);
     } else if (event->speed > 0) {
-        (void)printf("%s%.3f of the default's speed",
-                     strcmp(event->outcome, "ok") == 0 ? "" : "given up at ", event->speed);
+        clm_print(stdout, "%s%.3f of the default's speed",
+                  strcmp(event->outcome, "ok") == 0 ? "" : "given up at ", event->speed);
     } else {
         (void)printf("%s", event->outcome);
     }
@@ -127,7 +128,7 @@ static clm_status tune(clm_device *device, const settings *s) {
     if (s->preset == CLM_TUNE_QUICK) {
         (void)printf("'clm tune --print' shows what is kept.\n");
     } else {
-        (void)printf("GEMM runs at %.3f times the speed of the defaults.\n", result.gain);
+        clm_print(stdout, "GEMM runs at %.3f times the speed of the defaults.\n", result.gain);
     }
     return CLM_OK;
 }

@@ -3,11 +3,11 @@
  * SPDX-License-Identifier: Apache-2.0 */
 #include <stdio.h>
 #include <string.h>
-#include <strings.h>
 
 #include "base/file.h"
 #include "base/json.h"
 #include "base/memory.h"
+#include "base/string.h"
 #include "data/csv.h"
 #include "data/table.h"
 
@@ -61,7 +61,7 @@ static size_t find_name(const clm_csv *csv, const clm_csv_field *header, size_t 
         const char *text = clm_csv_text(csv, &header[i]);
         if (strcmp(text, name) == 0) {
             found = i;
-        } else if (strcasecmp(text, name) == 0 &&
+        } else if (clm_equal_ignoring_case(text, name) &&
                    (found == count || strcmp(clm_csv_text(csv, &header[found]), name) != 0)) {
             found = i;
         }
@@ -364,7 +364,7 @@ cleanup:
 static bool ends_with(const char *text, const char *end) {
     size_t length = strlen(text);
     size_t end_length = strlen(end);
-    return length >= end_length && strcasecmp(text + length - end_length, end) == 0;
+    return length >= end_length && clm_equal_ignoring_case(text + length - end_length, end);
 }
 
 clm_status clm_table_parse(clm_table **table, const char *text, size_t size_bytes,

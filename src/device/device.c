@@ -2,9 +2,11 @@
 #include "device/device.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/log.h"
 #include "base/memory.h"
+#include "base/number.h"
 #include "device/find.h"
 #include "device/internal.h"
 
@@ -16,9 +18,8 @@ static clm_status lower_largest_allocation(clm_device_info *info) {
     if (text == NULL || text[0] == '\0') {
         return CLM_OK;
     }
-    char *end = NULL;
-    const double most = strtod(text, &end);
-    if (end == text || *end != '\0' || !(most * mib >= 64.0)) {
+    double most = 0.0;
+    if (!clm_number_parse(text, strlen(text), &most) || !(most * mib >= 64.0)) {
         return clm_fail(CLM_ERROR_ARGUMENT,
                         "CLM_MAX_ALLOC_MIB is \"%s\": it must be a number of MiB", text);
     }

@@ -2,7 +2,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 
 #include "base/log.h"
 #include "base/memory.h"
@@ -272,17 +271,17 @@ static bool matches(const clm_device_info *info, const char *pattern) {
     if (parse_index(pattern, &index)) {
         return index == info->index;
     }
-    if (strcasecmp(pattern, "gpu") == 0) {
+    if (clm_equal_ignoring_case(pattern, "gpu")) {
         return info->type == CLM_DEVICE_GPU;
     }
-    if (strcasecmp(pattern, "cpu") == 0) {
+    if (clm_equal_ignoring_case(pattern, "cpu")) {
         return info->type == CLM_DEVICE_CPU;
     }
-    if (strcasecmp(pattern, "accelerator") == 0) {
+    if (clm_equal_ignoring_case(pattern, "accelerator")) {
         return info->type == CLM_DEVICE_ACCELERATOR;
     }
     /* "pocl" is what everybody calls it; the platform calls itself by its full name. */
-    if (strcasecmp(pattern, "pocl") == 0 &&
+    if (clm_equal_ignoring_case(pattern, "pocl") &&
         clm_contains_ignoring_case(info->platform, "portable computing language")) {
         return true;
     }

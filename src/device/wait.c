@@ -14,6 +14,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/memory.h"
+#include "base/number.h"
 #include "device/internal.h"
 
 clm_status clm_wait_limit_read(double *seconds) {
@@ -22,9 +23,7 @@ clm_status clm_wait_limit_read(double *seconds) {
     if (text == NULL || text[0] == '\0') {
         return CLM_OK;
     }
-    char *end = NULL;
-    *seconds = strtod(text, &end);
-    if (end == text || *end != '\0' || !(*seconds >= 0.0) || !isfinite(*seconds)) {
+    if (!clm_number_parse(text, strlen(text), seconds) || !(*seconds >= 0.0)) {
         return clm_fail(CLM_ERROR_ARGUMENT,
                         "CLM_DEVICE_TIMEOUT is a number of seconds, 0 for no limit, not \"%s\"",
                         text);

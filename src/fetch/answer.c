@@ -2,7 +2,8 @@
 #include "fetch/answer.h"
 
 #include <string.h>
-#include <strings.h>
+
+#include "base/string.h"
 
 static void forget(clm_answer *answer) {
     answer->tag[0] = '\0';
@@ -21,7 +22,7 @@ static bool header_is(const char *line, size_t length, const char *name, char *v
                       size_t value_bytes) {
     const size_t name_length = strlen(name);
     if (length <= name_length || line[name_length] != ':' ||
-        strncasecmp(line, name, name_length) != 0) {
+        !clm_starts_ignoring_case(line, name)) {
         return false;
     }
     size_t from = name_length + 1;
@@ -62,7 +63,8 @@ bool clm_same_origin(const char *a, const char *b) {
     }
     host += 3;
     const size_t length = (size_t)(host - a) + strcspn(host, "/?#");
-    return strncasecmp(a, b, length) == 0 && (b[length] == '\0' || strchr("/?#", b[length]));
+    return clm_begin_alike_ignoring_case(a, b, length) &&
+           (b[length] == '\0' || strchr("/?#", b[length]));
 }
 
 /* The hub states the SHA-256 of a large file in X-Linked-Etag, before it redirects to its store. */
@@ -93,7 +95,7 @@ static void take_range(clm_answer *answer, const char *value) {
     int64_t at = -1;
     int64_t last = -1;
     int64_t size = -1;
-    if (strncasecmp(value, "bytes ", 6) != 0) {
+    if (!clm_starts_ignoring_case(value, "bytes ")) {
         return;
     }
     const char *text = value + 6;
@@ -139,9 +141,9 @@ bool clm_answer_take(clm_answer *answer, const char *line, size_t length, bool i
     } else if (header_is(line, length, "Content-Range", value, sizeof value)) {
         take_range(answer, value);
     } else if (header_is(line, length, "Content-Encoding", value, sizeof value)) {
-        answer->is_encoded = value[0] != '\0' && strcasecmp(value, "identity") != 0;
+        answer->is_encoded = value[0] != '\0' && !clm_equal_ignoring_case(value, "identity");
     } else if (header_is(line, length, "Transfer-Encoding", value, sizeof value)) {
-        answer->is_chunked = strcasecmp(value, "chunked") == 0;
+        answer->is_chunked = clm_equal_ignoring_case(value, "chunked");
     }
     return true;
 }

@@ -8,7 +8,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <time.h>
@@ -18,6 +17,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "base/memory.h"
+#include "base/string.h"
 #include "fetch/answer.h"
 
 enum { progress_bytes = 1 << 20 };
@@ -227,7 +227,7 @@ static void set_options(transfer *t, struct curl_slist *headers, char *error) {
     (void)curl_easy_setopt(curl, CURLOPT_XFERINFODATA, t);
     (void)curl_easy_setopt(curl, CURLOPT_NOPROGRESS, 0L);
     /* What was asked for over HTTPS comes over HTTPS, wherever it is redirected to. */
-    const bool is_secure = strncasecmp(t->download->url, "https:", 6) == 0;
+    const bool is_secure = clm_starts_ignoring_case(t->download->url, "https:");
 #if LIBCURL_VERSION_NUM >= 0x075500
     (void)curl_easy_setopt(curl, CURLOPT_PROTOCOLS_STR, "http,https");
     (void)curl_easy_setopt(curl, CURLOPT_REDIR_PROTOCOLS_STR, is_secure ? "https" : "http,https");

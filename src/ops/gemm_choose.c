@@ -10,6 +10,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/number.h"
 #include "ops/gemm_backend.h"
 #include "ops/tuning_file.h"
 
@@ -185,7 +186,7 @@ static void log_choice(const clm_device *device, clm_gemm_backend backend,
         return;
     }
     if (now->clblast_flops > 0) {
-        (void)snprintf(clblast, sizeof clblast, "%.0f", now->clblast_flops / 1e9);
+        (void)clm_format(clblast, sizeof clblast, "%.0f", now->clblast_flops / 1e9);
     }
     clm_log(CLM_LOG_INFO, "gemm: %s on %s (GFLOP/s: peak %.0f, own %.0f, CLBlast %s; measured now)",
             clm_gemm_backend_name(backend), name, now->peak_flops / 1e9, now->own_flops / 1e9,

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/memory.h"
+#include "base/number.h"
 #include "selftest/run.h"
 
 /* Elements behind each value: as many as the widest vector has. */
@@ -36,7 +37,7 @@ void clm_selftest_shape(clm_selftest_context *run, const char *format, ...) {
     const char *names[CLM_LAUNCHED_MOST];
     va_list arguments;
     va_start(arguments, format);
-    (void)vsnprintf(run->shape, sizeof run->shape, format, arguments);
+    (void)clm_format_list(run->shape, sizeof run->shape, format, arguments);
     va_end(arguments);
     (void)clm_device_launched(run->device, names, CLM_LAUNCHED_MOST);
     if (run->mark != NULL) {
@@ -159,7 +160,7 @@ void clm_selftest_wrong(clm_selftest_context *run, const char *format, ...) {
     const size_t used = clm_selftest_where(run, run->why, sizeof run->why);
     va_list arguments;
     va_start(arguments, format);
-    (void)vsnprintf(run->why + used, sizeof run->why - used, format, arguments);
+    (void)clm_format_list(run->why + used, sizeof run->why - used, format, arguments);
     va_end(arguments);
     run->wrong = true;
 }

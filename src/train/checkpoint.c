@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/memory.h"
+#include "base/number.h"
 #include "base/string.h"
 #include "model/formats/safetensors.h"
 
@@ -17,8 +18,8 @@ static const char *const suffixes[3] = {"", ".first_moment", ".second_moment"};
 #define STATE_FORMAT                                                         \
     "stage=%d step=%" PRId64 " epoch=%d seconds=%.6f metrics_bytes=%" PRIu64 \
     " sampler_seed=%" PRId64 " next_batch=%" PRIu64 " begun=%d drawn=%d"
-#define STATE_SCAN                                                          \
-    "stage=%d step=%" SCNd64 " epoch=%d seconds=%lf metrics_bytes=%" SCNu64 \
+#define STATE_SCAN                                                                \
+    "stage=%d step=%" SCNd64 " epoch=%d seconds=%31[0-9.] metrics_bytes=%" SCNu64 \
     " sampler_seed=%" SCNd64 " next_batch=%" SCNu64 " begun=%d drawn=%d"
 
 static clm_buffer *buffer_of(const clm_optimizer *optimizer, size_t parameter, int which) {
@@ -136,14 +137,15 @@ static clm_status read_state(const clm_safetensors *file, clm_train_state *state
                              uint64_t *metrics_bytes) {
     const char *numbers = clm_safetensors_metadata(file, "state");
     const clm_safetensors_tensor *random = NULL;
+    char seconds[32] = "";
     int stage = 0;
     int begun = 0;
     int drawn = 0;
     clm_loader_position *position = &state->position;
     if (numbers == NULL ||
-        sscanf(numbers, STATE_SCAN, &stage, &state->step, &state->epoch, &state->seconds,
-               metrics_bytes, &position->sampler_seed, &position->next_batch, &begun,
-               &drawn) != 9 ||
+        sscanf(numbers, STATE_SCAN, &stage, &state->step, &state->epoch, seconds, metrics_bytes,
+               &position->sampler_seed, &position->next_batch, &begun, &drawn) != 9 ||
+        !clm_number_parse(seconds, strlen(seconds), &state->seconds) ||
         stage < CLM_STAGE_EPOCH_BEGIN || stage > CLM_STAGE_DONE || state->step < 0 ||
         state->epoch < 0) {
         return clm_fail(CLM_ERROR_FORMAT, "%s: is no checkpoint of clm",

@@ -16,6 +16,7 @@
 #include "base/clock.h"
 #include "base/json.h"
 #include "base/memory.h"
+#include "base/number.h"
 
 extern char **environ;
 
@@ -175,7 +176,7 @@ clm_status clm_tune_in_child(const char *helper, int device_index, const clm_tun
     (void)snprintf(numbers[0], sizeof numbers[0], "%d", (int)trial->kind);
     (void)snprintf(numbers[1], sizeof numbers[1], "%d", (int)trial->preset);
     (void)snprintf(numbers[2], sizeof numbers[2], "%d", device_index);
-    (void)snprintf(numbers[3], sizeof numbers[3], "%.6g", trial->beat);
+    (void)clm_format(numbers[3], sizeof numbers[3], "%.6g", trial->beat);
     (void)snprintf(numbers[4], sizeof numbers[4], "%d", limit_seconds);
     const char *const arguments[] = {
         helper,     "tune",     "--candidate", numbers[0],
@@ -227,8 +228,10 @@ clm_status clm_tune_child_parse(clm_tune_trial *trial, int *device_index, char *
     }
     *trial = (clm_tune_trial){.kind = (clm_tune_kind)kind,
                               .preset = (clm_tune_preset)preset,
-                              .settings = clm_tuning_defaults(),
-                              .beat = strtod(arguments[3], NULL)};
+                              .settings = clm_tuning_defaults()};
+    if (!clm_number_parse(arguments[3], strlen(arguments[3]), &trial->beat)) {
+        return clm_fail(CLM_ERROR_FORMAT, "a speed is a number, not \"%s\"", arguments[3]);
+    }
     *device_index = (int)strtol(arguments[2], NULL, 10);
     CLM_TRY(clm_tuning_add(&trial->settings, arguments[4]));
 cleanup:

@@ -10,6 +10,7 @@
 
 #include "base/clock.h"
 #include "base/memory.h"
+#include "base/number.h"
 
 enum { MOST_TURNS = 9, MOST_WORK = 1 << 14 };
 
@@ -107,8 +108,8 @@ bool clm_tune_is_hopeless(const clm_tune_run *run) {
 void clm_tune_wrong(clm_tune_run *run, const char *what, size_t index, double got,
                     double expected) {
     run->score->outcome = CLM_TUNE_WRONG;
-    (void)snprintf(run->score->why, sizeof run->score->why, "%s: element %zu is %.9g, not %.9g",
-                   what, index, got, expected);
+    (void)clm_format(run->score->why, sizeof run->score->why, "%s: element %zu is %.9g, not %.9g",
+                     what, index, got, expected);
 }
 
 clm_status clm_tune_numbers(float **values, clm_buffer **buffer, clm_device *device, size_t count,

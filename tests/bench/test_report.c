@@ -10,6 +10,7 @@
 
 #include "base/file.h"
 #include "base/memory.h"
+#include "base/number.h"
 #include "bench/bench.h"
 #include "data/csv.h"
 #include "made.h"
@@ -247,6 +248,13 @@ static const char *field(const clm_csv *csv, size_t row, const char *column) {
     return "";
 }
 
+static double number_field(const clm_csv *csv, size_t row, const char *column) {
+    const char *text = field(csv, row, column);
+    double value = 0.0;
+    assert_true(clm_number_parse(text, strlen(text), &value));
+    return value;
+}
+
 static void csv_has_a_line_for_each_result(void **state) {
     (void)state;
     clm_bench_result results[3];
@@ -270,8 +278,8 @@ static void csv_has_a_line_for_each_result(void **state) {
         assert_string_equal(field(&csv, row, "noisy"), "true");
     }
     assert_string_equal(field(&csv, 1, "name"), "gemm/qkv");
-    assert_true(strtod(field(&csv, 1, "median"), NULL) == results[0].median);
-    assert_true(strtod(field(&csv, 1, "upper_quartile"), NULL) == results[0].upper_quartile);
+    assert_true(number_field(&csv, 1, "median") == results[0].median);
+    assert_true(number_field(&csv, 1, "upper_quartile") == results[0].upper_quartile);
     assert_string_equal(field(&csv, 1, "items"), "");
     assert_string_equal(field(&csv, 1, "skipped"), "");
     assert_string_equal(field(&csv, 2, "skipped"), "no 1,2 \"MiB\"");

@@ -70,7 +70,7 @@ bad() { # CHECK WORDS: must fail and say WORDS
 }
 
 plant_clean
-for check in rooms mirrors style sources kernels format headers; do
+for check in rooms mirrors style locale sources kernels format headers; do
     good $check
 done
 
@@ -153,6 +153,27 @@ good style # a library that clm calls may have printed
 plant_clean
 put src/cli/main.c 'int f(void) {\n    char *p = malloc(3);\n    return printf("%%s", p);\n}\n'
 good style # the command prints and allocates as it likes
+plant_clean
+
+# Locale.
+depend() { # TEXT WORDS: two lines of a function body
+    put src/train/loop.c "int f(char *a, double b) {\n    $1;\n}\n"
+    bad locale "src/train/loop.c:3: $2"
+}
+depend 'return strtod(a, 0) > b' 'strtod: reads numbers'
+depend 'return sscanf(a, "%d %lf", &c, &b)' 'sscanf: a floating-point number'
+depend 'return snprintf(a, 9, "%d,\\n"\n  "%-8.3f", 1, b)' 'snprintf: a floating-point number'
+depend 'return printf("%*.*g", 1, 2, b)' 'printf: a floating-point number'
+depend 'return vsnprintf(a, 9, b, c)' 'vsnprintf: formats by the locale'
+depend 'return cJSON_Parse(a) == 0' 'cJSON_Parse: reads and writes'
+depend 'return toupper(*a)' 'toupper: asks the locale'
+depend 'return strcasecmp(a, "i")' 'strcasecmp: asks the locale'
+depend 'return localeconv() == 0' 'localeconv: the locale is'
+put src/train/checkpoint.h '#define FORMAT "%d %lf"\n'
+bad locale '%lf scans by the locale'
+put src/train/loop.c '/* strtod(a) */\nint f(void) {\n    return g("%f strtod(", 1) +\n'\
+'           printf("5 %% f%d", 1);\n}\n'
+good locale
 plant_clean
 
 # Sources.

@@ -12,6 +12,7 @@
 
 #include "base/file.h"
 #include "base/memory.h"
+#include "base/number.h"
 #include "base/string.h"
 #include "clm/report.h"
 
@@ -52,7 +53,10 @@ static double attribute(const char *element, const char *name) {
     (void)snprintf(wanted, sizeof wanted, " %s=\"", name);
     const char *at = strstr(element, wanted);
     assert_non_null(at);
-    return strtod(at + strlen(wanted), NULL);
+    at += strlen(wanted);
+    double value = 0.0;
+    assert_true(clm_number_parse(at, strcspn(at, "\""), &value));
+    return value;
 }
 
 /* The <text> element that says `text`, of that class. */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "support/test_support.h"
 
+#include <locale.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -169,4 +170,24 @@ const char *clm_test_shared_data(const char *name) {
     }
     print_message("skipped: %s is not there\n", path);
     return NULL;
+}
+
+void clm_test_set_locale(const char *name) {
+    if (setlocale(LC_ALL, name) != NULL) {
+        return;
+    }
+    if (getenv("CI") != NULL) {
+        fail_msg("there is no locale %s", name);
+    }
+    print_message("skipped: there is no locale %s\n", name);
+    skip();
+}
+
+/* Before main(), so that no test need know of it. */
+__attribute__((constructor)) static void enter_locale(void) {
+    const char *name = getenv("CLM_TEST_LOCALE");
+    if (name != NULL && setlocale(LC_ALL, name) == NULL) {
+        (void)fprintf(stderr, "there is no locale %s\n", name);
+        exit(getenv("CI") != NULL ? 1 : 77);
+    }
 }

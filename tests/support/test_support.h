@@ -63,6 +63,11 @@ void clm_test_write(const char *path, const void *bytes, size_t size_bytes);
  */
 const char *clm_test_shared_data(const char *name);
 
+/* Sets the whole program's locale, as a program does that calls libclm; "C" again afterwards. A
+ * locale that the machine has not is a skip, and with CI set a failure; ctest's LOCPATH has
+ * de_DE.UTF-8 and tr_TR.UTF-8. Programs run wholly in one when $CLM_TEST_LOCALE names it. */
+void clm_test_set_locale(const char *name);
+
 /* A file below tests/. Lent like clm_test_path(). */
 const char *clm_test_source(const char *name);
 
