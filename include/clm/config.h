@@ -33,7 +33,7 @@ typedef struct clm_model_config {
     float attn_dropout;
     float resid_dropout;
     int n_labels;        /* classes; 0 for a language model */
-    char **labels;       /* n_labels names, owned by the config, or NULL */
+    char **labels;       /* n_labels names, owned by the config; NULL without classes */
     clm_pooling pooling; /* matters only with labels */
     int pad_token;       /* id; -1 when there is none */
     int padded_length;   /* positions that the head was trained on; 0 when not known */
@@ -64,9 +64,11 @@ CLM_API clm_status clm_model_config_parse(clm_model_config *config, uint64_t *se
 /* Whether the sizes can be and fit together. CLM_ERROR_SHAPE, naming the field. */
 CLM_API clm_status clm_model_config_check(const clm_model_config *config);
 
-/* Reads config.json. Unknown keys are ignored, missing ones are gpt2's; a wrong type or range is
- * CLM_ERROR_FORMAT, a contradiction CLM_ERROR_SHAPE, another architecture or a variant of GPT-2
- * that computes something else CLM_ERROR_UNSUPPORTED. */
+/* Reads config.json. Members that are missing are gpt2's, classes without names LABEL_0, LABEL_1
+ * and so on; unknown members are ignored with a warning. A wrong type or range is CLM_ERROR_FORMAT,
+ * a contradiction CLM_ERROR_SHAPE; CLM_ERROR_UNSUPPORTED names what makes it another model: another
+ * architecture, a variant of GPT-2 that computes something else, answers that are not one of
+ * several classes. Needs the config only, and so can be asked before weights are read. */
 CLM_API clm_status clm_model_config_read(clm_model_config *config, const char *path);
 
 /* Writes config.json, as GPT2ForSequenceClassification when there are labels, else as

@@ -174,7 +174,8 @@ CLM_API size_t clm_dataset_count(const clm_dataset *dataset);          /* B */
 CLM_API int clm_dataset_length(const clm_dataset *dataset);            /* T */
 CLM_API const int32_t *clm_dataset_tokens(const clm_dataset *dataset); /* (B,T), lent */
 CLM_API const int32_t *clm_dataset_labels(const clm_dataset *dataset); /* (B), lent */
-/* (B), lent: tokens of each text before it was filled up, after it was cut. */
+/* (B), lent: tokens of each text before it was filled up, after it was cut, up to the last that is
+ * not the padding token; at least 1. */
 CLM_API const int32_t *clm_dataset_lengths(const clm_dataset *dataset);
 CLM_API size_t clm_dataset_cut_count(const clm_dataset *dataset);
 

@@ -78,8 +78,12 @@ static void fill_row(clm_dataset *dataset, size_t row, const int32_t *ids, size_
     for (size_t t = kept; t < length; t++) {
         tokens[t] = pad_token;
     }
-    dataset->lengths[row] = (int32_t)kept;
     dataset->cut_count += kept < count;
+    /* transformers cannot tell a text's own last tokens from padding when they are the same. */
+    while (kept > 1 && tokens[kept - 1] == pad_token) {
+        kept--;
+    }
+    dataset->lengths[row] = (int32_t)kept;
 }
 
 clm_status clm_dataset_create_from_ids(clm_dataset **dataset, const int32_t *const *ids,

@@ -182,6 +182,16 @@ static size_t next_batch(const clm_classifier *classifier, const encoded_text *l
     return size;
 }
 
+/* The tokens up to the last that is not padding. transformers cannot tell a text's own last tokens
+ * from padding when they are the same. */
+static int pooled_length(const encoded_text *text, int32_t pad_token) {
+    int length = text->length;
+    while (length > 1 && text->ids[length - 1] == pad_token) {
+        length--;
+    }
+    return length;
+}
+
 /* logits (count,n_labels) of one batch. */
 static clm_status classify_batch(clm_classifier *classifier, const encoded_text *batch,
                                  size_t count, float *logits) {
@@ -192,7 +202,7 @@ static clm_status classify_batch(clm_classifier *classifier, const encoded_text 
     CLM_TRY(clm_allocate(&tokens, count * T, sizeof *tokens, "a batch"));
     CLM_TRY(clm_allocate(&lengths, count, sizeof *lengths, "a batch"));
     for (size_t i = 0; i < count; i++) {
-        lengths[i] = batch[i].length;
+        lengths[i] = pooled_length(&batch[i], classifier->pad_token);
         for (size_t t = 0; t < T; t++) {
             tokens[i * T + t] =
                 t < (size_t)batch[i].length ? batch[i].ids[t] : classifier->pad_token;

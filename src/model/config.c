@@ -176,35 +176,60 @@ static void free_labels(char **labels, int count) {
     clm_free(labels);
 }
 
-/* Quadratic, and classes are few. */
+typedef struct label_entry {
+    const char *name;
+    int id;
+} label_entry;
+
+static int compare_entries(const void *a, const void *b) {
+    const label_entry *left = a;
+    const label_entry *right = b;
+    const int order = strcmp(left->name, right->name);
+    return order != 0 ? order : left->id - right->id;
+}
+
+/* Sorted, so that equal names are neighbours: a vocabulary may be the classes. */
 static clm_status check_labels(int n_labels, const char *const *labels) {
+    clm_status status = CLM_OK;
+    label_entry *entries = NULL;
+    CLM_TRY(clm_allocate(&entries, (size_t)n_labels, sizeof *entries, "labels"));
     for (int i = 0; i < n_labels; i++) {
         if (clm_utf8_check(labels[i], strlen(labels[i])) < strlen(labels[i])) {
-            return clm_fail(CLM_ERROR_ENCODING, "the name of label %d is not valid UTF-8", i);
+            status = clm_fail(CLM_ERROR_ENCODING, "the name of label %d is not valid UTF-8", i);
+            goto cleanup;
         }
-        for (int j = 0; j < i; j++) {
-            if (strcmp(labels[i], labels[j]) == 0) {
-                return clm_fail(CLM_ERROR_ARGUMENT, "labels %d and %d are both called \"%.100s\"",
-                                j, i, labels[i]);
-            }
+        entries[i] = (label_entry){labels[i], i};
+    }
+    qsort(entries, (size_t)n_labels, sizeof *entries, compare_entries);
+    for (int i = 1; i < n_labels; i++) {
+        if (strcmp(entries[i - 1].name, entries[i].name) == 0) {
+            status = clm_fail(CLM_ERROR_ARGUMENT, "labels %d and %d are both called \"%.100s\"",
+                              entries[i - 1].id, entries[i].id, entries[i].name);
+            goto cleanup;
         }
     }
-    return CLM_OK;
+cleanup:
+    clm_free(entries);
+    return status;
 }
 
 clm_status clm_model_config_set_labels(clm_model_config *config, int n_labels,
                                        const char *const *labels) {
     clm_status status = CLM_OK;
     char **fresh = NULL;
+    char numbered[32];
     if (n_labels < 0) {
         return clm_fail(CLM_ERROR_ARGUMENT, "%d labels", n_labels);
     }
-    if (labels != NULL && n_labels > 0) {
-        CLM_TRY(check_labels(n_labels, labels));
+    if (n_labels > 0) {
         CLM_TRY(clm_allocate(&fresh, (size_t)n_labels, sizeof *fresh, "labels"));
-        for (int i = 0; i < n_labels; i++) {
-            CLM_TRY(clm_duplicate(&fresh[i], labels[i]));
-        }
+    }
+    if (n_labels > 0 && labels != NULL) {
+        CLM_TRY(check_labels(n_labels, labels));
+    }
+    for (int i = 0; i < n_labels; i++) {
+        (void)snprintf(numbered, sizeof numbered, "LABEL_%d", i);
+        CLM_TRY(clm_duplicate(&fresh[i], labels != NULL ? labels[i] : numbered));
     }
     free_labels(config->labels, config->n_labels);
     config->labels = fresh;
@@ -225,12 +250,4 @@ clm_status clm_model_config_copy(clm_model_config *copy, const clm_model_config 
 void clm_model_config_free(clm_model_config *config) {
     free_labels(config->labels, config->n_labels);
     *config = (clm_model_config){0};
-}
-
-const char *clm_model_config_label(const clm_model_config *config, int i, char fallback[32]) {
-    if (config->labels != NULL) {
-        return config->labels[i];
-    }
-    (void)snprintf(fallback, 32, "LABEL_%d", i);
-    return fallback;
 }

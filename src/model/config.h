@@ -4,9 +4,12 @@
 #ifndef CLM_MODEL_CONFIG_H
 #define CLM_MODEL_CONFIG_H
 
+#include <stdbool.h>
+
 #include "clm/config.h"
 
-/* The name of label i: its own, or "LABEL_<i>" written to `fallback`. */
-const char *clm_model_config_label(const clm_model_config *config, int i, char fallback[32]);
+/* clm_model_config_read() for weights of which is known that they have a classification head: the
+ * classes are read whatever "architectures" says. */
+clm_status clm_model_config_read_head(clm_model_config *config, const char *path, bool has_head);
 
 #endif

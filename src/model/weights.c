@@ -11,6 +11,7 @@
 #include "base/memory.h"
 #include "base/random.h"
 #include "base/string.h"
+#include "model/config.h"
 #include "model/formats/dtype.h"
 #include "model/formats/safetensors.h"
 
@@ -76,6 +77,8 @@ static clm_status check_tensor(const clm_safetensors *file, const clm_safetensor
                         path, tensor->name, has, needs,
                         parameter->kind == CLM_PARAMETER_WTE_WEIGHT
                             ? ": the vocabulary or the width differs"
+                        : parameter->kind == CLM_PARAMETER_SCORE_WEIGHT
+                            ? ": its rows are the classes of \"id2label\", two where there is none"
                             : "");
     }
     if (!clm_dtype_is_floating(tensor->dtype)) {
@@ -266,6 +269,16 @@ cleanup:
     return status;
 }
 
+/* The classes of weights that have a head, though "architectures" did not name the classifier. */
+static clm_status read_head(clm_weights *weights, const char *config) {
+    const clm_safetensors *file = NULL;
+    if (weights->config.n_labels > 0 || find(weights, "score.weight", &file) == NULL) {
+        return CLM_OK;
+    }
+    clm_model_config_free(&weights->config);
+    return clm_model_config_read_head(&weights->config, config, true);
+}
+
 static clm_status open_folder(clm_weights *weights, const char *folder) {
     clm_status status = CLM_OK;
     char *config = NULL;
@@ -287,6 +300,8 @@ static clm_status open_folder(clm_weights *weights, const char *folder) {
     } else {
         CLM_TRY(add_file(weights, whole));
     }
+    CLM_TRY(status);
+    CLM_TRY(read_head(weights, config));
 cleanup:
     clm_free(config);
     clm_free(whole);
@@ -329,8 +344,15 @@ static clm_status deduce_config(clm_weights *weights) {
     if (find(weights, "score.weight", &file) != NULL) {
         CLM_TRY(dimension_of(weights, "score.weight", 2, 0, &n_labels));
     }
+    if (n_labels == 1) {
+        status = clm_fail(CLM_ERROR_UNSUPPORTED,
+                          "%s: tensor \"score.weight\": one label, whose answer is a number (a "
+                          "regression); clm answers with one of two or more classes",
+                          weights->model);
+        goto cleanup;
+    }
     config->n_inner = n_inner != 4 * (int64_t)config->n_embd ? n_inner : 0;
-    config->n_labels = n_labels;
+    CLM_TRY(clm_model_config_set_labels(config, n_labels, NULL));
     config->n_head = config->n_embd >= 64 ? config->n_embd / 64 : 1;
     config->n_layer = 0;
     for (size_t i = 0; i < clm_safetensors_count(weights->files[0]); i++) {
@@ -360,6 +382,7 @@ static clm_status open_file(clm_weights *weights, const char *path) {
     CLM_TRY(add_file(weights, path));
     if (clm_file_exists(beside.text)) {
         CLM_TRY(clm_model_config_read(&weights->config, beside.text));
+        CLM_TRY(read_head(weights, beside.text));
     } else {
         CLM_TRY(deduce_config(weights));
     }

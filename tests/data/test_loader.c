@@ -55,6 +55,21 @@ static void texts_are_filled_up(void **state) {
     clm_dataset_free(dataset);
 }
 
+/* transformers pools the last token that is not padding, so that is where a text ends. */
+static void padding_at_the_end_of_a_text_is_padding(void **state) {
+    (void)state;
+    static const int32_t text[4] = {7, 9, 7, 9};
+    static const int32_t nothing[2] = {9, 9};
+    const int32_t *const ids[] = {text, nothing};
+    const clm_dataset_options options = {.pad_token = 9};
+    clm_dataset *dataset = NULL;
+    assert_ok(clm_dataset_create_from_ids(&dataset, ids, (const size_t[]){4, 2},
+                                          (const int32_t[]){0, 1}, 2, &options));
+    assert_int_equal(clm_dataset_lengths(dataset)[0], 3);
+    assert_int_equal(clm_dataset_lengths(dataset)[1], 1);
+    clm_dataset_free(dataset);
+}
+
 static void keep_line(void *context, clm_log_level level, const char *message) {
     assert_int_equal(level, CLM_LOG_WARNING);
     (void)snprintf(context, 200, "%s", message);
@@ -246,6 +261,7 @@ static void impossible_loaders_are_refused(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(texts_are_filled_up),
+        cmocka_unit_test(padding_at_the_end_of_a_text_is_padding),
         cmocka_unit_test(long_texts_are_cut_and_counted),
         cmocka_unit_test(batches_are_torchs),
         cmocka_unit_test(interrupted_batches_are_the_same),

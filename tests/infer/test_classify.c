@@ -52,6 +52,22 @@ static clm_classifier *open_classifier(clm_device *device, const char *folder, i
     return open_ordered(device, folder, batch, false);
 }
 
+/* transformers leaves "id2label" out where names are its defaults. */
+static void names_may_be_left_out(clm_device *device) {
+    const char *folder = make_folder(device, CLM_POOLING_LAST_TOKEN, 0);
+    static const char config[] =
+        "{\"architectures\": [\"GPT2ForSequenceClassification\"], \"model_type\": \"gpt2\", "
+        "\"n_layer\": 2, \"n_embd\": 16, \"n_head\": 2, \"n_positions\": 32, \"vocab_size\": 270, "
+        "\"num_labels\": 3}";
+    clm_test_write(clm_test_path("model/config.json"), config, sizeof config - 1);
+    clm_classifier *classifier = open_classifier(device, folder, 0);
+    assert_int_equal(clm_classifier_label_count(classifier), 3);
+    assert_string_equal(clm_classifier_label_name(classifier, 0), "LABEL_0");
+    assert_string_equal(clm_classifier_label_name(classifier, 2), "LABEL_2");
+    clm_classifier_close(classifier);
+}
+CLM_ON_EACH_DEVICE(names_may_be_left_out)
+
 /* Answers do not depend on which texts go through the model together. */
 static void batches_do_not_matter(clm_device *device) {
     const clm_pooling poolings[] = {CLM_POOLING_LAST_POSITION, CLM_POOLING_LAST_TOKEN};
@@ -200,6 +216,7 @@ CLM_ON_EACH_DEVICE(scores_are_counted)
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(softmax_bears_large_logits),
+        cmocka_unit_test(names_may_be_left_out_test),
         cmocka_unit_test(batches_do_not_matter_test),
         cmocka_unit_test(one_pass_gives_the_same_answer_test),
         cmocka_unit_test(long_texts_are_cut_and_counted_test),
