@@ -13,6 +13,11 @@ install(DIRECTORY "${PROJECT_SOURCE_DIR}/include/clm" DESTINATION "${CMAKE_INSTA
   FILES_MATCHING PATTERN "*.h")
 if(TARGET clm_command)
   install(TARGETS clm_command RUNTIME DESTINATION "${CMAKE_INSTALL_BINDIR}")
+  if(TARGET clm_pages)
+    install(DIRECTORY "${PROJECT_BINARY_DIR}/share/man1" DESTINATION "${CMAKE_INSTALL_MANDIR}")
+    install(FILES "${PROJECT_BINARY_DIR}/share/completions/clm"
+      DESTINATION "${CMAKE_INSTALL_DATADIR}/bash-completion/completions")
+  endif()
 endif()
 
 get_target_property(clm_type clm TYPE)

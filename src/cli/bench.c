@@ -11,15 +11,13 @@
 #include "clm/bench.h"
 
 typedef struct settings {
-    const char *device;
+    clm_cli_device device;
     const char *json;
     const char *csv;
     const char *report;
-    bool all;
     bool list;
     bool compare;
     clm_bench_options options;
-    bool untested;
 } settings;
 
 /* ---- the table ---- */
@@ -102,14 +100,14 @@ typedef struct running {
 
 static clm_status run_on(void *context, const char *pattern) {
     running *r = context;
-    clm_device_options device_options = CLM_DEVICE_OPTIONS_DEFAULT;
+    clm_cli_device wanted = r->settings->device;
     clm_bench_report report = {0};
     clm_device *device = NULL;
     clm_status status = CLM_OK;
     (void)printf("%s", r->began ? "\n" : "");
     r->began = true;
-    device_options.pattern = pattern;
-    CLM_TRY(clm_cli_open_device(&device, &device_options, r->settings->untested));
+    wanted.pattern = pattern;
+    CLM_TRY(clm_cli_open_device(&device, &wanted, NULL));
     CLM_TRY(clm_bench_run(&report, device, &r->settings->options));
     print_noise(&report);
     CLM_TRY(clm_reserve(&r->done.list, &r->done.capacity, r->done.count + 1, sizeof report,
@@ -124,16 +122,16 @@ cleanup:
 
 /* One device that fails leaves the others their turn and their report; its error is the command's
  * in the end. */
-static int run(const settings *s) {
+static int measure(const settings *s) {
     running r = {.settings = s};
     int exit_status = CLM_EXIT_DONE;
     clm_status status = CLM_OK;
     CLM_TRY(clm_bench_check(&s->options));
     (void)clm_cli_catch_stops();
-    if (s->all) {
+    if (s->device.all) {
         exit_status = clm_cli_on_all_devices(run_on, &r);
     } else {
-        CLM_TRY(run_on(&r, s->device));
+        CLM_TRY(run_on(&r, s->device.pattern));
     }
     const bool writes = r.done.count > 0 && exit_status != CLM_EXIT_INTERRUPTED;
     if (s->json != NULL && writes) {
@@ -293,91 +291,116 @@ cleanup:
 
 /* ---- the command ---- */
 
+#define RUNNING "--device --all --no-selftest --quick --seconds --samples --model --json --csv"
+
+static const clm_cli_option run_options[] = {
+    {"--quick", NULL, "fewer cases, a small model, 0.2 s for each case",
+     CLM_CLI_FLAG_AT(settings, options.quick), .synonyms = "--fast"},
+    {"--seconds", "S", "of measuring for each case", CLM_CLI_NUMBER_AT(settings, options.seconds),
+     .fallback = "1, or 0.2 with --quick", .synonyms = "--time --duration"},
+    {"--samples", "N", "at least so many of a case, unless they take over 10 S",
+     CLM_CLI_INT_AT(settings, options.samples), .fallback = "7",
+     .synonyms = "--repeats --repetitions --iterations"},
+    {"--model", "MODEL", "for the jobs, as in finetune", CLM_CLI_PATH_AT(settings, options.model),
+     .fallback = "random:gpt2"},
+    {NULL},
+};
+
+static const clm_cli_option output_options[] = {
+    {"--json", "FILE", "write the report, for --compare and others",
+     CLM_CLI_OUTPUT_AT(settings, json), .synonyms = "--out --output"},
+    {"--csv", "FILE", "write the report as a table", CLM_CLI_OUTPUT_AT(settings, csv)},
+    {NULL},
+};
+
+static const clm_cli_option other_options[] = {
+    {"--list", NULL, "list the cases, and which are quick", CLM_CLI_FLAG_AT(settings, list),
+     .excludes = RUNNING " --compare --report"},
+    {"--compare", NULL, "compare two JSON reports, case by case",
+     CLM_CLI_FLAG_AT(settings, compare), .excludes = RUNNING " --report", .synonyms = "--diff"},
+    {"--report", "OUT", "show JSON reports side by side, in OUT.html or OUT.md",
+     CLM_CLI_OUTPUT_AT(settings, report), .excludes = RUNNING, .synonyms = "--html --markdown"},
+    {NULL},
+};
+
+static const clm_cli_option positionals[] = {
+    {"NAME", NULL,
+     "a group (gemm, attention, train, ...) or a case (gemm/qkv) to measure; with --compare and "
+     "--report, JSON reports",
+     .kind = CLM_CLI_PATH, .repeats = true, .fallback = "all"},
+    {NULL},
+};
+
+static const clm_cli_example examples[] = {
+    {"clm bench --quick --json mine.json", "Measures the first device in half a minute or so."},
+    {"clm bench --compare before.json mine.json", "Shows what became faster and what slower."},
+    {"clm bench --report all.html examples/bench-results/*.json mine.json",
+     "Makes a page that shows devices side by side."},
+    {NULL, NULL},
+};
+
+static const settings defaults = {.options = CLM_BENCH_OPTIONS_DEFAULT};
+
+/* What the table cannot tell: how many names there are, and how a report's name ends. */
 static int check(const settings *s) {
-    const clm_bench_options *o = &s->options;
-    const bool runs_with = s->device != NULL || s->all || o->quick || s->json != NULL ||
-                           s->csv != NULL || o->model != NULL;
-    if (s->compare && (s->list || runs_with)) {
-        return clm_cli_usage("bench", "--compare takes two files and no other option");
-    }
-    if (s->compare && o->name_count != 2) {
-        return clm_cli_usage("bench", "--compare takes two files, not %zu", o->name_count);
-    }
+    const size_t count = s->options.name_count;
     clm_bench_format format = CLM_BENCH_HTML;
-    if (s->report != NULL && (s->list || s->compare || runs_with)) {
-        return clm_cli_usage("bench", "--report takes JSON files and no other option");
+    if (s->compare && count != 2) {
+        return clm_cli_usage("bench", "--compare takes two files, not %zu", count);
     }
-    if (s->report != NULL && o->name_count == 0) {
+    if (s->report != NULL && count == 0) {
         return clm_cli_usage("bench", "--report takes the JSON files that it is made of");
     }
     if (s->report != NULL && !find_format(&format, s->report)) {
         return clm_cli_usage("bench", "--report writes .html and .md, not \"%s\"", s->report);
     }
-    if (s->list && (o->name_count > 0 || runs_with)) {
-        return clm_cli_usage("bench", "--list takes nothing else");
-    }
-    if (s->all && s->device != NULL) {
-        return clm_cli_usage("bench", "--all and --device exclude each other");
-    }
-    if (!(o->seconds >= 0.0)) {
-        return clm_cli_usage("bench", "--seconds must be at least 0, not %g", o->seconds);
-    }
-    if (o->samples < 0) {
-        return clm_cli_usage("bench", "--samples must be at least 0, not %d", o->samples);
+    if (s->list && count > 0) {
+        return clm_cli_usage("bench", "--list takes no names");
     }
     return -1;
 }
 
-int clm_command_bench(int argc, char **argv) {
-    settings s = {.options = CLM_BENCH_OPTIONS_DEFAULT};
-    s.options.on_result = print_result;
-    s.options.should_stop = clm_cli_stop_was_requested;
-    const clm_cli_option options[] = {
-        {"--device", CLM_CLI_STRING, &s.device, "PATTERN", "see 'clm devices'"},
-        {"--no-selftest", CLM_CLI_FLAG, &s.untested, NULL, "use the device without testing it"},
-        {"--all", CLM_CLI_FLAG, &s.all, NULL, "every device, one after the other"},
-        {"--quick", CLM_CLI_FLAG, &s.options.quick, NULL,
-         "fewer cases, a small model, 0.2 s for each case"},
-        {"--seconds", CLM_CLI_DOUBLE, &s.options.seconds, "S",
-         "of measuring for each case, default 1"},
-        {"--samples", CLM_CLI_INT, &s.options.samples, "N",
-         "at least, unless they take over 10 S; default 7"},
-        {"--model", CLM_CLI_STRING, &s.options.model, "MODEL",
-         "for the jobs, as in finetune; default: random:gpt2"},
-        {"--json", CLM_CLI_STRING, &s.json, "FILE", "write the report, for --compare and others"},
-        {"--csv", CLM_CLI_STRING, &s.csv, "FILE", "write the report as a table"},
-        {"--list", CLM_CLI_FLAG, &s.list, NULL, "list the cases, and which are quick"},
-        {"--compare", CLM_CLI_FLAG, &s.compare, NULL, "compare two JSON reports, case by case"},
-        {"--report", CLM_CLI_STRING, &s.report, "OUT",
-         "show JSON reports side by side, in OUT.html or OUT.md"},
-    };
-    int positional = 0;
-    int result = clm_cli_parse(
-        argc, argv, options, sizeof options / sizeof *options,
-        "clm bench [NAME...] [OPTION...] | --list | --compare A.json B.json |\n"
-        "       --report OUT.html|OUT.md A.json...",
-        "Measures kernels in GPT-2's shapes and whole jobs. NAME is a group (gemm, attention,\n"
-        "train, ...) or a case (gemm/qkv); without one, all are measured, which takes minutes on "
-        "a\n"
-        "processor. Prints the median of each with half the range between its quartiles, and its\n"
-        "share of the device's own peak and of the bandwidth of a copy, both measured first. "
-        "Bytes\n"
-        "are those that must be read and written; what fits a cache may move faster than the copy.",
-        &positional);
+static int run(const clm_cli_arguments *arguments) {
+    settings *s = arguments->settings;
+    s->options.on_result = print_result;
+    s->options.should_stop = clm_cli_stop_was_requested;
+    s->options.names = (const char *const *)arguments->positionals;
+    s->options.name_count = arguments->positional_count;
+    const int result = check(s);
     if (result >= 0) {
         return result;
     }
-    s.options.names = (const char *const *)(argv + 1);
-    s.options.name_count = (size_t)positional;
-    result = check(&s);
-    if (result >= 0) {
-        return result;
-    }
-    if (s.list) {
+    if (s->list) {
         return list_cases();
     }
-    if (s.report != NULL) {
-        return write_report(&s);
+    if (s->report != NULL) {
+        return write_report(s);
     }
-    return s.compare ? compare(argv[1], argv[2]) : run(&s);
+    return s->compare ? compare(s->options.names[0], s->options.names[1]) : measure(s);
 }
+
+const clm_cli_command clm_command_bench = {
+    .name = "bench",
+    .about = "measure how fast clm is on a device",
+    .synopsis =
+        "[NAME...] [OPTION...]\n--list\n--compare A.json B.json\n"
+        "--report OUT.html|OUT.md A.json...",
+    .description =
+        "Measures kernels in GPT-2's shapes and whole jobs, which takes minutes on a processor. "
+        "Prints the median of each with half the range between its quartiles, and its share of "
+        "the device's own peak and of the bandwidth of a copy, both measured first. Bytes are "
+        "those that must be read and written; what fits a cache may move faster than the copy.",
+    .groups = {{"Measuring", run_options, 0},
+               {"Output", output_options, 0},
+               {"Device", clm_cli_device_option, offsetof(settings, device)},
+               {NULL, clm_cli_test_option, offsetof(settings, device)},
+               {NULL, clm_cli_all_option, offsetof(settings, device)},
+               {"Instead of measuring", other_options, 0}},
+    .positionals = positionals,
+    .examples = examples,
+    .ends = CLM_CLI_ENDS_INPUT | CLM_CLI_ENDS_DEVICE | CLM_CLI_ENDS_INTERRUPTED,
+    .synonyms = "benchmark perf measure",
+    .settings_size = sizeof(settings),
+    .defaults = &defaults,
+    .run = run,
+};

@@ -16,14 +16,10 @@
 
 typedef struct settings {
     const char *model;
-    const char *device;
-    const char *precision;
-    clm_precision level;
     const char *file;
-    int batch;
-    bool in_order;
+    clm_cli_device device;
+    clm_cli_passes passes;
     bool json;
-    bool untested;
 } settings;
 
 static clm_status print_answer(const clm_classifier *classifier, const settings *s, int label,
@@ -125,15 +121,13 @@ static clm_status classify_file(clm_classifier *classifier, const settings *s, c
 static clm_status classify(const settings *s, const char *const *texts, size_t count) {
     clm_device *device = NULL;
     clm_classifier *classifier = NULL;
-    clm_device_options device_options = CLM_DEVICE_OPTIONS_DEFAULT;
     clm_classifier_options options = CLM_CLASSIFIER_OPTIONS_DEFAULT;
-    device_options.pattern = s->device;
-    options.precision = s->level;
-    options.batch = s->batch == CLM_CLI_NOT_GIVEN ? 0 : s->batch;
-    options.in_order = s->in_order;
+    options.precision = s->passes.precision;
+    options.batch = s->passes.batch;
+    options.in_order = s->passes.in_order;
     options.one_pass = s->file == NULL && count == 1 && strcmp(texts[0], "-") != 0;
     clm_status status = CLM_OK;
-    CLM_TRY(clm_cli_open_device(&device, &device_options, s->untested));
+    CLM_TRY(clm_cli_open_device(&device, &s->device, NULL));
     CLM_TRY(clm_classifier_open(&classifier, device, s->model, &options));
     if (s->file != NULL) {
         CLM_TRY(classify_file(classifier, s, s->file));
@@ -149,46 +143,59 @@ cleanup:
     return status;
 }
 
-int clm_command_classify(int argc, char **argv) {
-    settings s = {.precision = "auto", .batch = CLM_CLI_NOT_GIVEN};
-    const clm_cli_option options[] = {
-        {"--model", CLM_CLI_STRING, &s.model, "RUN", "folder of a trained model"},
-        {"--file", CLM_CLI_STRING, &s.file, "FILE", "classify its lines"},
-        {"--batch", CLM_CLI_INT, &s.batch, "N",
-         "texts that go through the model together; default: as fills the device"},
-        {"--in-order", CLM_CLI_FLAG, &s.in_order, NULL,
-         "batches of texts as they come, not of like length"},
-        {"--precision", CLM_CLI_STRING, &s.precision, "P",
-         "weights on the device: auto (default: f32 if it fits), f32, f16 or bf16"},
-        {"--device", CLM_CLI_STRING, &s.device, "PATTERN", "see 'clm devices'"},
-        {"--no-selftest", CLM_CLI_FLAG, &s.untested, NULL, "use the device without testing it"},
-        {"--json", CLM_CLI_FLAG, &s.json, NULL, "one JSON object a line, with all probabilities"},
-    };
-    int positional = 0;
-    int result = clm_cli_parse(argc, argv, options, sizeof options / sizeof *options,
-                               "clm classify --model RUN [--json] [--file FILE | TEXT... | -]",
-                               "Prints one line for each text, in their order: the class and its "
-                               "probability. Without texts,\n"
-                               "or with -, each line of standard input is a text. An empty line, "
-                               "or one that is not UTF-8,\n"
-                               "ends with status 3; what came before it has been answered.",
-                               &positional);
-    if (result >= 0) {
-        return result;
-    }
-    if (clm_precision_parse(&s.level, s.precision) != CLM_OK) {
-        return clm_cli_usage("classify", "--precision is auto, f32, f16 or bf16, not \"%s\"",
-                             s.precision);
-    }
-    if (s.model == NULL) {
-        return clm_cli_usage("classify", "--model is missing");
-    }
-    if (s.file != NULL && positional > 0) {
+static const clm_cli_option input_options[] = {
+    {"--model", "RUN", "folder of a trained model", CLM_CLI_FOLDER_AT(settings, model),
+     .required = true, .synonyms = "--run --checkpoint --model-dir --model-name-or-path"},
+    {"--file", "FILE", "classify its lines", CLM_CLI_PATH_AT(settings, file),
+     .synonyms = "--data --input --texts"},
+    {NULL},
+};
+
+static const clm_cli_option output_options[] = {
+    {"--json", NULL, "print one JSON object a line, with all probabilities",
+     CLM_CLI_FLAG_AT(settings, json)},
+    {NULL},
+};
+
+static const clm_cli_option positionals[] = {
+    {"TEXT", NULL, "a text to classify; - for the lines of standard input", .kind = CLM_CLI_TEXT,
+     .repeats = true, .fallback = "-"},
+    {NULL},
+};
+
+static const clm_cli_example examples[] = {
+    {"clm classify --model run \"see you at 8?\"", "Classifies one text."},
+    {"clm classify --model run --file messages.txt", "Classifies each line of a file."},
+    {NULL, NULL},
+};
+
+static int run(const clm_cli_arguments *arguments) {
+    const settings *s = arguments->settings;
+    if (s->file != NULL && arguments->positional_count > 0) {
         return clm_cli_usage("classify", "--file and texts exclude each other");
     }
-    if (s.batch != CLM_CLI_NOT_GIVEN && s.batch < 1) {
-        return clm_cli_usage("classify", "--batch must be at least 1, not %d", s.batch);
-    }
-    const clm_status status = classify(&s, (const char *const *)(argv + 1), (size_t)positional);
+    const clm_status status =
+        classify(s, (const char *const *)arguments->positionals, arguments->positional_count);
     return status == CLM_OK ? CLM_EXIT_DONE : clm_cli_fail(status);
 }
+
+const clm_cli_command clm_command_classify = {
+    .name = "classify",
+    .about = "classify texts with a trained model",
+    .synopsis = "--model RUN [OPTION...] [--file FILE | TEXT... | -]",
+    .description =
+        "Prints one line for each text, in their order: the class and its probability. Without "
+        "texts, or with -, each line of standard input is a text. An empty line, or one that is "
+        "not UTF-8, ends with status 3; what came before it has been answered.",
+    .groups = {{"Input", input_options, 0},
+               {"Output", output_options, 0},
+               {"Computing", clm_cli_passes_options, offsetof(settings, passes)},
+               {"Device", clm_cli_device_option, offsetof(settings, device)},
+               {NULL, clm_cli_test_option, offsetof(settings, device)}},
+    .positionals = positionals,
+    .examples = examples,
+    .ends = CLM_CLI_ENDS_INPUT | CLM_CLI_ENDS_DEVICE | CLM_CLI_ENDS_NOT_FINITE,
+    .synonyms = "predict infer inference label",
+    .settings_size = sizeof(settings),
+    .run = run,
+};

@@ -71,91 +71,14 @@ int clm_cli_usage(const char *command, const char *format, ...) {
     return CLM_EXIT_USAGE;
 }
 
-static void print_help(const clm_cli_option *options, size_t count, const char *synopsis,
-                       const char *about) {
-    (void)printf("usage: %s\n\n%s\n\n", synopsis, about);
-    for (size_t i = 0; i < count; i++) {
-        char left[64];
-        (void)snprintf(left, sizeof left, "%s%s%s", options[i].name,
-                       options[i].value_name != NULL ? " " : "",
-                       options[i].value_name != NULL ? options[i].value_name : "");
-        (void)printf("  %-26s %s\n", left, options[i].help);
+int clm_cli_print(clm_string *text) {
+    const clm_status status = clm_string_status(text);
+    if (status == CLM_OK && text->text != NULL) {
+        (void)fwrite(text->text, 1, text->length, stdout);
+        (void)clm_cli_can_write(); /* while errno is that of a write that failed */
     }
-    (void)printf("  %-26s %s\n", "--help", "this text");
-}
-
-static int set_value(const clm_cli_option *option, const char *text, const char *command) {
-    char *end = NULL;
-    errno = 0;
-    if (option->kind == CLM_CLI_STRING) {
-        *(const char **)option->value = text;
-    } else if (option->kind == CLM_CLI_INT) {
-        long value = strtol(text, &end, 10);
-        if (end == text || *end != '\0' || errno != 0 || value > 2147483647L ||
-            value < -2147483647L) {
-            return clm_cli_usage(command, "%s needs a whole number, not \"%s\"", option->name,
-                                 text);
-        }
-        *(int *)option->value = (int)value;
-    } else {
-        if (!clm_number_parse(text, strlen(text), option->value)) {
-            return clm_cli_usage(command, "%s needs a number, not \"%s\"", option->name, text);
-        }
-    }
-    return -1;
-}
-
-static const clm_cli_option *find_option(const clm_cli_option *options, size_t count,
-                                         const char *argument, size_t length) {
-    for (size_t i = 0; i < count; i++) {
-        if (strlen(options[i].name) == length && memcmp(options[i].name, argument, length) == 0) {
-            return &options[i];
-        }
-    }
-    return NULL;
-}
-
-int clm_cli_parse(int argc, char **argv, const clm_cli_option *options, size_t option_count,
-                  const char *synopsis, const char *about, int *positional_count) {
-    int positional = 0;
-    bool only_positional = false;
-    for (int i = 1; i < argc; i++) {
-        char *argument = argv[i];
-        if (only_positional || argument[0] != '-' || argument[1] == '\0') {
-            argv[++positional] = argument;
-            continue;
-        }
-        if (strcmp(argument, "--") == 0) {
-            only_positional = true;
-            continue;
-        }
-        if (strcmp(argument, "--help") == 0 || strcmp(argument, "-h") == 0) {
-            print_help(options, option_count, synopsis, about);
-            return CLM_EXIT_DONE;
-        }
-        const char *equals = strchr(argument, '=');
-        size_t length = equals != NULL ? (size_t)(equals - argument) : strlen(argument);
-        const clm_cli_option *option = find_option(options, option_count, argument, length);
-        if (option == NULL) {
-            return clm_cli_usage(argv[0], "there is no option %.*s", (int)length, argument);
-        }
-        if (option->kind == CLM_CLI_FLAG) {
-            if (equals != NULL) {
-                return clm_cli_usage(argv[0], "%s takes no value", option->name);
-            }
-            *(bool *)option->value = true;
-            continue;
-        }
-        if (equals == NULL && i + 1 == argc) {
-            return clm_cli_usage(argv[0], "%s needs a value", option->name);
-        }
-        int result = set_value(option, equals != NULL ? equals + 1 : argv[++i], argv[0]);
-        if (result >= 0) {
-            return result;
-        }
-    }
-    *positional_count = positional;
-    return -1;
+    clm_string_free(text);
+    return status == CLM_OK ? CLM_EXIT_DONE : clm_cli_fail(status);
 }
 
 /* Why standard output could not be written at first; 0 for no reason. */
@@ -207,11 +130,17 @@ int clm_cli_on_all_devices(clm_status (*run)(void *context, const char *index), 
     return exit_status;
 }
 
-clm_status clm_cli_open_device(clm_device **device, const clm_device_options *options,
-                               bool untested) {
+clm_status clm_cli_open_device(clm_device **device, const clm_cli_device *wanted,
+                               const clm_device_options *options) {
+    const bool untested = wanted->untested;
+    clm_device_options all = CLM_DEVICE_OPTIONS_DEFAULT;
+    if (options != NULL) {
+        all = *options;
+    }
+    all.pattern = wanted->pattern;
     /* A test that is cut off in a kernel would look like a crash of it. */
     const bool caught = !untested && clm_cli_catch_stops();
-    clm_status status = clm_device_open(device, options);
+    clm_status status = clm_device_open(device, &all);
     if (status == CLM_OK && !untested) {
         clm_selftest_options test = CLM_SELFTEST_OPTIONS_DEFAULT;
         test.should_stop = clm_cli_stop_was_requested;

@@ -6,7 +6,8 @@
 #include "cli/cli.h"
 #include "clm/data.h"
 
-typedef struct data_arguments {
+typedef struct settings {
+    int task;
     const char *input;
     const char *out;
     const char *split;
@@ -17,40 +18,33 @@ typedef struct data_arguments {
     double train;
     double validation;
     clm_table_options table;
-} data_arguments;
+} settings;
 
 /* "0.7,0.1" */
-static bool parse_fractions(data_arguments *arguments) {
-    const char *comma = strchr(arguments->split, ',');
-    return comma != NULL &&
-           clm_number_parse(arguments->split, (size_t)(comma - arguments->split),
-                            &arguments->train) &&
-           clm_number_parse(comma + 1, strlen(comma + 1), &arguments->validation);
+static bool parse_fractions(settings *s) {
+    const char *comma = strchr(s->split, ',');
+    return comma != NULL && clm_number_parse(s->split, (size_t)(comma - s->split), &s->train) &&
+           clm_number_parse(comma + 1, strlen(comma + 1), &s->validation);
 }
 
-/* Whether the arguments can be; otherwise what is wrong was printed. */
-static bool check_arguments(data_arguments *arguments, int positional, char **argv) {
-    if (positional != 1 || (strcmp(argv[1], "spam") != 0 && strcmp(argv[1], "classes") != 0)) {
-        (void)clm_cli_usage("data", "say what to make: spam or classes");
-    } else if (arguments->input == NULL || arguments->out == NULL) {
-        (void)clm_cli_usage("data", "%s is missing",
-                            arguments->input == NULL ? "--input" : "--out");
-    } else if (!parse_fractions(arguments)) {
-        (void)clm_cli_usage("data", "--split takes two fractions, such as 0.7,0.1, not \"%s\"",
-                            arguments->split);
-    } else if (!(arguments->train > 0 && arguments->validation > 0 &&
-                 arguments->train + arguments->validation < 1)) {
-        (void)clm_cli_usage("data", "--split %s: both must be positive and leave some to test",
-                            arguments->split);
-    } else if (arguments->seed < 0) {
-        (void)clm_cli_usage("data", "--seed must not be negative");
-    } else if (arguments->separator != NULL && strlen(arguments->separator) != 1 &&
-               strcmp(arguments->separator, "tab") != 0) {
-        (void)clm_cli_usage("data", "--separator takes one character, or tab");
-    } else {
-        return true;
+/* What the table of options cannot tell. */
+static int check(settings *s) {
+    if (!parse_fractions(s)) {
+        return clm_cli_usage("data", "--split takes two fractions, such as 0.7,0.1, not \"%s\"",
+                             s->split);
     }
-    return false;
+    if (!(s->train > 0 && s->validation > 0 && s->train + s->validation < 1)) {
+        return clm_cli_usage("data", "--split %s: both must be positive and leave some to test",
+                             s->split);
+    }
+    if (s->separator == NULL) {
+        return -1;
+    }
+    if (strlen(s->separator) != 1 && strcmp(s->separator, "tab") != 0) {
+        return clm_cli_usage("data", "--separator takes one character, or tab");
+    }
+    s->table.separator = strcmp(s->separator, "tab") == 0 ? '\t' : s->separator[0];
+    return -1;
 }
 
 static void print_classes(const char *what, const clm_table *table) {
@@ -62,33 +56,33 @@ static void print_classes(const char *what, const clm_table *table) {
     (void)printf("\n");
 }
 
-static clm_status prepare(const data_arguments *arguments) {
+static clm_status prepare(const settings *s) {
     clm_status status = CLM_OK;
     clm_table *table = NULL;
     clm_table *balanced = NULL;
     clm_split split = {0};
-    uint32_t seed = (uint32_t)arguments->seed;
-    status = clm_table_read(&table, arguments->input, &arguments->table);
+    uint32_t seed = (uint32_t)s->seed;
+    status = clm_table_read(&table, s->input, &s->table);
     if (status != CLM_OK) {
         goto cleanup;
     }
-    print_classes(arguments->input, table);
-    if (!arguments->no_balance) {
+    print_classes(s->input, table);
+    if (!s->no_balance) {
         status = clm_table_balance(&balanced, table, seed);
         if (status != CLM_OK) {
             goto cleanup;
         }
         print_classes("balanced", balanced);
     }
-    status = clm_table_split(&split, balanced != NULL ? balanced : table, arguments->train,
-                             arguments->validation, seed);
+    status =
+        clm_table_split(&split, balanced != NULL ? balanced : table, s->train, s->validation, seed);
     if (status == CLM_OK) {
-        status = clm_split_write(&split, arguments->out, arguments->force);
+        status = clm_split_write(&split, s->out, s->force);
     }
     if (status == CLM_OK) {
         (void)printf("%s: train.csv %zu, validation.csv %zu, test.csv %zu rows, labels.json\n",
-                     arguments->out, clm_table_count(split.train),
-                     clm_table_count(split.validation), clm_table_count(split.test));
+                     s->out, clm_table_count(split.train), clm_table_count(split.validation),
+                     clm_table_count(split.test));
     }
 cleanup:
     clm_split_free(&split);
@@ -97,45 +91,87 @@ cleanup:
     return status;
 }
 
-int clm_command_data(int argc, char **argv) {
-    data_arguments arguments = {
-        .split = "0.7,0.1", .seed = 123, .table = CLM_TABLE_OPTIONS_DEFAULT};
-    const clm_cli_option options[] = {
-        {"--input", CLM_CLI_STRING, &arguments.input, "FILE", "the table: CSV, TSV or JSON Lines"},
-        {"--out", CLM_CLI_STRING, &arguments.out, "DIR", "the folder to write, new or empty"},
-        {"--no-balance", CLM_CLI_FLAG, &arguments.no_balance, NULL,
-         "keep all rows (default: as many of each class as the smallest has)"},
-        {"--split", CLM_CLI_STRING, &arguments.split, "A,B",
-         "fractions to train and to validate; the rest tests (default 0.7,0.1)"},
-        {"--seed", CLM_CLI_INT, &arguments.seed, "N", "of what is drawn (default 123)"},
-        {"--text-column", CLM_CLI_STRING, &arguments.table.text_column, "NAME",
-         "default: text, message or sms"},
-        {"--label-column", CLM_CLI_STRING, &arguments.table.label_column, "NAME",
-         "default: label, class, category or target"},
-        {"--separator", CLM_CLI_STRING, &arguments.separator, "C",
-         "between columns, a character or tab (default: found in the first line)"},
-        {"--force", CLM_CLI_FLAG, &arguments.force, NULL,
-         "replace the four files in a folder that has something else in it"},
-    };
-    int positional = 0;
-    int result = clm_cli_parse(
-        argc, argv, options, sizeof options / sizeof *options,
-        "clm data spam|classes --input FILE --out DIR [OPTION...]",
-        "Balances and splits a table of labelled texts into train.csv, validation.csv and "
-        "test.csv, "
-        "as\npandas does in the recipe, and writes the names of the classes to labels.json.\n"
-        "\"spam\" and \"classes\" do the same; the classes are those of the table.",
-        &positional);
+static const clm_cli_choice tasks[] = {
+    {"spam", 0, "a table of two classes, such as the SMS Spam Collection"},
+    {"classes", 1, "a table of any number of classes"},
+    {NULL, 0, NULL},
+};
+
+static const clm_cli_option positionals[] = {
+    {"TASK", NULL, "what the table is; both do the same, and the classes are those of the table",
+     CLM_CLI_CHOICE_AT(settings, task), .choices = tasks, .required = true},
+    {NULL},
+};
+
+static const clm_cli_option input_options[] = {
+    {"--input", "FILE", "the table: CSV, TSV or JSON Lines", CLM_CLI_PATH_AT(settings, input),
+     .required = true, .synonyms = "--file --data --in --table"},
+    {"--text-column", "NAME", "column of the texts", CLM_CLI_TEXT_AT(settings, table.text_column),
+     .fallback = "text, message or sms", .synonyms = "--text"},
+    {"--label-column", "NAME", "column of the classes",
+     CLM_CLI_TEXT_AT(settings, table.label_column), .fallback = "label, class, category or target",
+     .synonyms = "--label --class-column"},
+    {"--separator", "C", "between columns, a character or tab",
+     CLM_CLI_TEXT_AT(settings, separator), .fallback = "found in the first line",
+     .synonyms = "--sep --delimiter"},
+    {NULL},
+};
+
+static const clm_cli_option output_options[] = {
+    {"--out", "DIR", "the folder to write, new or empty", CLM_CLI_FOLDER_AT(settings, out),
+     .required = true, .synonyms = "--output --to --output-dir"},
+    {"--force", NULL, "replace the four files in a folder that has something else in it",
+     CLM_CLI_FLAG_AT(settings, force), .synonyms = "--overwrite"},
+    {NULL},
+};
+
+static const clm_cli_option split_options[] = {
+    {"--split", "A,B", "fractions to train and to validate; the rest tests",
+     CLM_CLI_TEXT_AT(settings, split), .synonyms = "--fractions --test-size"},
+    {"--no-balance", NULL, "keep all rows, not as many of each class as the smallest has",
+     CLM_CLI_FLAG_AT(settings, no_balance), .synonyms = "--unbalanced"},
+    {"--seed", "N", "of what is drawn", CLM_CLI_INT_AT(settings, seed),
+     .synonyms = "--random-state"},
+    {NULL},
+};
+
+static const clm_cli_example examples[] = {
+    {"clm data spam --input sms/SMSSpamCollection --out data",
+     "Prepares the SMS Spam Collection for training."},
+    {"clm data classes --input mail.csv --label-column folder --out data",
+     "Prepares a table of your own."},
+    {NULL, NULL},
+};
+
+static const settings defaults = {
+    .split = "0.7,0.1", .seed = 123, .table = CLM_TABLE_OPTIONS_DEFAULT};
+
+static int run(const clm_cli_arguments *arguments) {
+    settings *s = arguments->settings;
+    const int result = check(s);
     if (result >= 0) {
         return result;
     }
-    if (!check_arguments(&arguments, positional, argv)) {
-        return CLM_EXIT_USAGE;
-    }
-    if (arguments.separator != NULL) {
-        arguments.table.separator =
-            strcmp(arguments.separator, "tab") == 0 ? '\t' : arguments.separator[0];
-    }
-    clm_status status = prepare(&arguments);
+    const clm_status status = prepare(s);
     return status == CLM_OK ? CLM_EXIT_DONE : clm_cli_fail(status);
 }
+
+const clm_cli_command clm_command_data = {
+    .name = "data",
+    .about = "balance and split a table of labelled texts",
+    .synopsis = "spam|classes --input FILE --out DIR [OPTION...]",
+    .description =
+        "Balances and splits a table of labelled texts into train.csv, validation.csv and "
+        "test.csv, as pandas does in the recipe, and writes the names of the classes to "
+        "labels.json.",
+    .groups = {{"Input", input_options, 0},
+               {"Output", output_options, 0},
+               {"Selection", split_options, 0}},
+    .positionals = positionals,
+    .examples = examples,
+    .ends = CLM_CLI_ENDS_INPUT,
+    .synonyms = "dataset prepare split",
+    .settings_size = sizeof(settings),
+    .defaults = &defaults,
+    .run = run,
+};

@@ -222,41 +222,74 @@ static int no_device(void) {
     return CLM_EXIT_DEVICE;
 }
 
-int clm_command_devices(int argc, char **argv) {
-    bool json = false;
-    const clm_cli_option options[] = {
-        {"--json", CLM_CLI_FLAG, &json, NULL, "print a JSON array; README.md names its members"},
-    };
-    int positional = 0;
-    int result = clm_cli_parse(
-        argc, argv, options, 1, "clm devices [--json]",
-        "Lists the OpenCL devices of this machine: what they are, in which order clm prefers "
-        "them,\nwhat it found out about them, and what is known of their drivers. Status 4 when "
-        "there is none.",
-        &positional);
-    if (result >= 0) {
-        return result;
+typedef struct settings {
+    bool json;
+    bool brief;
+} settings;
+
+static const clm_cli_option options[] = {
+    {"--json", NULL, "print a JSON array; README.md names its members",
+     CLM_CLI_FLAG_AT(settings, json)},
+    {"--brief", NULL, "print index, type and name, separated by tabs, without opening any device",
+     CLM_CLI_FLAG_AT(settings, brief), .excludes = "--json", .synonyms = "--short --names --list"},
+    {NULL},
+};
+
+static const clm_cli_example examples[] = {
+    {"clm devices", "Shows every device; * marks the one that clm takes."},
+    {NULL, NULL},
+};
+
+static void print_brief(const clm_device_info *list, size_t count) {
+    for (size_t i = 0; i < count; i++) {
+        (void)printf("%d\t%s\t%s\n", list[i].index, clm_device_type_name(list[i].type),
+                     list[i].name);
     }
-    if (positional > 0) {
-        return clm_cli_usage("devices", "what is \"%s\" for?", argv[1]);
-    }
-    clm_device_info *list = NULL;
+}
+
+static clm_status print_all(const settings *s, const clm_device_info *list, size_t count) {
     entry *entries = NULL;
-    size_t count = 0;
     clm_status status = CLM_OK;
-    CLM_TRY(clm_device_list(&list, &count));
     CLM_TRY(clm_allocate(&entries, count, sizeof *entries, "the list of devices"));
     for (size_t i = 0; i < count; i++) {
         entries[i].info = &list[i];
         look_at(&entries[i]);
     }
-    if (json) {
+    if (s->json) {
         CLM_TRY(print_json(entries, count));
     } else {
         print_page(entries, count);
     }
 cleanup:
     clm_free(entries);
+    return status;
+}
+
+static int run(const clm_cli_arguments *arguments) {
+    const settings *s = arguments->settings;
+    clm_device_info *list = NULL;
+    size_t count = 0;
+    clm_status status = clm_device_list(&list, &count);
+    if (status == CLM_OK && s->brief) {
+        print_brief(list, count);
+    } else if (status == CLM_OK) {
+        status = print_all(s, list, count);
+    }
     clm_device_list_free(list);
     return status != CLM_OK ? clm_cli_fail(status) : count == 0 ? no_device() : CLM_EXIT_DONE;
 }
+
+const clm_cli_command clm_command_devices = {
+    .name = "devices",
+    .about = "list OpenCL devices",
+    .synopsis = "[--json | --brief]",
+    .description =
+        "Lists the OpenCL devices of this machine: what they are, in which order clm prefers them, "
+        "what it found out about them, and what is known of their drivers.",
+    .groups = {{"Output", options, 0}},
+    .examples = examples,
+    .ends = CLM_CLI_ENDS_DEVICE,
+    .synonyms = "device gpus list info",
+    .settings_size = sizeof(settings),
+    .run = run,
+};

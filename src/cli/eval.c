@@ -101,15 +101,11 @@ static void print_table(const clm_evaluation_report *report, const clm_classifie
 typedef struct settings {
     const char *model;
     const char *data;
-    const char *device;
-    const char *precision;
-    clm_precision level;
+    clm_cli_device device;
+    clm_cli_passes passes;
     const char *text_column;
     const char *label_column;
-    int batch;
-    bool in_order;
     bool json;
-    bool untested;
 } settings;
 
 static clm_status evaluate(const settings *s) {
@@ -119,15 +115,13 @@ static clm_status evaluate(const settings *s) {
     const char **names = NULL;
     rows r = {0};
     clm_evaluation_report report = {0};
-    clm_device_options device_options = CLM_DEVICE_OPTIONS_DEFAULT;
     clm_table_options table_options = CLM_TABLE_OPTIONS_DEFAULT;
     clm_classifier_options options = CLM_CLASSIFIER_OPTIONS_DEFAULT;
-    device_options.pattern = s->device;
-    options.precision = s->level;
-    options.batch = s->batch == CLM_CLI_NOT_GIVEN ? 0 : s->batch;
-    options.in_order = s->in_order;
+    options.precision = s->passes.precision;
+    options.batch = s->passes.batch;
+    options.in_order = s->passes.in_order;
     clm_status status = CLM_OK;
-    CLM_TRY(clm_cli_open_device(&device, &device_options, s->untested));
+    CLM_TRY(clm_cli_open_device(&device, &s->device, NULL));
     CLM_TRY(clm_classifier_open(&classifier, device, s->model, &options));
     table_options.text_column = s->text_column;
     table_options.label_column = s->label_column;
@@ -156,46 +150,48 @@ cleanup:
     return status;
 }
 
-int clm_command_eval(int argc, char **argv) {
-    settings s = {.precision = "auto", .batch = CLM_CLI_NOT_GIVEN};
-    const clm_cli_option options[] = {
-        {"--model", CLM_CLI_STRING, &s.model, "RUN", "folder of a trained model"},
-        {"--data", CLM_CLI_STRING, &s.data, "FILE", "CSV, TSV or JSON Lines with labels"},
-        {"--text-column", CLM_CLI_STRING, &s.text_column, "NAME", "default: text, message or sms"},
-        {"--label-column", CLM_CLI_STRING, &s.label_column, "NAME",
-         "default: label, class, category or target"},
-        {"--batch", CLM_CLI_INT, &s.batch, "N",
-         "texts that go through the model together; default: as fills the device"},
-        {"--in-order", CLM_CLI_FLAG, &s.in_order, NULL,
-         "batches of texts as they come, not of like length"},
-        {"--precision", CLM_CLI_STRING, &s.precision, "P",
-         "weights on the device: auto (default: f32 if it fits), f32, f16 or bf16"},
-        {"--device", CLM_CLI_STRING, &s.device, "PATTERN", "see 'clm devices'"},
-        {"--no-selftest", CLM_CLI_FLAG, &s.untested, NULL, "use the device without testing it"},
-        {"--json", CLM_CLI_FLAG, &s.json, NULL, "print one JSON object"},
-    };
-    int positional = 0;
-    int result = clm_cli_parse(
-        argc, argv, options, sizeof options / sizeof *options,
-        "clm eval --model RUN --data FILE [--json]",
-        "Loss, accuracy, confusion matrix, and precision, recall and F1 of each class.",
-        &positional);
-    if (result >= 0) {
-        return result;
-    }
-    if (clm_precision_parse(&s.level, s.precision) != CLM_OK) {
-        return clm_cli_usage("eval", "--precision is auto, f32, f16 or bf16, not \"%s\"",
-                             s.precision);
-    }
-    if (s.model == NULL || s.data == NULL) {
-        return clm_cli_usage("eval", "%s is missing", s.model == NULL ? "--model" : "--data");
-    }
-    if (positional > 0) {
-        return clm_cli_usage("eval", "what is \"%s\" for?", argv[1]);
-    }
-    if (s.batch != CLM_CLI_NOT_GIVEN && s.batch < 1) {
-        return clm_cli_usage("eval", "--batch must be at least 1, not %d", s.batch);
-    }
-    const clm_status status = evaluate(&s);
+static const clm_cli_option input_options[] = {
+    {"--model", "RUN", "folder of a trained model", CLM_CLI_FOLDER_AT(settings, model),
+     .required = true, .synonyms = "--run --checkpoint --model-dir --model-name-or-path"},
+    {"--data", "FILE", "CSV, TSV or JSON Lines with labels", CLM_CLI_PATH_AT(settings, data),
+     .required = true, .synonyms = "--file --input --test --dataset --test-file"},
+    {"--text-column", "NAME", "column of the texts", CLM_CLI_TEXT_AT(settings, text_column),
+     .fallback = "text, message or sms"},
+    {"--label-column", "NAME", "column of the classes", CLM_CLI_TEXT_AT(settings, label_column),
+     .fallback = "label, class, category or target"},
+    {NULL},
+};
+
+static const clm_cli_option output_options[] = {
+    {"--json", NULL, "print one JSON object", CLM_CLI_FLAG_AT(settings, json)},
+    {NULL},
+};
+
+static const clm_cli_example examples[] = {
+    {"clm eval --model run --data data/test.csv",
+     "Shows how well the model of a run does on texts that it has not seen."},
+    {NULL, NULL},
+};
+
+static int run(const clm_cli_arguments *arguments) {
+    const clm_status status = evaluate(arguments->settings);
     return status == CLM_OK ? CLM_EXIT_DONE : clm_cli_fail(status);
 }
+
+const clm_cli_command clm_command_eval = {
+    .name = "eval",
+    .about = "measure a trained model on a table",
+    .synopsis = "--model RUN --data FILE [--json] [OPTION...]",
+    .description =
+        "Prints loss, accuracy, confusion matrix, and precision, recall and F1 of each class.",
+    .groups = {{"Input", input_options, 0},
+               {"Output", output_options, 0},
+               {"Computing", clm_cli_passes_options, offsetof(settings, passes)},
+               {"Device", clm_cli_device_option, offsetof(settings, device)},
+               {NULL, clm_cli_test_option, offsetof(settings, device)}},
+    .examples = examples,
+    .ends = CLM_CLI_ENDS_INPUT | CLM_CLI_ENDS_DEVICE | CLM_CLI_ENDS_NOT_FINITE,
+    .synonyms = "evaluate test measure score",
+    .settings_size = sizeof(settings),
+    .run = run,
+};

@@ -71,7 +71,7 @@ static void print_files(const clm_fetched *fetched) {
     }
 }
 
-static clm_status run(const char *name, const clm_fetch_options *options) {
+static clm_status fetch(const char *name, const clm_fetch_options *options) {
     clm_fetched *fetched = NULL;
     clm_cli_catch_stops();
     clm_status status = clm_fetch(&fetched, name, options);
@@ -86,34 +86,61 @@ static clm_status run(const char *name, const clm_fetch_options *options) {
     return status;
 }
 
-int clm_command_fetch(int argc, char **argv) {
+typedef struct settings {
+    const char *name;
+    const char *folder;
+} settings;
+
+static bool name_at(clm_cli_choice *choice, size_t i) {
+    *choice = (clm_cli_choice){clm_fetch_name(i), 0, NULL};
+    if (choice->name != NULL) {
+        choice->help = clm_fetch_about(i);
+    }
+    return choice->name != NULL;
+}
+
+static const clm_cli_option options[] = {
+    {"--to", "DIR", "where to put it", CLM_CLI_FOLDER_AT(settings, folder), .fallback = "the cache",
+     .synonyms = "--out --output --dir --output-dir"},
+    {NULL},
+};
+
+static const clm_cli_option positionals[] = {
+    {"NAME", NULL, "what to download", CLM_CLI_TEXT_AT(settings, name), .choice_at = name_at,
+     .required = true},
+    {NULL},
+};
+
+static const clm_cli_example examples[] = {
+    {"clm fetch gpt2 --to gpt2", "Downloads GPT-2's weights and vocabulary into the folder gpt2."},
+    {NULL, NULL},
+};
+
+static int run(const clm_cli_arguments *arguments) {
+    const settings *s = arguments->settings;
     meter m = {.terminal = isatty(STDERR_FILENO) == 1};
-    clm_fetch_options fetch = CLM_FETCH_OPTIONS_DEFAULT;
-    const clm_cli_option options[] = {
-        {"--to", CLM_CLI_STRING, &fetch.folder, "DIR", "where to put it (default: the cache)"},
-    };
-    clm_string about = {0};
-    clm_string_add(
-        &about,
-        "Downloads published weights or a data set, and checks it. An interrupted download\n"
-        "goes on from where it was.\nCLM_FETCH_MIRROR: base URLs, separated by "
-        "spaces, that have <base>/NAME/<file>.\n\nNAME is one of:");
-    for (size_t i = 0; clm_fetch_name(i) != NULL; i++) {
-        clm_string_add_format(&about, "\n  %-12s %s", clm_fetch_name(i), clm_fetch_about(i));
-    }
-    int positional = 0;
-    int result = clm_cli_parse(argc, argv, options, sizeof options / sizeof *options,
-                               "clm fetch NAME [--to DIR]", about.text != NULL ? about.text : "",
-                               &positional);
-    clm_string_free(&about);
-    if (result >= 0) {
-        return result;
-    }
-    if (positional != 1) {
-        return clm_cli_usage("fetch", "one NAME is needed");
-    }
-    fetch.progress = show_progress;
-    fetch.progress_context = &m;
-    clm_status status = run(argv[1], &fetch);
+    clm_fetch_options fetch_options = CLM_FETCH_OPTIONS_DEFAULT;
+    fetch_options.folder = s->folder;
+    fetch_options.progress = show_progress;
+    fetch_options.progress_context = &m;
+    const clm_status status = fetch(s->name, &fetch_options);
     return status == CLM_OK ? CLM_EXIT_DONE : clm_cli_fail(status);
 }
+
+const clm_cli_command clm_command_fetch = {
+    .name = "fetch",
+    .about = "download weights and data sets",
+    .synopsis = "NAME [--to DIR]",
+    .description =
+        "Downloads published weights or a data set, and checks it. An interrupted download goes on "
+        "from where it was.\n\n"
+        "CLM_FETCH_MIRROR in the environment: base URLs, separated by spaces, that have "
+        "<base>/NAME/<file>.",
+    .groups = {{"Output", options, 0}},
+    .positionals = positionals,
+    .examples = examples,
+    .ends = CLM_CLI_ENDS_INPUT | CLM_CLI_ENDS_NETWORK | CLM_CLI_ENDS_INTERRUPTED,
+    .synonyms = "download get pull",
+    .settings_size = sizeof(settings),
+    .run = run,
+};

@@ -16,26 +16,23 @@
 #include "clm/train.h"
 
 typedef struct settings {
+    int task;
     const char *model;
     const char *vocab;
     const char *data;
     const char *out;
-    const char *train;
-    const char *device;
-    const char *pooling;
-    const char *features;
-    const char *feature_storage;
-    const char *precision;
-    clm_precision level;
+    clm_train_policy train;
+    clm_pooling pooling;
+    clm_cli_device device;
+    clm_precision precision;
+    clm_precision feature_storage; /* CLM_PRECISION_AUTO: as `precision` */
     int feature_budget_mib;
     int seed;
-    int head_seed;
     int max_steps;
     bool no_final;
     bool whole_top_block;
     bool recompute;
     bool profile;
-    bool untested;
     clm_finetune_options options;
 } settings;
 
@@ -150,19 +147,12 @@ static clm_status open_model(clm_model **model, clm_device *device, const settin
     clm_model_options options = CLM_MODEL_OPTIONS_DEFAULT;
     options.n_labels = clm_table_label_count(in->split.train);
     options.labels = clm_table_label_names(in->split.train);
-    options.head_seed = (uint64_t)s->head_seed;
+    options.head_seed = (uint64_t)s->seed;
+    options.train = s->train;
     options.whole_top_block = s->whole_top_block;
     options.recompute = s->recompute;
-    options.precision = s->level;
-    clm_status status = clm_train_policy_parse(&options.train, s->train);
-    return status == CLM_OK ? clm_model_open(model, device, s->model, &options) : status;
-}
-
-static clm_status set_pooling(clm_model *model, const settings *s, const inputs *in) {
-    return clm_model_set_pooling(
-        model,
-        strcmp(s->pooling, "last-token") == 0 ? CLM_POOLING_LAST_TOKEN : CLM_POOLING_LAST_POSITION,
-        pad_token_of(in->tokenizer), clm_dataset_length(in->train));
+    options.precision = s->precision;
+    return clm_model_open(model, device, s->model, &options);
 }
 
 static clm_status check_vocabulary(const clm_model *model, const settings *s, const inputs *in) {
@@ -195,15 +185,15 @@ static clm_status finetune(const settings *s) {
     clm_device *device = NULL;
     clm_model *model = NULL;
     clm_device_options device_options = CLM_DEVICE_OPTIONS_DEFAULT;
-    device_options.pattern = s->device;
     device_options.profile = s->profile;
     clm_status status = CLM_OK;
     CLM_TRY(read_inputs(&in, s));
-    CLM_TRY(clm_cli_open_device(&device, &device_options, s->untested));
+    CLM_TRY(clm_cli_open_device(&device, &s->device, &device_options));
     CLM_TRY(open_model(&model, device, s, &in));
     CLM_TRY(check_vocabulary(model, s, &in));
     CLM_TRY(encode_inputs(&in, clm_model_get_config(model)));
-    CLM_TRY(set_pooling(model, s, &in));
+    CLM_TRY(clm_model_set_pooling(model, s->pooling, pad_token_of(in.tokenizer),
+                                  clm_dataset_length(in.train)));
     (void)printf(
         "%zu training, %zu validation and %zu test texts of %d tokens, %d classes; %zu of "
         "%zu parameters are trained\n",
@@ -223,157 +213,149 @@ cleanup:
     return status;
 }
 
-/* What the library would refuse too, but only once the model is loaded. */
-static int check_numbers(const settings *s) {
-    const clm_finetune_options *o = &s->options;
-    clm_train_policy policy;
-    const struct {
-        const char *name;
-        int value;
-        int least;
-    } numbers[] = {{"--epochs", o->epochs, 1},
-                   {"--batch", o->batch, 1},
-                   {"--accumulate", o->accumulate, 1},
-                   {"--eval-every", o->eval_every, 0},
-                   {"--eval-batches", o->eval_batches, 1},
-                   {"--max-steps", s->max_steps, 0},
-                   {"--seed", s->seed, 0},
-                   {"--feature-budget", s->feature_budget_mib, 0}};
-    for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) {
-        if (numbers[i].value < numbers[i].least) {
-            return clm_cli_usage("finetune", "%s must be at least %d, not %d", numbers[i].name,
-                                 numbers[i].least, numbers[i].value);
-        }
-    }
-    if (!(o->learning_rate > 0.0)) {
-        return clm_cli_usage("finetune", "--lr must be positive, not %g", o->learning_rate);
-    }
-    if (!(o->weight_decay >= 0.0)) {
-        return clm_cli_usage("finetune", "--weight-decay must be at least 0, not %g",
-                             o->weight_decay);
-    }
-    if (clm_train_policy_parse(&policy, s->train) != CLM_OK) {
-        return clm_cli_usage("finetune",
-                             "--train is head, last-block, last-two-blocks or all, not "
-                             "\"%s\"",
-                             s->train);
-    }
-    return -1;
-}
+/* ---- the command ---- */
 
-static int parse_features(settings *s) {
-    static const char *const places[] = {[CLM_FEATURES_AUTO] = "auto",
-                                         [CLM_FEATURES_OFF] = "off",
-                                         [CLM_FEATURES_DEVICE] = "device",
-                                         [CLM_FEATURES_HOST] = "host",
-                                         [CLM_FEATURES_DISK] = "disk"};
-    const size_t place_count = sizeof places / sizeof *places;
-    size_t place = 0;
-    while (place < place_count && strcmp(s->features, places[place]) != 0) {
-        place++;
-    }
-    if (place == place_count) {
-        return clm_cli_usage(
-            "finetune", "--features is auto, off, device, host or disk, not \"%s\"", s->features);
-    }
-    clm_precision storage = s->level;
-    if (s->feature_storage != NULL &&
-        (clm_precision_parse(&storage, s->feature_storage) != CLM_OK ||
-         storage == CLM_PRECISION_AUTO)) {
-        return clm_cli_usage("finetune", "--feature-storage is f32, f16 or bf16, not \"%s\"",
-                             s->feature_storage);
-    }
-    s->options.features = (clm_feature_place)place;
+static const clm_cli_choice tasks[] = {
+    {"classify", 0, "turn GPT-2 into a classifier"},
+    {NULL, 0, NULL},
+};
+
+static const clm_cli_option positionals[] = {
+    {"TASK", NULL, "what to train for", CLM_CLI_CHOICE_AT(settings, task), .choices = tasks,
+     .required = true},
+    {NULL},
+};
+
+static const clm_cli_option file_options[] = {
+    {"--model", "MODEL", "folder, .safetensors file, or random:n_layer=2,n_embd=64,...",
+     CLM_CLI_PATH_AT(settings, model), .required = true,
+     .synonyms = "--base --model-name-or-path --pretrained"},
+    {"--vocab", "DIR", "folder with the tokenizer's files", CLM_CLI_FOLDER_AT(settings, vocab),
+     .required = true, .synonyms = "--tokenizer --vocabulary"},
+    {"--data", "DIR", "folder with train.csv, validation.csv and test.csv",
+     CLM_CLI_FOLDER_AT(settings, data), .required = true,
+     .synonyms = "--dataset --input --train-file"},
+    {"--out", "RUN", "folder for the result", CLM_CLI_FOLDER_AT(settings, out), .required = true,
+     .synonyms = "--output --output-dir --run --save"},
+    {"--resume", NULL, "go on where RUN was stopped", CLM_CLI_FLAG_AT(settings, options.resume),
+     .synonyms = "--continue --resume-from-checkpoint"},
+    {NULL},
+};
+
+static const clm_cli_choice policies[] = {
+    {"head", CLM_TRAIN_HEAD, "the new head alone"},
+    {"last-block", CLM_TRAIN_LAST_BLOCK, "the head, the last LayerNorm and the last block"},
+    {"last-two-blocks", CLM_TRAIN_LAST_TWO_BLOCKS, "the same and the block before"},
+    {"all", CLM_TRAIN_ALL, "every layer"},
+    {NULL, 0, NULL},
+};
+
+static const clm_cli_choice poolings[] = {
+    {"last-position", CLM_POOLING_LAST_POSITION, "the last position, padding included"},
+    {"last-token", CLM_POOLING_LAST_TOKEN, "the last token of the text"},
+    {NULL, 0, NULL},
+};
+
+static const clm_cli_option training_options[] = {
+    {"--train", "WHAT", "what is trained; the rest stays as it is",
+     CLM_CLI_CHOICE_AT(settings, train), .choices = policies,
+     .synonyms = "--layers --trainable --unfreeze"},
+    {"--pooling", "P", "what the head sees", CLM_CLI_CHOICE_AT(settings, pooling),
+     .choices = poolings},
+    {"--epochs", "N", "passes over the training texts", CLM_CLI_INT_AT(settings, options.epochs),
+     .least = 1, .synonyms = "--num-epochs --num-train-epochs"},
+    {"--batch", "N", "texts that go through together", CLM_CLI_INT_AT(settings, options.batch),
+     .least = 1, .synonyms = "--batch-size --per-device-train-batch-size --bs"},
+    {"--accumulate", "N", "batches that make a step: less memory than a larger batch",
+     CLM_CLI_INT_AT(settings, options.accumulate), .least = 1,
+     .synonyms = "--gradient-accumulation-steps --grad-accum"},
+    {"--lr", "RATE", "learning rate", CLM_CLI_NUMBER_AT(settings, options.learning_rate),
+     .above = true, .synonyms = "--learning-rate --rate"},
+    {"--weight-decay", "W", "AdamW's weight decay",
+     CLM_CLI_NUMBER_AT(settings, options.weight_decay), .synonyms = "--wd --decay"},
+    {"--max-steps", "N", "end training after N steps of all epochs together",
+     CLM_CLI_INT_AT(settings, max_steps), .fallback = "0, no limit",
+     .synonyms = "--steps --max-iters"},
+    {"--seed", "N", "of the new head and of the batches", CLM_CLI_INT_AT(settings, seed),
+     .synonyms = "--random-seed"},
+    {NULL},
+};
+
+static const clm_cli_option evaluation_options[] = {
+    {"--eval-every", "STEPS", "how often both losses are measured; 0 for never",
+     CLM_CLI_INT_AT(settings, options.eval_every), .synonyms = "--eval-steps --eval-freq"},
+    {"--eval-batches", "N", "batches that a loss is measured on",
+     CLM_CLI_INT_AT(settings, options.eval_batches), .least = 1,
+     .synonyms = "--eval-iter --eval-iters"},
+    {"--no-final", NULL, "leave out the accuracies over the full sets",
+     CLM_CLI_FLAG_AT(settings, no_final)},
+    {NULL},
+};
+
+static const clm_cli_choice places[] = {
+    {"auto", CLM_FEATURES_AUTO, NULL}, {"device", CLM_FEATURES_DEVICE, NULL},
+    {"host", CLM_FEATURES_HOST, NULL}, {"disk", CLM_FEATURES_DISK, NULL},
+    {"off", CLM_FEATURES_OFF, NULL},   {NULL, 0, NULL},
+};
+
+static const clm_cli_choice storages[] = {
+    {"f32", CLM_PRECISION_F32, NULL},
+    {"f16", CLM_PRECISION_F16, NULL},
+    {"bf16", CLM_PRECISION_BF16, NULL},
+    {NULL, 0, NULL},
+};
+
+static const clm_cli_option memory_options[] = {
+    {"--precision", "TYPE", "of what is frozen and kept; auto is f32 where that fits",
+     CLM_CLI_CHOICE_AT(settings, precision), .choices = clm_cli_precisions,
+     .synonyms = "--dtype --fp16 --bf16"},
+    {"--recompute", NULL, "run blocks again for their gradients: less memory, the same bits",
+     CLM_CLI_FLAG_AT(settings, recompute), .synonyms = "--gradient-checkpointing --checkpointing"},
+    {"--features", "WHERE", "what is frozen runs once for each text, and its result is kept there",
+     CLM_CLI_CHOICE_AT(settings, options.features), .choices = places},
+    {"--feature-storage", "TYPE", "of these results", CLM_CLI_CHOICE_AT(settings, feature_storage),
+     .choices = storages, .fallback = "as --precision, f32 with auto"},
+    {"--feature-budget", "MIB", "room for them", CLM_CLI_INT_AT(settings, feature_budget_mib),
+     .fallback = "0, what is free"},
+    {"--whole-top-block", NULL, "run it for every position, not only for those the head sees",
+     CLM_CLI_FLAG_AT(settings, whole_top_block)},
+    {"--no-overlap", NULL, "begin a step only when the losses of the last have been read",
+     CLM_CLI_FLAG_AT(settings, options.wait_for_each_step)},
+    {NULL},
+};
+
+static const clm_cli_option profile_option[] = {
+    {"--profile", NULL, "say at the end what each kernel took", CLM_CLI_FLAG_AT(settings, profile)},
+    {NULL},
+};
+
+static const clm_cli_example examples[] = {
+    {"clm finetune classify --model gpt2 --vocab gpt2 --data data --out run",
+     "Trains the last block of GPT-2 on the folder that 'clm data' made."},
+    {"clm finetune classify --model gpt2 --vocab gpt2 --data data --out run --resume",
+     "Goes on with that run after it was stopped."},
+    {NULL, NULL},
+};
+
+static const settings defaults = {.train = CLM_TRAIN_LAST_BLOCK,
+                                  .pooling = CLM_POOLING_LAST_POSITION,
+                                  .precision = CLM_PRECISION_AUTO,
+                                  .feature_storage = CLM_PRECISION_AUTO,
+                                  .seed = 123,
+                                  .options = CLM_FINETUNE_OPTIONS_DEFAULT};
+
+/* The library's options, from those of the command. */
+static void set_options(settings *s) {
+    const clm_precision storage =
+        s->feature_storage != CLM_PRECISION_AUTO ? s->feature_storage : s->precision;
     s->options.feature_storage = storage == CLM_PRECISION_F16    ? CLM_FEATURES_F16
                                  : storage == CLM_PRECISION_BF16 ? CLM_FEATURES_BF16
                                                                  : CLM_FEATURES_F32;
     s->options.feature_budget_bytes = (uint64_t)s->feature_budget_mib * 1024 * 1024;
-    return -1;
-}
-
-static int parse(settings *s, int argc, char **argv) {
-    clm_finetune_options *o = &s->options;
-    const clm_cli_option options[] = {
-        {"--model", CLM_CLI_STRING, &s->model, "MODEL",
-         "folder, .safetensors file, or random:n_layer=2,n_embd=64,..."},
-        {"--vocab", CLM_CLI_STRING, &s->vocab, "DIR", "folder with the tokenizer's files"},
-        {"--data", CLM_CLI_STRING, &s->data, "DIR",
-         "folder with train.csv, validation.csv and test.csv"},
-        {"--out", CLM_CLI_STRING, &s->out, "RUN", "folder for the result"},
-        {"--train", CLM_CLI_STRING, &s->train, "WHAT",
-         "head, last-block (default), last-two-blocks or all"},
-        {"--epochs", CLM_CLI_INT, &o->epochs, "N", "default 5"},
-        {"--batch", CLM_CLI_INT, &o->batch, "N", "texts that go through together, default 8"},
-        {"--accumulate", CLM_CLI_INT, &o->accumulate, "N",
-         "batches that make a step, default 1: less memory than a larger batch"},
-        {"--lr", CLM_CLI_DOUBLE, &o->learning_rate, "RATE", "default 5e-5"},
-        {"--weight-decay", CLM_CLI_DOUBLE, &o->weight_decay, "W", "default 0.1"},
-        {"--eval-every", CLM_CLI_INT, &o->eval_every, "STEPS", "default 50; 0 for never"},
-        {"--eval-batches", CLM_CLI_INT, &o->eval_batches, "N", "default 5"},
-        {"--max-steps", CLM_CLI_INT, &s->max_steps, "N",
-         "end training after N steps of all epochs together"},
-        {"--no-final", CLM_CLI_FLAG, &s->no_final, NULL,
-         "leave out the accuracies over the full sets"},
-        {"--pooling", CLM_CLI_STRING, &s->pooling, "P",
-         "last-position (default) or last-token: what the head sees"},
-        {"--features", CLM_CLI_STRING, &s->features, "WHERE",
-         "auto (default), device, host, disk or off: what is frozen runs once"},
-        {"--feature-storage", CLM_CLI_STRING, &s->feature_storage, "TYPE",
-         "f32, f16 or bf16; default: as --precision, f32 with auto"},
-        {"--feature-budget", CLM_CLI_INT, &s->feature_budget_mib, "MIB",
-         "room for them; 0 (default): what is free"},
-        {"--precision", CLM_CLI_STRING, &s->precision, "P",
-         "frozen and kept as: auto (default: f32 if it fits), f32, f16 or bf16"},
-        {"--no-overlap", CLM_CLI_FLAG, &o->wait_for_each_step, NULL,
-         "begin a step only when the losses of the last have been read"},
-        {"--recompute", CLM_CLI_FLAG, &s->recompute, NULL,
-         "run blocks again for their gradients: less memory, the same bits"},
-        {"--whole-top-block", CLM_CLI_FLAG, &s->whole_top_block, NULL,
-         "run it for every position, not only for those the head sees"},
-        {"--seed", CLM_CLI_INT, &s->seed, "N", "of the new head and of the batches, default 123"},
-        {"--device", CLM_CLI_STRING, &s->device, "PATTERN", "see 'clm devices'"},
-        {"--no-selftest", CLM_CLI_FLAG, &s->untested, NULL, "use the device without testing it"},
-        {"--profile", CLM_CLI_FLAG, &s->profile, NULL, "say at the end what each kernel took"},
-        {"--resume", CLM_CLI_FLAG, &o->resume, NULL, "go on where RUN was stopped"},
-    };
-    int positional = 0;
-    int result = clm_cli_parse(
-        argc, argv, options, sizeof options / sizeof *options,
-        "clm finetune classify --model MODEL --vocab DIR --data DIR --out RUN [OPTION...]",
-        "Turns GPT-2 into a classifier. RUN gets the model as a Hugging Face folder, "
-        "metrics.jsonl,\n"
-        "plots, and a checkpoint an epoch. Ctrl-C saves one too; pressed twice it ends at once. "
-        "With\n"
-        "--resume and the same options otherwise, the run goes on. Status 130 when stopped, 6 "
-        "when the\n"
-        "loss is not finite; see README.md for the others.",
-        &positional);
-    if (result >= 0) {
-        return result;
-    }
-    if (positional != 1 || strcmp(argv[1], "classify") != 0) {
-        return clm_cli_usage("finetune", "say 'clm finetune classify'");
-    }
-    const struct {
-        const char *name;
-        const char *value;
-    } needed[] = {
-        {"--model", s->model}, {"--vocab", s->vocab}, {"--data", s->data}, {"--out", s->out}};
-    for (size_t i = 0; i < sizeof needed / sizeof *needed; i++) {
-        if (needed[i].value == NULL) {
-            return clm_cli_usage("finetune", "%s is missing", needed[i].name);
-        }
-    }
-    if (strcmp(s->pooling, "last-position") != 0 && strcmp(s->pooling, "last-token") != 0) {
-        return clm_cli_usage("finetune", "--pooling is last-position or last-token, not \"%s\"",
-                             s->pooling);
-    }
-    if (clm_precision_parse(&s->level, s->precision) != CLM_OK) {
-        return clm_cli_usage("finetune", "--precision is auto, f32, f16 or bf16, not \"%s\"",
-                             s->precision);
-    }
-    const int wrong = check_numbers(s);
-    return wrong >= 0 ? wrong : parse_features(s);
+    s->options.seed = (uint64_t)s->seed;
+    s->options.max_steps = s->max_steps;
+    s->options.final_accuracies = !s->no_final;
+    s->options.source = s->model;
 }
 
 /* The plots are a service: a run is no failure because they are. */
@@ -384,33 +366,45 @@ static void plot(const char *run) {
     }
 }
 
-int clm_command_finetune(int argc, char **argv) {
-    settings s = {.train = "last-block",
-                  .pooling = "last-position",
-                  .features = "auto",
-                  .precision = "auto",
-                  .seed = 123,
-                  .options = CLM_FINETUNE_OPTIONS_DEFAULT};
-    int result = parse(&s, argc, argv);
-    if (result >= 0) {
-        return result;
-    }
+static int run(const clm_cli_arguments *arguments) {
+    settings *s = arguments->settings;
     progress shown = {.terminal = isatty(STDERR_FILENO) != 0};
-    s.options.seed = (uint64_t)s.seed;
-    s.head_seed = s.seed;
-    s.options.max_steps = s.max_steps;
-    s.options.final_accuracies = !s.no_final;
-    s.options.source = s.model;
-    s.options.on_event = print_event;
-    s.options.should_stop = clm_cli_stop_was_requested;
-    s.options.context = &shown;
+    set_options(s);
+    s->options.on_event = print_event;
+    s->options.should_stop = clm_cli_stop_was_requested;
+    s->options.context = &shown;
     (void)clm_cli_catch_stops();
-    clm_status status = finetune(&s);
+    clm_status status = finetune(s);
     clear_line(&shown);
     if (status != CLM_OK) {
         return clm_cli_fail(status);
     }
-    plot(s.out);
-    (void)printf("The model and its plots are in %s\n", s.out);
+    plot(s->out);
+    (void)printf("The model and its plots are in %s\n", s->out);
     return CLM_EXIT_DONE;
 }
+
+const clm_cli_command clm_command_finetune = {
+    .name = "finetune",
+    .about = "train a classifier from GPT-2",
+    .synopsis = "classify --model MODEL --vocab DIR --data DIR --out RUN [OPTION...]",
+    .description =
+        "Turns GPT-2 into a classifier. RUN gets the model as a Hugging Face folder, "
+        "metrics.jsonl, plots, and a checkpoint an epoch. Ctrl-C saves one too; pressed twice it "
+        "ends at once. With --resume and the same options otherwise, the run goes on.",
+    .groups = {{"Files", file_options, 0},
+               {"Training", training_options, 0},
+               {"Evaluation", evaluation_options, 0},
+               {"Memory and speed", memory_options, 0},
+               {"Device", clm_cli_device_option, offsetof(settings, device)},
+               {NULL, clm_cli_test_option, offsetof(settings, device)},
+               {NULL, profile_option, 0}},
+    .positionals = positionals,
+    .examples = examples,
+    .ends = CLM_CLI_ENDS_INPUT | CLM_CLI_ENDS_DEVICE | CLM_CLI_ENDS_NOT_FINITE |
+            CLM_CLI_ENDS_INTERRUPTED,
+    .synonyms = "fine-tune train tune-model fit",
+    .settings_size = sizeof(settings),
+    .defaults = &defaults,
+    .run = run,
+};

@@ -4,67 +4,59 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/memory.h"
 #include "cli/cli.h"
+#include "cli/options.h"
 #include "clm/log.h"
-
-static const struct {
-    const char *name;
-    int (*run)(int argc, char **argv);
-    const char *about;
-} commands[] = {
-#if CLM_HAS_COMMAND_devices
-    {"devices", clm_command_devices, "list OpenCL devices"},
-#endif
-#if CLM_HAS_COMMAND_fetch
-    {"fetch", clm_command_fetch, "download weights and data sets"},
-#endif
-#if CLM_HAS_COMMAND_data
-    {"data", clm_command_data, "balance and split a table of labelled texts"},
-#endif
-#if CLM_HAS_COMMAND_tokenize
-    {"tokenize", clm_command_tokenize, "turn text into token ids and back"},
-#endif
-#if CLM_HAS_COMMAND_finetune
-    {"finetune", clm_command_finetune, "train a classifier from GPT-2"},
-#endif
-#if CLM_HAS_COMMAND_eval
-    {"eval", clm_command_eval, "measure a trained model on a table"},
-#endif
-#if CLM_HAS_COMMAND_classify
-    {"classify", clm_command_classify, "classify texts with a trained model"},
-#endif
-#if CLM_HAS_COMMAND_plot
-    {"plot", clm_command_plot, "draw a run's loss and accuracy"},
-#endif
-#if CLM_HAS_COMMAND_selftest
-    {"selftest", clm_command_selftest, "find out whether the device computes rightly"},
-#endif
-#if CLM_HAS_COMMAND_tune
-    {"tune", clm_command_tune, "find what the device runs fastest"},
-#endif
-#if CLM_HAS_COMMAND_bench
-    {"bench", clm_command_bench, "measure how fast clm is on a device"},
-#endif
-};
-enum { command_count = sizeof commands / sizeof *commands };
 
 static void print_note(void *context, clm_log_level level, const char *message) {
     (void)context;
     (void)fprintf(stderr, "%s%s\n", level == CLM_LOG_WARNING ? "warning: " : "", message);
 }
 
-static void print_help(FILE *stream) {
-    (void)fprintf(stream,
-                  "clm %s: fine-tunes and runs GPT-2 on any OpenCL device\n\n"
-                  "usage: clm COMMAND [OPTION...]\n\n",
-                  clm_version());
-    for (size_t i = 0; i < command_count; i++) {
-        (void)fprintf(stream, "  %-10s %s\n", commands[i].name, commands[i].about);
+static int print_overview(FILE *stream) {
+    clm_string text = {0};
+    clm_cli_add_overview(&text);
+    const clm_status status = clm_string_status(&text);
+    if (status == CLM_OK) {
+        (void)fputs(text.text, stream);
     }
-    (void)fprintf(
-        stream,
-        "\n'clm COMMAND --help' tells the options of one. Environment: CLM_DEVICE chooses the "
-        "device,\nCLM_LOG=debug tells more, CLM_LOG=quiet only warnings.\n");
+    clm_string_free(&text);
+    return status == CLM_OK ? CLM_EXIT_DONE : clm_cli_fail(status);
+}
+
+static int no_such_command(const char *name) {
+    const clm_cli_command *command = NULL;
+    clm_cli_suggestion near = {0};
+    for (size_t i = 0; (command = clm_cli_command_at(i)) != NULL; i++) {
+        clm_cli_suggest(&near, name, strlen(name), command->name, command->synonyms);
+    }
+    if (near.best != NULL) {
+        (void)fprintf(stderr, "clm: there is no command \"%s\"; did you mean 'clm %s'?\n", name,
+                      near.best);
+    } else {
+        (void)fprintf(stderr, "clm: there is no command \"%s\"; 'clm --help' lists them\n", name);
+    }
+    return CLM_EXIT_USAGE;
+}
+
+/* `argv` begins with the command's name. */
+static int run_command(const clm_cli_command *command, int argc, char **argv) {
+    clm_cli_arguments arguments;
+    void *settings = NULL;
+    if (command->run_candidate != NULL && argc > 1 && strcmp(argv[1], "--candidate") == 0) {
+        return command->run_candidate(argc, argv);
+    }
+    const clm_status status = clm_allocate(&settings, 1, command->settings_size, "options");
+    if (status != CLM_OK) {
+        return clm_cli_fail(status);
+    }
+    int result = clm_cli_parse(&arguments, command, argc, argv, settings);
+    if (result < 0) {
+        result = command->run(&arguments);
+    }
+    clm_free(settings);
+    return result;
 }
 
 int main(int argc, char **argv) {
@@ -76,23 +68,17 @@ int main(int argc, char **argv) {
     /* A reader that went away is an error of writing, reported like any other. */
     (void)signal(SIGPIPE, SIG_IGN);
     if (argc < 2) {
-        print_help(stderr);
+        (void)print_overview(stderr);
         return CLM_EXIT_USAGE;
     }
-    if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 ||
-        strcmp(argv[1], "help") == 0) {
-        print_help(stdout);
-        return clm_cli_finish(CLM_EXIT_DONE);
+    if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0) {
+        return clm_cli_finish(print_overview(stdout));
     }
-    if (strcmp(argv[1], "--version") == 0) {
+    if (strcmp(argv[1], "--version") == 0 || strcmp(argv[1], "-V") == 0) {
         (void)printf("clm %s\n", clm_version());
         return clm_cli_finish(CLM_EXIT_DONE);
     }
-    for (size_t i = 0; i < command_count; i++) {
-        if (strcmp(argv[1], commands[i].name) == 0) {
-            return clm_cli_finish(commands[i].run(argc - 1, argv + 1));
-        }
-    }
-    (void)fprintf(stderr, "clm: there is no command \"%s\"; 'clm --help' lists them\n", argv[1]);
-    return CLM_EXIT_USAGE;
+    const clm_cli_command *command = clm_cli_find_command(argv[1]);
+    return command != NULL ? clm_cli_finish(run_command(command, argc - 1, argv + 1))
+                           : no_such_command(argv[1]);
 }

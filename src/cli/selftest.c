@@ -9,9 +9,7 @@
 #include "cli/stop.h"
 
 typedef struct settings {
-    const char *device;
-    bool all;
-    bool force;
+    clm_cli_device device;
     clm_selftest_options options;
 } settings;
 
@@ -39,7 +37,8 @@ static void print_report(const clm_selftest_report *report, const char *before) 
     }
 }
 
-static clm_status run_on(const settings *s, const char *pattern) {
+static clm_status run_on(void *context, const char *pattern) {
+    const settings *s = context;
     clm_device *device = NULL;
     clm_selftest_report report = {0};
     clm_device_options options = CLM_DEVICE_OPTIONS_DEFAULT;
@@ -49,7 +48,7 @@ static clm_status run_on(const settings *s, const char *pattern) {
     const clm_device_info *info = clm_device_get_info(device);
     (void)printf("%s (%s, driver %s)\n", info->name, info->platform, info->driver);
     (void)clm_cli_flush();
-    if (!s->force && s->options.operation_count == 0) {
+    if (!s->options.again && s->options.operation_count == 0) {
         CLM_TRY(clm_selftest_recall(&report, device));
         if (report.outcome != CLM_SELFTEST_UNKNOWN) {
             print_report(&report, " before (--force tests again)");
@@ -63,66 +62,59 @@ cleanup:
     return status;
 }
 
-/* A device that fails is said, and the others come all the same. */
-static int run_on_all(const settings *s) {
-    clm_device_info *list = NULL;
-    size_t count = 0;
-    int result = CLM_EXIT_DONE;
-    const clm_status listed = clm_device_list(&list, &count);
-    clm_device_list_free(list);
-    if (listed != CLM_OK) {
-        return clm_cli_fail(listed);
-    }
-    for (size_t i = 0; i < count && result != CLM_EXIT_INTERRUPTED; i++) {
-        char index[24];
-        (void)snprintf(index, sizeof index, "%zu", i);
-        const clm_status status = run_on(s, index);
-        if (status != CLM_OK) {
-            result = clm_cli_fail(status);
-        }
-    }
-    return result;
-}
+static const clm_cli_option options[] = {
+    {"--force", NULL, "test again what was tested before, and what the driver crashed in",
+     CLM_CLI_FLAG_AT(settings, options.again), .synonyms = "--again --retest"},
+    {NULL},
+};
 
-int clm_command_selftest(int argc, char **argv) {
-    settings s = {.options = CLM_SELFTEST_OPTIONS_DEFAULT};
-    s.options.on_result = print_result;
-    s.options.should_stop = clm_cli_stop_was_requested;
-    const clm_cli_option options[] = {
-        {"--device", CLM_CLI_STRING, &s.device, "PATTERN", "see 'clm devices'"},
-        {"--all", CLM_CLI_FLAG, &s.all, NULL, "every device, one after the other"},
-        {"--force", CLM_CLI_FLAG, &s.force, NULL,
-         "test again what was tested before, and what the driver crashed in"},
-    };
-    int positional = 0;
-    int result = clm_cli_parse(
-        argc, argv, options, sizeof options / sizeof *options,
-        "clm selftest [OPERATION...] [--device PATTERN | --all] [--force]",
-        "Compares every kernel that clm uses on the device, forward and backward, with plain C, "
-        "and\n"
-        "then one training step of a tiny model. A kernel that is wrong is replaced where another "
-        "is\n"
-        "right; a device without one ends with status 4, and other commands refuse it. The result "
-        "is\n"
-        "kept for this device, driver and version of clm; finetune, eval, classify and bench run "
-        "the\n"
-        "test by themselves when there is none, unless CLM_SELFTEST=off or --no-selftest. Given "
-        "by\n"
-        "name, operations are tested in any case, and the result is not kept.",
-        &positional);
-    if (result >= 0) {
-        return result;
-    }
-    if (s.all && s.device != NULL) {
-        return clm_cli_usage("selftest", "--all and --device exclude each other");
-    }
-    s.options.operations = (const char *const *)(argv + 1);
-    s.options.operation_count = (size_t)positional;
-    s.options.again = s.force;
+static const clm_cli_option positionals[] = {
+    {"OPERATION", NULL, "only these, in any case, and without keeping the result",
+     .kind = CLM_CLI_TEXT, .repeats = true, .fallback = "all"},
+    {NULL},
+};
+
+static const clm_cli_example examples[] = {
+    {"clm selftest --all", "Tests every device that was not tested before."},
+    {"clm selftest layernorm --device gpu", "Tests one operation on the first GPU."},
+    {NULL, NULL},
+};
+
+static const settings defaults = {.options = CLM_SELFTEST_OPTIONS_DEFAULT};
+
+static int run(const clm_cli_arguments *arguments) {
+    settings *s = arguments->settings;
+    s->options.on_result = print_result;
+    s->options.should_stop = clm_cli_stop_was_requested;
+    s->options.operations = (const char *const *)arguments->positionals;
+    s->options.operation_count = arguments->positional_count;
     (void)clm_cli_catch_stops();
-    if (s.all) {
-        return run_on_all(&s);
+    if (s->device.all) {
+        return clm_cli_on_all_devices(run_on, s);
     }
-    const clm_status status = run_on(&s, s.device);
+    const clm_status status = run_on(s, s->device.pattern);
     return status == CLM_OK ? CLM_EXIT_DONE : clm_cli_fail(status);
 }
+
+const clm_cli_command clm_command_selftest = {
+    .name = "selftest",
+    .about = "find out whether the device computes rightly",
+    .synopsis = "[OPERATION...] [--device PATTERN | --all] [--force]",
+    .description =
+        "Compares every kernel that clm uses on the device, forward and backward, with plain C, "
+        "and then one training step of a tiny model. A kernel that is wrong is replaced where "
+        "another is right; a device without one ends with status 4, and other commands refuse it. "
+        "The result is kept for this device, driver and version of clm.\n\n"
+        "finetune, eval, classify and bench run the test by themselves when there is no result, "
+        "unless CLM_SELFTEST=off or --no-selftest says otherwise.",
+    .groups = {{"Device", clm_cli_device_option, offsetof(settings, device)},
+               {NULL, clm_cli_all_option, offsetof(settings, device)},
+               {"Test", options, 0}},
+    .positionals = positionals,
+    .examples = examples,
+    .ends = CLM_CLI_ENDS_DEVICE | CLM_CLI_ENDS_INTERRUPTED,
+    .synonyms = "self-test test check doctor",
+    .settings_size = sizeof(settings),
+    .defaults = &defaults,
+    .run = run,
+};

@@ -16,7 +16,7 @@
 #include "clm/data.h"
 #include "clm/text.h"
 
-typedef struct clm_tokenize {
+typedef struct settings {
     const char *vocab;
     bool ids;
     bool decode;
@@ -27,10 +27,10 @@ typedef struct clm_tokenize {
     int vocab_size;
     int min_frequency;
     clm_tokenizer *tokenizer;
-} clm_tokenize;
+} settings;
 
 /* The ids alone, or each with its bytes as a JSON string: 15496:"Hello" 995:" world". */
-static clm_status print_tokens(const clm_tokenize *job, const int32_t *ids, size_t count) {
+static clm_status print_tokens(const settings *job, const int32_t *ids, size_t count) {
     clm_status status = CLM_OK;
     clm_string out = {0};
     for (size_t i = 0; i < count; i++) {
@@ -51,7 +51,7 @@ cleanup:
     return status;
 }
 
-static clm_status encode_text(const clm_tokenize *job, const char *text, size_t length) {
+static clm_status encode_text(const settings *job, const char *text, size_t length) {
     const clm_encode_options options = {.special_tokens = job->special};
     int32_t *ids = NULL;
     size_t count = 0;
@@ -64,7 +64,7 @@ static clm_status encode_text(const clm_tokenize *job, const char *text, size_t 
 }
 
 /* Decodes the ids in `text`, with white space or commas between, and prints what they say. */
-static clm_status decode_text(const clm_tokenize *job, const char *text, size_t length) {
+static clm_status decode_text(const settings *job, const char *text, size_t length) {
     clm_status status = CLM_OK;
     int32_t *ids = NULL;
     size_t count = 0;
@@ -98,11 +98,11 @@ cleanup:
     return status;
 }
 
-static clm_status one_text(const clm_tokenize *job, const char *text, size_t length) {
+static clm_status one_text(const settings *job, const char *text, size_t length) {
     return job->decode ? decode_text(job, text, length) : encode_text(job, text, length);
 }
 
-static clm_status each_line(const clm_tokenize *job) {
+static clm_status each_line(const settings *job) {
     enum { lines_at_a_time = 4096 };
     clm_status status = CLM_OK;
     clm_lines l;
@@ -124,9 +124,9 @@ cleanup:
 }
 
 /* Ids that stand in several arguments are one text. */
-static clm_status joined(const clm_tokenize *job, char **arguments, int count) {
+static clm_status joined(const settings *job, char **arguments, size_t count) {
     clm_string all = {0};
-    for (int i = 0; i < count; i++) {
+    for (size_t i = 0; i < count; i++) {
         clm_string_add(&all, arguments[i]);
         clm_string_add(&all, " ");
     }
@@ -138,7 +138,7 @@ static clm_status joined(const clm_tokenize *job, char **arguments, int count) {
     return status;
 }
 
-static clm_status run(clm_tokenize *job, char **texts, int count) {
+static clm_status tokenize(settings *job, char **texts, size_t count) {
     clm_status status = CLM_OK;
     CLM_TRY(clm_tokenizer_open(&job->tokenizer, job->vocab));
     if (count == 0 || (count == 1 && strcmp(texts[0], "-") == 0)) {
@@ -146,7 +146,7 @@ static clm_status run(clm_tokenize *job, char **texts, int count) {
     } else if (job->decode) {
         CLM_TRY(joined(job, texts, count));
     } else {
-        for (int i = 0; i < count; i++) {
+        for (size_t i = 0; i < count; i++) {
             CLM_TRY(encode_text(job, texts[i], strlen(texts[i])));
         }
     }
@@ -171,7 +171,7 @@ static void corpus_free(corpus *c) {
     clm_free(c->file);
 }
 
-static clm_status corpus_read(corpus *c, const clm_tokenize *job) {
+static clm_status corpus_read(corpus *c, const settings *job) {
     clm_status status = CLM_OK;
     c->count = 1;
     if (job->table) {
@@ -195,7 +195,7 @@ cleanup:
     return status;
 }
 
-static clm_status train(const clm_tokenize *job) {
+static clm_status train(const settings *job) {
     clm_status status = CLM_OK;
     corpus c = {0};
     clm_tokenizer *tokenizer = NULL;
@@ -212,56 +212,83 @@ cleanup:
     return status;
 }
 
-int clm_command_tokenize(int argc, char **argv) {
-    clm_tokenize job = {.vocab_size = 50257, .min_frequency = 2};
-    const clm_cli_option options[] = {
-        {"--vocab", CLM_CLI_STRING, &job.vocab, "DIR", "the folder with the tokenizer's files"},
-        {"--ids", CLM_CLI_FLAG, &job.ids, NULL, "print ids only"},
-        {"--decode", CLM_CLI_FLAG, &job.decode, NULL, "take ids, and print their text"},
-        {"--special", CLM_CLI_FLAG, &job.special, NULL,
-         "take special tokens such as <|endoftext|> in the text as tokens"},
-        {"--train", CLM_CLI_STRING, &job.train, "FILE", "make a vocabulary from a text file"},
-        {"--out", CLM_CLI_STRING, &job.out, "DIR", "where --train writes"},
-        {"--table", CLM_CLI_FLAG, &job.table, NULL,
-         "FILE is a table: make it from its texts, read as 'clm data' reads them"},
-        {"--vocab-size", CLM_CLI_INT, &job.vocab_size, "N", "tokens at most (50257)"},
-        {"--min-frequency", CLM_CLI_INT, &job.min_frequency, "N",
-         "how often a pair occurs to be merged (2)"},
-    };
-    int count = 0;
-    int result = clm_cli_parse(
-        argc, argv, options, sizeof options / sizeof *options,
-        "clm tokenize --vocab DIR [--ids | --decode] [TEXT... | -]\n"
-        "       clm tokenize --train FILE [--table] --out DIR [--vocab-size N]",
-        "Turns texts into tokens, one line a text: each token as its id and its bytes,\n"
-        "15496:\"Hello\" 995:\" world\", or with --ids the ids alone. With --decode the other way\n"
-        "round: the ids of all arguments are one text. Without TEXT, or with -, each line of\n"
-        "standard input is a text. Bytes that are not UTF-8 show as U+FFFD, but have ids as any\n"
-        "others. DIR has tokenizer.json, vocab.json and merges.txt, or encoder.json and "
-        "vocab.bpe.\n"
-        "--train takes FILE as one text, or with --table each of its texts, and adds "
-        "<|endoftext|>\n"
-        "as the last token.",
-        &count);
-    if (result >= 0) {
-        return result;
+static const clm_cli_option text_options[] = {
+    {"--vocab", "DIR", "the folder with the tokenizer's files", CLM_CLI_FOLDER_AT(settings, vocab),
+     .excludes = "--train", .synonyms = "--tokenizer --model --vocabulary"},
+    {"--ids", NULL, "print ids only", CLM_CLI_FLAG_AT(settings, ids)},
+    {"--decode", NULL, "take ids, and print their text", CLM_CLI_FLAG_AT(settings, decode),
+     .excludes = "--ids", .synonyms = "--detokenize"},
+    {"--special", NULL, "take special tokens such as <|endoftext|> in the text as tokens",
+     CLM_CLI_FLAG_AT(settings, special), .synonyms = "--special-tokens"},
+    {NULL},
+};
+
+static const clm_cli_option train_options[] = {
+    {"--train", "FILE", "make a vocabulary from a text file", CLM_CLI_PATH_AT(settings, train)},
+    {"--out", "DIR", "where --train writes", CLM_CLI_FOLDER_AT(settings, out), .needs = "--train",
+     .synonyms = "--output --to --output-dir"},
+    {"--table", NULL, "FILE is a table: make it from its texts, read as 'clm data' reads them",
+     CLM_CLI_FLAG_AT(settings, table), .needs = "--train"},
+    {"--vocab-size", "N", "tokens at most", CLM_CLI_INT_AT(settings, vocab_size),
+     .needs = "--train", .least = 257, .synonyms = "--size --n-vocab"},
+    {"--min-frequency", "N", "how often a pair occurs to be merged",
+     CLM_CLI_INT_AT(settings, min_frequency), .needs = "--train", .least = 1},
+    {NULL},
+};
+
+static const clm_cli_option positionals[] = {
+    {"TEXT", NULL, "a text, or with --decode ids; - for the lines of standard input",
+     .kind = CLM_CLI_TEXT, .repeats = true, .fallback = "-"},
+    {NULL},
+};
+
+static const clm_cli_example examples[] = {
+    {"clm tokenize --vocab gpt2 \"Hello world\"", "Shows the tokens of a text."},
+    {"clm tokenize --train messages.txt --out vocab --vocab-size 2000",
+     "Makes a vocabulary of 2000 tokens."},
+    {NULL, NULL},
+};
+
+static const settings defaults = {.vocab_size = 50257, .min_frequency = 2};
+
+static int run(const clm_cli_arguments *arguments) {
+    settings *job = arguments->settings;
+    clm_status status = CLM_OK;
+    if (job->train == NULL && job->vocab == NULL) {
+        return clm_cli_usage("tokenize", "--vocab DIR is missing");
     }
-    if (job.train != NULL) {
-        if (job.out == NULL || job.vocab != NULL || count > 0) {
-            return clm_cli_usage(argv[0], "--train FILE goes with --out DIR, and without a text");
-        }
-        clm_status status = train(&job);
-        return status == CLM_OK ? CLM_EXIT_DONE : clm_cli_fail(status);
+    if (job->train != NULL && (job->out == NULL || arguments->positional_count > 0)) {
+        return clm_cli_usage("tokenize", "--train FILE goes with --out DIR, and without a text");
     }
-    if (job.table) {
-        return clm_cli_usage(argv[0], "--table goes with --train");
+    if (job->train != NULL) {
+        status = train(job);
+    } else {
+        status = tokenize(job, arguments->positionals, arguments->positional_count);
     }
-    if (job.vocab == NULL) {
-        return clm_cli_usage(argv[0], "--vocab DIR is missing");
-    }
-    if (job.ids && job.decode) {
-        return clm_cli_usage(argv[0], "--ids and --decode exclude each other");
-    }
-    clm_status status = run(&job, argv + 1, count);
     return status == CLM_OK ? CLM_EXIT_DONE : clm_cli_fail(status);
 }
+
+const clm_cli_command clm_command_tokenize = {
+    .name = "tokenize",
+    .about = "turn text into token ids and back",
+    .synopsis =
+        "--vocab DIR [--ids | --decode] [TEXT... | -]\n"
+        "--train FILE [--table] --out DIR [--vocab-size N]",
+    .description =
+        "Turns texts into tokens, one line a text: each token as its id and its bytes, "
+        "15496:\"Hello\" 995:\" world\", or with --ids the ids alone. With --decode the other way "
+        "round: the ids of all arguments are one text. Without TEXT, or with -, each line of "
+        "standard input is a text. Bytes that are not UTF-8 show as U+FFFD, but have ids as any "
+        "others.\n\n"
+        "DIR has tokenizer.json, vocab.json and merges.txt, or encoder.json and vocab.bpe.\n\n"
+        "--train takes FILE as one text, or with --table each of its texts, and adds <|endoftext|> "
+        "as the last token.",
+    .groups = {{"Texts", text_options, 0}, {"Making a vocabulary", train_options, 0}},
+    .positionals = positionals,
+    .examples = examples,
+    .ends = CLM_CLI_ENDS_INPUT,
+    .synonyms = "tokenise encode tokens tokenizer",
+    .settings_size = sizeof(settings),
+    .defaults = &defaults,
+    .run = run,
+};

@@ -69,14 +69,22 @@ static int run_candidate(int argc, char **argv) {
 /* ---- the command ---- */
 
 typedef struct settings {
-    const char *preset_name;
     clm_tune_preset preset;
-    const char *device;
+    clm_cli_device device;
     const char *export_path;
     const char *import_path;
     int limit_seconds;
-    bool all, restart, print, force, reset;
+    bool restart, print, force, reset;
 } settings;
+
+static const clm_cli_choice presets[] = {
+    {"quick", CLM_TUNE_QUICK, "seconds"},
+    {"normal", CLM_TUNE_NORMAL, "minutes"},
+    {"full", CLM_TUNE_FULL, "longer"},
+    {"small", CLM_TUNE_SMALL,
+     "a few candidates on small shapes: for tests, measures nothing useful"},
+    {NULL, 0, NULL},
+};
 
 static void print_event(void *context, const clm_tune_event *event) {
     (void)context;
@@ -114,7 +122,8 @@ static clm_status tune(clm_device *device, const settings *s) {
     options.helper = own_path();
     options.on_event = print_event;
     options.should_stop = clm_cli_stop_was_requested;
-    (void)printf("Tuning %s (%s), preset %s\n", info->name, info->platform, s->preset_name);
+    (void)printf("Tuning %s (%s), preset %s\n", info->name, info->platform,
+                 presets[s->preset].name);
     clm_status status = clm_tune(device, &options, &result);
     if (status != CLM_OK) {
         return status;
@@ -168,67 +177,67 @@ static clm_status run_on(void *context, const char *pattern) {
     return status;
 }
 
-static bool find_preset(clm_tune_preset *preset, const char *name) {
-    static const char *const names[] = {"quick", "normal", "full", "small"};
-    for (int i = 0; i <= CLM_TUNE_SMALL; i++) {
-        if (strcmp(name, names[i]) == 0) {
-            *preset = (clm_tune_preset)i;
-            return true;
-        }
-    }
-    return false;
-}
+static const clm_cli_option search_options[] = {
+    {"--preset", "NAME", "how long to search", CLM_CLI_CHOICE_AT(settings, preset),
+     .choices = presets, .synonyms = "--mode --level"},
+    {"--restart", NULL, "try again what was tried before", CLM_CLI_FLAG_AT(settings, restart)},
+    {"--limit", "SECONDS", "for a candidate, before it is given up",
+     CLM_CLI_INT_AT(settings, limit_seconds), .least = 1, .synonyms = "--timeout"},
+    {NULL},
+};
 
-int clm_command_tune(int argc, char **argv) {
-    if (argc == 8 && strcmp(argv[1], "--candidate") == 0) {
-        return run_candidate(argc, argv);
-    }
-    settings s = {.preset_name = "normal", .preset = CLM_TUNE_NORMAL, .limit_seconds = 120};
-    const clm_cli_option options[] = {
-        {"--preset", CLM_CLI_STRING, &s.preset_name, "NAME",
-         "quick: seconds; normal: minutes; full: longer"},
-        {"--device", CLM_CLI_STRING, &s.device, "NAME", "which device; see 'clm devices'"},
-        {"--all", CLM_CLI_FLAG, &s.all, NULL, "every device, one after the other"},
-        {"--restart", CLM_CLI_FLAG, &s.restart, NULL, "try again what was tried before"},
-        {"--limit", CLM_CLI_INT, &s.limit_seconds, "SECONDS",
-         "for a candidate, before it is given up (120)"},
-        {"--print", CLM_CLI_FLAG, &s.print, NULL, "print what is kept, as JSON"},
-        {"--export", CLM_CLI_STRING, &s.export_path, "FILE", "write it to a file, to share"},
-        {"--import", CLM_CLI_STRING, &s.import_path, "FILE", "keep the settings of such a file"},
-        {"--force", CLM_CLI_FLAG, &s.force, NULL, "import another device's or version's too"},
-        {"--reset", CLM_CLI_FLAG, &s.reset, NULL, "forget what is kept"},
-    };
-    int positional = 0;
-    int result = clm_cli_parse(
-        argc, argv, options, sizeof options / sizeof *options,
-        "clm tune [--preset quick|normal|full] [--device NAME | --all]",
-        "Finds out what the device runs fastest: which GEMM, its tiles and blocks, CLBlast's\n"
-        "parameters, work-groups. Each candidate runs in a process of its own and counts only "
-        "when\n"
-        "its results are right. What was tried is kept: after a stop (status 130), the same "
-        "command\n"
-        "goes on. CLM_TUNE=off in the environment does without what is kept.",
-        &positional);
-    if (result >= 0) {
-        return result;
-    }
-    const int asked = s.print + s.reset + (s.export_path != NULL) + (s.import_path != NULL);
-    if (positional > 0) {
-        return clm_cli_usage("tune", "what is \"%s\" for?", argv[1]);
-    }
-    if (!find_preset(&s.preset, s.preset_name)) {
-        return clm_cli_usage("tune", "there is no preset \"%s\"", s.preset_name);
-    }
-    if (asked > 1 || (s.all && (s.device != NULL || s.export_path != NULL))) {
-        return clm_cli_usage("tune", "these options exclude each other");
-    }
-    if (s.limit_seconds < 1) {
-        return clm_cli_usage("tune", "--limit must be positive");
-    }
+static const clm_cli_option kept_options[] = {
+    {"--print", NULL, "print what is kept, as JSON", CLM_CLI_FLAG_AT(settings, print),
+     .excludes = "--reset --export --import", .synonyms = "--show --list"},
+    {"--export", "FILE", "write it to a file, to share", CLM_CLI_OUTPUT_AT(settings, export_path),
+     .excludes = "--reset --import --all", .synonyms = "--out --output --save"},
+    {"--import", "FILE", "keep the settings of such a file", CLM_CLI_PATH_AT(settings, import_path),
+     .excludes = "--reset", .synonyms = "--load"},
+    {"--force", NULL, "import another device's or version's too", CLM_CLI_FLAG_AT(settings, force),
+     .needs = "--import"},
+    {"--reset", NULL, "forget what is kept", CLM_CLI_FLAG_AT(settings, reset),
+     .synonyms = "--clear --delete"},
+    {NULL},
+};
+
+static const clm_cli_example examples[] = {
+    {"clm tune --preset quick", "Searches for some seconds on the device that clm takes."},
+    {"clm tune --export mine.json --device gpu", "Writes what is kept for the first GPU."},
+    {NULL, NULL},
+};
+
+static const settings defaults = {.preset = CLM_TUNE_NORMAL, .limit_seconds = 120};
+
+static int run(const clm_cli_arguments *arguments) {
+    settings *s = arguments->settings;
     (void)clm_cli_catch_stops();
-    if (s.all) {
-        return clm_cli_on_all_devices(run_on, &s);
+    if (s->device.all) {
+        return clm_cli_on_all_devices(run_on, s);
     }
-    const clm_status status = run_on(&s, s.device);
+    const clm_status status = run_on(s, s->device.pattern);
     return status == CLM_OK ? CLM_EXIT_DONE : clm_cli_fail(status);
 }
+
+const clm_cli_command clm_command_tune = {
+    .name = "tune",
+    .about = "find what the device runs fastest",
+    .synopsis =
+        "[--preset NAME] [--device PATTERN | --all]\n"
+        "--print | --export FILE | --import FILE [--force] | --reset",
+    .description =
+        "Finds out what the device runs fastest: which GEMM, its tiles and blocks, CLBlast's "
+        "parameters, work-groups. Each candidate runs in a process of its own and counts only when "
+        "its results are right. What was tried is kept: after a stop (status 130), the same "
+        "command goes on. CLM_TUNE=off in the environment does without what is kept.",
+    .groups = {{"Search", search_options, 0},
+               {"What is kept", kept_options, 0},
+               {"Device", clm_cli_device_option, offsetof(settings, device)},
+               {NULL, clm_cli_all_option, offsetof(settings, device)}},
+    .examples = examples,
+    .ends = CLM_CLI_ENDS_INPUT | CLM_CLI_ENDS_DEVICE | CLM_CLI_ENDS_INTERRUPTED,
+    .synonyms = "autotune optimize",
+    .settings_size = sizeof(settings),
+    .defaults = &defaults,
+    .run = run,
+    .run_candidate = run_candidate,
+};

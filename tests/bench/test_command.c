@@ -172,7 +172,8 @@ static void files_become_a_page(void **state) {
     assert_fails(run_clm("bench", "--report", "out.html"), 2, "takes the JSON files");
     assert_fails(run_clm("bench", "--report", "out.pdf", "a.json"), 2, "\"out.pdf\"");
     assert_fails(run_clm("bench", "--report", ".md", "a.json"), 2, "\".md\"");
-    assert_fails(run_clm("bench", "--report", "out.md", "a.json", "--all"), 2, "no other option");
+    assert_fails(run_clm("bench", "--report", "out.md", "a.json", "--all"), 2,
+                 "exclude each other");
     assert_fails(run_clm("bench", "--report", "none.html", "a.json", "out.md"), 3, "out.md",
                  "not valid JSON");
     assert_fails(run_clm("bench", "--report", "none.html", "none.json"), 3, "none.json");

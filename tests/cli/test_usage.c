@@ -8,8 +8,8 @@
 
 #include "fixture.h"
 
-static const char *const commands[] = {"devices", "fetch",    "data", "tokenize", "finetune",
-                                       "eval",    "classify", "plot", "bench",    "selftest"};
+static const char *const commands[] = {"devices",  "fetch", "data", "tokenize", "finetune", "eval",
+                                       "classify", "plot",  "tune", "bench",    "selftest", "help"};
 enum { command_count = sizeof commands / sizeof *commands };
 
 static void each_command_has_help(void **state) {
@@ -29,7 +29,7 @@ static void each_command_has_help(void **state) {
         assert_has(help.output, "--help");
         for (const char *at = help.output; *at != '\0';) {
             const size_t length = strcspn(at, "\n");
-            if (length > 100 || (length > 0 && at[length - 1] == ' ')) {
+            if (length > 80 || (length > 0 && at[length - 1] == ' ')) {
                 fail_msg("clm %s --help: %.*s|", commands[i], (int)length, at);
             }
             at += length + (at[length] == '\n');
@@ -37,10 +37,14 @@ static void each_command_has_help(void **state) {
         char long_help[8192];
         (void)snprintf(long_help, sizeof long_help, "%s", help.output);
         assert_string_equal(run_clm(commands[i], "-h").output, long_help);
+        assert_string_equal(run_clm("help", commands[i]).output, long_help);
     }
     clm_test_outcome version = run_clm("--version");
     assert_done(version);
     assert_has(version.output, clm_version());
+    assert_has(run_clm("-V").output, clm_version());
+    assert_has(run_clm("finetune", "-V").output, clm_version());
+    assert_string_equal(run_clm("help").output, list);
 }
 
 static void no_command_is_status_2(void **state) {
@@ -48,7 +52,7 @@ static void no_command_is_status_2(void **state) {
     clm_test_outcome nothing = run_clm(NULL);
     assert_int_equal(nothing.status, 2);
     assert_has(nothing.errors, "usage: clm COMMAND");
-    assert_fails(run_clm("train"), 2, "no command \"train\"", "clm --help");
+    assert_fails(run_clm("nonsense"), 2, "no command \"nonsense\"", "clm --help");
     assert_fails(run_clm("--verbose"), 2, "\"--verbose\"");
 }
 
@@ -69,21 +73,21 @@ static void wrong_usage_is_status_2(void **state) {
         CASE("\"x\"", "devices", "x"),
         CASE("--json", "devices", "--json=yes"),
         CASE("NAME", "fetch"),
-        CASE("NAME", "fetch", "gpt2", "gpt3"),
+        CASE("\"gpt3\"", "fetch", "gpt2", "gpt3"),
         CASE("gpt3", "fetch", "gpt3"),
         CASE("spam", "data"),
         CASE("--input", "data", "spam", "--out", "o"),
         CASE("--vocab", "tokenize", "a"),
         CASE("exclude", "tokenize", "--vocab", "v", "--ids", "--decode", "1"),
         CASE("--out", "tokenize", "--train", "f"),
-        CASE("clm finetune classify", "finetune"),
-        CASE("clm finetune classify", "finetune", "regress"),
-        CASE("clm finetune classify", "finetune", "classify", "x"),
+        CASE("TASK is missing: classify", "finetune"),
+        CASE("TASK is classify, not \"regress\"", "finetune", "regress"),
+        CASE("what is \"x\" for", "finetune", "classify", "x"),
         CASE("--model", "finetune", "classify"),
         CASE("--vocab", "finetune", "classify", "--model", "m"),
         CASE("--data", "finetune", "classify", "--model", "m", "--vocab", "v"),
         CASE("--out", "finetune", "classify", "--model", "m", "--vocab", "v", "--data", "d"),
-        CASE("--epochs", NEEDED, "--epochs", "0"),
+        CASE("--epochs must be at least 1, not 0", NEEDED, "--epochs", "0"),
         CASE("--epochs", NEEDED, "--epochs", "1.5"),
         CASE("--epochs", NEEDED, "--epochs", "99999999999"),
         CASE("--epochs", NEEDED, "--epochs="),
@@ -95,15 +99,16 @@ static void wrong_usage_is_status_2(void **state) {
         CASE("--eval-batches", NEEDED, "--eval-batches", "0"),
         CASE("--max-steps", NEEDED, "--max-steps", "-1"),
         CASE("--seed", NEEDED, "--seed", "-1"),
-        CASE("--lr", NEEDED, "--lr", "0"),
+        CASE("--lr must be more than 0, not 0", NEEDED, "--lr", "0"),
         CASE("--lr", NEEDED, "--lr", "-1e-3"),
         CASE("--lr", NEEDED, "--lr", "nan"),
         CASE("--lr", NEEDED, "--lr", "inf"),
         CASE("--lr", NEEDED, "--lr", "fast"),
         CASE("--weight-decay", NEEDED, "--weight-decay", "-0.1"),
-        CASE("last-block", NEEDED, "--train", "everything"),
+        CASE("--train is head, last-block, last-two-blocks or all, not", NEEDED, "--train",
+             "everything"),
         CASE("last-token", NEEDED, "--pooling", "mean"),
-        CASE("--learning-rate", NEEDED, "--learning-rate", "1"),
+        CASE("no option --learning-rate (did you mean --lr?)", NEEDED, "--learning-rate", "1"),
         CASE("--model", "eval", "--data", "d"),
         CASE("--data", "eval", "--model", "m"),
         CASE("\"x\"", "eval", "--model", "m", "--data", "d", "x"),
@@ -114,13 +119,13 @@ static void wrong_usage_is_status_2(void **state) {
         CASE("\"f8\"", "classify", "--model", "m", "--precision", "f8", "a text"),
         CASE("bf16", "eval", "--model", "m", "--data", "d", "--precision", "F16"),
         CASE("-x", "classify", "--model", "m", "-x"),
-        CASE("run folder", "plot"),
-        CASE("run folder", "plot", "a", "b"),
+        CASE("RUN is missing", "plot"),
+        CASE("what is \"b\" for", "plot", "a", "b"),
         CASE("\"soup\"; there is gemm, attention", "bench", "soup"),
         CASE("no quick case", "bench", "--quick", "train/head"),
         CASE("two files", "bench", "--compare"),
         CASE("two files", "bench", "--compare", "a"),
-        CASE("no other option", "bench", "--compare", "a", "b", "--quick"),
+        CASE("--compare and --quick exclude each other", "bench", "--compare", "a", "b", "--quick"),
         CASE("--list", "bench", "--list", "gemm"),
         CASE("exclude", "bench", "--all", "--device", "0"),
         CASE("--seconds", "bench", "--seconds", "-1"),
@@ -131,6 +136,67 @@ static void wrong_usage_is_status_2(void **state) {
         assert_fails(outcome, 2, wrong[i].part);
         assert_string_equal(outcome.output, "");
     }
+}
+
+/* What was mistyped, and what was meant; NULL where nothing is near. */
+static void mistakes_get_a_suggestion(void **state) {
+    (void)state;
+    static const struct {
+        const char *typed;
+        const char *meant;
+    } commands_typed[] = {
+        {"finetun", "finetune"},   {"fine-tune", "finetune"}, {"train", "finetune"},
+        {"clasify", "classify"},   {"predict", "classify"},   {"evaluate", "eval"},
+        {"benchmark", "bench"},    {"device", "devices"},     {"tokenise", "tokenize"},
+        {"self-test", "selftest"}, {"download", "fetch"},     {"hlep", "help"},
+    };
+    static const struct {
+        const char *command;
+        const char *typed;
+        const char *meant;
+    } options_typed[] = {
+        {"finetune", "--epoch", "--epochs"},     {"finetune", "--num_train_epochs", "--epochs"},
+        {"finetune", "--batch-size", "--batch"}, {"finetune", "--batch_size=8", "--batch"},
+        {"finetune", "--bacth", "--batch"},      {"finetune", "--learning_rate", "--lr"},
+        {"finetune", "--output-dir", "--out"},   {"finetune", "--wieght-decay", "--weight-decay"},
+        {"classify", "--batch-size", "--batch"}, {"eval", "--dataset", "--data"},
+        {"data", "--sep", "--separator"},        {"tune", "--gpu", "--device"},
+        {"bench", "--hlep", "--help"},
+    };
+    char part[96];
+    for (size_t i = 0; i < sizeof commands_typed / sizeof *commands_typed; i++) {
+        (void)snprintf(part, sizeof part, "did you mean 'clm %s'?", commands_typed[i].meant);
+        assert_fails(run_clm(commands_typed[i].typed), 2, part);
+    }
+    for (size_t i = 0; i < sizeof options_typed / sizeof *options_typed; i++) {
+        (void)snprintf(part, sizeof part, "(did you mean %s?)", options_typed[i].meant);
+        assert_fails(run_clm(options_typed[i].command, options_typed[i].typed), 2, part);
+    }
+    assert_null(strstr(run_clm("nonsense").errors, "mean"));
+    assert_null(strstr(run_clm("finetune", "--nonsense").errors, "mean"));
+}
+
+/* An empty path is a variable that was not set, not a file of that name. */
+static void empty_paths_are_refused(void **state) {
+    (void)state;
+    static const char *const options[][2] = {
+        {"finetune", "--out"},  {"finetune", "--model"},  {"finetune", "--vocab"},
+        {"finetune", "--data"}, {"finetune", "--device"}, {"classify", "--model"},
+        {"classify", "--file"}, {"eval", "--data"},       {"eval", "--model"},
+        {"data", "--input"},    {"data", "--out"},        {"tokenize", "--vocab"},
+        {"tokenize", "--out"},  {"tokenize", "--train"},  {"fetch", "--to"},
+        {"bench", "--json"},    {"bench", "--csv"},       {"bench", "--report"},
+        {"tune", "--export"},   {"tune", "--import"},     {"selftest", "--device"},
+    };
+    char part[64];
+    for (size_t i = 0; i < sizeof options / sizeof *options; i++) {
+        (void)snprintf(part, sizeof part, "%s is empty", options[i][1]);
+        assert_fails(run_clm(options[i][0], options[i][1], ""), 2, part);
+        (void)snprintf(part, sizeof part, "%s=", options[i][1]);
+        assert_fails(run_clm(options[i][0], part), 2, "is empty");
+    }
+    assert_fails(run_clm("plot", ""), 2, "RUN is empty");
+    assert_fails(run_clm("bench", "--compare", "a.json", ""), 2, "NAME is empty");
 }
 
 static void devices_are_listed(void **state) {
@@ -211,10 +277,15 @@ static void lost_output_is_a_failure(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(each_command_has_help),         cmocka_unit_test(no_command_is_status_2),
-        cmocka_unit_test(wrong_usage_is_status_2),       cmocka_unit_test(devices_are_listed),
-        cmocka_unit_test(an_unknown_device_is_status_4), cmocka_unit_test(tokens_go_both_ways),
+        cmocka_unit_test(each_command_has_help),
+        cmocka_unit_test(no_command_is_status_2),
+        cmocka_unit_test(wrong_usage_is_status_2),
+        cmocka_unit_test(devices_are_listed),
+        cmocka_unit_test(an_unknown_device_is_status_4),
+        cmocka_unit_test(tokens_go_both_ways),
         cmocka_unit_test(lost_output_is_a_failure),
+        cmocka_unit_test(mistakes_get_a_suggestion),
+        cmocka_unit_test(empty_paths_are_refused),
     };
     return cmocka_run_group_tests(tests, make_inputs, NULL);
 }
