@@ -35,6 +35,7 @@ typedef enum clm_status {
     CLM_ERROR_NOT_FOUND = -201,
     CLM_ERROR_EXISTS = -202,   /* would overwrite what somebody may want */
     CLM_ERROR_NO_SPACE = -203, /* disk full, or quota */
+    CLM_ERROR_BUSY = -204,     /* another process is using it */
     CLM_ERROR_FORMAT = -210,   /* the file is not what it claims to be */
     CLM_ERROR_ENCODING = -211, /* invalid UTF-8, or a NUL byte in text */
 

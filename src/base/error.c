@@ -31,6 +31,7 @@ const char *clm_status_name(clm_status status) {
         NAME(CLM_ERROR_NOT_FOUND);
         NAME(CLM_ERROR_EXISTS);
         NAME(CLM_ERROR_NO_SPACE);
+        NAME(CLM_ERROR_BUSY);
         NAME(CLM_ERROR_FORMAT);
         NAME(CLM_ERROR_ENCODING);
         NAME(CLM_ERROR_NO_DEVICE);

@@ -1,4 +1,7 @@
-/* Files: read whole, mapped, written aside and renamed.
+/* Files by the paths that people give: read whole, mapped, written aside and renamed.
+ *
+ * Links in such a path are followed. What clm keeps inside a folder under names of its own is in
+ * base/folder.h.
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #ifndef CLM_BASE_FILE_H
@@ -9,10 +12,16 @@
 #include <stdio.h>
 
 #include "base/error.h"
+#include "base/limits.h"
 
 /* The whole file through *bytes (owned by the caller, clm_free), with a NUL after it that
- * `size_bytes` does not count. A directory is an error. */
-clm_status clm_file_read(const char *path, char **bytes, size_t *size_bytes);
+ * `size_bytes` does not count. CLM_ERROR_FORMAT for one that is larger than its kind may be
+ * (base/limits.h); folders, devices and, but for tables and texts, pipes are CLM_ERROR_IO. */
+clm_status clm_file_read(const char *path, clm_file_kind kind, char **bytes, size_t *size_bytes);
+
+/* The same of a descriptor, which stays open; `path` is for messages. */
+clm_status clm_file_read_descriptor(int descriptor, const char *path, clm_file_kind kind,
+                                    char **bytes, size_t *size_bytes);
 
 /* A file in memory: what might be written there does not reach it. `data` is never NULL, also for
  * an empty file. */
@@ -28,38 +37,43 @@ void clm_file_map_close(clm_file_map *map); /* fine on a zeroed one */
 /* Lets the system take back the memory of what was read so far; it is read again when wanted. */
 void clm_file_map_forget(const clm_file_map *map);
 
-/* A file that appears under its name only when it is whole: it is written to
- * "<path>.part-<pid>" in the same folder, synced and renamed by clm_file_writer_commit(). Discard
- * does nothing after a commit, so a cleanup path calls it in any case. */
+/* A file that appears under its name only when it is whole: it is written to a part in the same
+ * folder (base/folder.h), synced and renamed by clm_file_writer_commit(). Discard does nothing
+ * after a commit, so a cleanup path calls it in any case.
+ *
+ * What is there decides: a regular file is replaced and keeps its mode and, where the caller may
+ * give it, its owner; of a symbolic link the target is replaced, and the link stays; into anything
+ * else (a device, a pipe, "/dev/stdout", "/dev/fd/3") the bytes go straight, and discarding takes
+ * none of them back. Errors of that are errors too: /dev/full is CLM_ERROR_NO_SPACE. */
 typedef struct clm_file_writer {
     FILE *stream;
-    char *path;
-    char *part;
+    char *path; /* for messages */
+    char *name; /* that the part gets, in the open folder; NULL: there is no part */
+    int folder;
+    char part[48];
 } clm_file_writer;
+
+/* The path by which a command's "-" reaches these functions. Flush stdout before. */
+#define CLM_FILE_STDOUT "/dev/stdout"
 
 clm_status clm_file_writer_open(clm_file_writer *writer, const char *path);
 clm_status clm_file_writer_add(clm_file_writer *writer, const void *bytes, size_t size_bytes);
 clm_status clm_file_writer_commit(clm_file_writer *writer);
 void clm_file_writer_discard(clm_file_writer *writer);
 
-/* Removes what writers left behind in `folder` whose processes were killed. */
-void clm_folder_remove_parts(const char *folder);
-
 /* The first three in one. */
 clm_status clm_file_write(const char *path, const void *bytes, size_t size_bytes);
+
+/* Writes all of the bytes to a descriptor; `path` is for messages. */
+clm_status clm_file_write_descriptor(int descriptor, const void *bytes, size_t size_bytes,
+                                     const char *path);
 
 /* Opens a file for reading and writing that has no name in `folder` and is gone with the process,
  * through *descriptor, for close(). */
 clm_status clm_file_open_scratch(int *descriptor, const char *folder);
 
-/* Adds whole lines to the end of a file, which is created when missing. One write. */
-clm_status clm_file_append(const char *path, const void *bytes, size_t size_bytes);
-
 bool clm_file_exists(const char *path); /* of any kind */
 bool clm_file_is_folder(const char *path);
-
-/* Makes the folder and those above it; fine when it is there already. */
-clm_status clm_folder_make(const char *path);
 
 /* "<folder>/<name>" through *path, owned by the caller (clm_free). */
 clm_status clm_path_join(char **path, const char *folder, const char *name);
@@ -67,8 +81,11 @@ clm_status clm_path_join(char **path, const char *folder, const char *name);
 /* The part after the last '/'; lent from `path`. */
 const char *clm_path_name(const char *path);
 
-/* A folder for files that can be made again, made when missing, through *path (clm_free):
- * $CLM_CACHE_DIR/<name>, else $XDG_CACHE_HOME/clm/<name>, else $HOME/.cache/clm/<name>. */
-clm_status clm_cache_folder(char **path, const char *name);
+/* The folder that the last part of a path lies in, "." for one without '/', through *folder
+ * (clm_free). */
+clm_status clm_path_folder(char **folder, const char *path);
+
+/* CLM_ERROR_ARGUMENT for "": what a script passes for a variable that was never set. */
+clm_status clm_path_check(const char *path);
 
 #endif

@@ -40,11 +40,11 @@ clm_status clm_json_parse(cJSON **json, const char *text, size_t count, const ch
     return CLM_OK;
 }
 
-clm_status clm_json_read(cJSON **json, const char *path) {
+clm_status clm_json_read(cJSON **json, const char *path, clm_file_kind kind) {
     *json = NULL;
     char *text = NULL;
     size_t count = 0;
-    clm_status status = clm_file_read(path, &text, &count);
+    clm_status status = clm_file_read(path, kind, &text, &count);
     if (status == CLM_OK) {
         status = clm_json_parse(json, text, count, path);
     }

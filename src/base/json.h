@@ -11,13 +11,14 @@
 #include <stdint.h>
 
 #include "base/error.h"
+#include "base/limits.h"
 #include "base/string.h"
 
 /* Parses `count` bytes, all of them (white space may follow). `where` names the source in errors.
  * The caller frees *json with cJSON_Delete. Invalid UTF-8 and a wrong syntax are CLM_ERROR_FORMAT
  * with the byte. */
 clm_status clm_json_parse(cJSON **json, const char *text, size_t count, const char *where);
-clm_status clm_json_read(cJSON **json, const char *path);
+clm_status clm_json_read(cJSON **json, const char *path, clm_file_kind kind);
 
 /* Members of an object, with the type and range checked; a missing member leaves *value as it was
  * when `required` is false. JSON null counts as missing. */

@@ -4,6 +4,7 @@
 #ifndef CLM_BENCH_BENCH_H
 #define CLM_BENCH_BENCH_H
 
+#include "base/folder.h"
 #include "clm/bench.h"
 #include "ops/ops.h"
 #include "train/evaluate.h"
@@ -26,8 +27,7 @@ enum {
 /* The model that jobs run on, opened for one policy at a time. */
 typedef struct clm_bench_model {
     const char *source; /* what the user asked for */
-    char *folder;       /* NULL, or where a random model lies while the jobs run */
-    int lock;           /* with a folder: the descriptor that keeps other runs out of it */
+    clm_folder folder;  /* open and locked where a random model lies while the jobs run */
 } clm_bench_model;
 
 typedef struct clm_bench_entry clm_bench_entry;

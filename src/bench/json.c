@@ -333,7 +333,7 @@ clm_status clm_bench_read(clm_bench_report **reports, size_t *count, const char 
     size_t size_bytes = 0;
     *reports = NULL;
     *count = 0;
-    clm_status status = clm_file_read(path, &text, &size_bytes);
+    clm_status status = clm_file_read(path, CLM_FILE_REPORT, &text, &size_bytes);
     if (status == CLM_OK) {
         status = clm_bench_parse(reports, count, text, size_bytes, path);
     }

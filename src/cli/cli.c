@@ -27,6 +27,7 @@ static int exit_status_of(clm_status status) {
         case CLM_ERROR_IO:
         case CLM_ERROR_NOT_FOUND:
         case CLM_ERROR_EXISTS:
+        case CLM_ERROR_BUSY:
         case CLM_ERROR_FORMAT:
         case CLM_ERROR_ENCODING:
         case CLM_ERROR_SHAPE:

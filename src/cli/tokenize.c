@@ -181,7 +181,7 @@ static clm_status corpus_read(corpus *c, const settings *job) {
     CLM_TRY(clm_allocate(&c->texts, c->count, sizeof *c->texts, "texts"));
     CLM_TRY(clm_allocate(&c->lengths, c->count, sizeof *c->lengths, "texts"));
     if (!job->table) {
-        CLM_TRY(clm_file_read(job->train, &c->file, &c->lengths[0]));
+        CLM_TRY(clm_file_read(job->train, CLM_FILE_TEXT, &c->file, &c->lengths[0]));
         CLM_TRY(clm_text_refuse_nul(c->file, c->lengths[0], job->train));
         const size_t mark = clm_text_mark(c->file, c->lengths[0]);
         c->texts[0] = c->file + mark;

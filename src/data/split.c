@@ -6,9 +6,9 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include "base/file.h"
+#include "base/folder.h"
 #include "base/json.h"
 #include "base/memory.h"
 #include "base/random.h"
@@ -183,7 +183,7 @@ static bool holds_the_same(const char *folder, const clm_string contents[split_f
         char *bytes = NULL;
         size_t size_bytes = 0;
         same = clm_path_join(&path, folder, split_files[i]) == CLM_OK && clm_file_exists(path) &&
-               clm_file_read(path, &bytes, &size_bytes) == CLM_OK &&
+               clm_file_read(path, CLM_FILE_TABLE, &bytes, &size_bytes) == CLM_OK &&
                size_bytes == contents[i].length && memcmp(bytes, contents[i].text, size_bytes) == 0;
         clm_free(bytes);
         clm_free(path);
@@ -221,65 +221,41 @@ static clm_status check_target(bool *done, bool *empty, const char *folder, bool
 
 /* Takes the four files out of the folder aside and, when it then is empty, the folder away. Says
  * nothing: it cleans up. */
-static void remove_aside(const char *aside) {
+static void remove_aside(clm_folder *aside) {
+    clm_error_hold();
     for (int i = 0; i < split_file_count; i++) {
-        char *path = NULL;
-        if (clm_path_join(&path, aside, split_files[i]) == CLM_OK) {
-            (void)unlink(path);
-        }
-        clm_free(path);
+        (void)clm_folder_remove(aside, split_files[i]);
     }
-    (void)rmdir(aside);
+    clm_folder_close_and_remove(aside);
+    clm_error_release();
 }
 
-static clm_status move_files(const char *aside, const char *folder) {
-    clm_status status = CLM_OK;
-    char *from = NULL;
-    char *to = NULL;
-    for (int i = 0; i < split_file_count; i++) {
-        clm_free(from);
-        clm_free(to);
-        to = NULL;
-        CLM_TRY(clm_path_join(&from, aside, split_files[i]));
-        CLM_TRY(clm_path_join(&to, folder, split_files[i]));
-        if (rename(from, to) != 0) {
-            status = clm_fail_errno(errno, "%s: cannot be put in place", to);
-            goto cleanup;
+static clm_status move_files(const clm_folder *aside, const char *path) {
+    clm_folder folder = {0};
+    clm_status status = clm_folder_open(&folder, path);
+    for (int i = 0; status == CLM_OK && i < split_file_count; i++) {
+        if (renameat(aside->descriptor, split_files[i], folder.descriptor, split_files[i]) != 0) {
+            status = clm_fail_errno(errno, "%s/%s: cannot be put in place", path, split_files[i]);
         }
     }
-cleanup:
-    clm_free(from);
-    clm_free(to);
+    clm_folder_close(&folder);
     return status;
 }
 
 /* Writes the four into a folder of their own beside `folder`, through *aside. */
-static clm_status write_aside(clm_string *aside, const char *folder,
+static clm_status write_aside(clm_folder *aside, const char *folder,
                               const clm_string contents[split_file_count]) {
-    clm_status status = CLM_OK;
-    char *path = NULL;
-    size_t length = strlen(folder);
-    while (length > 1 && folder[length - 1] == '/') {
-        length--;
+    clm_status status = clm_part_make_folder(aside, folder);
+    for (int i = 0; status == CLM_OK && i < split_file_count; i++) {
+        status = clm_folder_write(aside, split_files[i], contents[i].text, contents[i].length);
     }
-    clm_string_add_bytes(aside, folder, length);
-    clm_string_add_format(aside, ".part-%ld", (long)getpid());
-    CLM_TRY(clm_string_status(aside));
-    CLM_TRY(clm_folder_make(aside->text));
-    for (int i = 0; i < split_file_count; i++) {
-        clm_free(path);
-        CLM_TRY(clm_path_join(&path, aside->text, split_files[i]));
-        CLM_TRY(clm_file_write(path, contents[i].text, contents[i].length));
-    }
-cleanup:
-    clm_free(path);
     return status;
 }
 
 clm_status clm_split_write(const clm_split *split, const char *folder, bool replace) {
     clm_status status = CLM_OK;
     clm_string contents[split_file_count] = {{0}};
-    clm_string aside = {0};
+    clm_folder aside = {0};
     bool done = false;
     bool empty = true;
     CLM_TRY(compose_files(contents, split));
@@ -289,16 +265,20 @@ clm_status clm_split_write(const clm_split *split, const char *folder, bool repl
     }
     CLM_TRY(write_aside(&aside, folder, contents));
     /* A rename takes the place of an empty folder, unless that is in use (".", a mount point). */
-    if (!empty || (rename(aside.text, folder) != 0 && clm_file_is_folder(folder))) {
-        CLM_TRY(move_files(aside.text, folder));
-    } else if (!clm_file_is_folder(folder)) {
-        status = clm_fail(CLM_ERROR_IO, "%s: the folder cannot be put in place", folder);
+    if (empty && rename(aside.path, folder) == 0) {
+        clm_folder_close(&aside);
+        goto cleanup;
     }
+    const int error_number = errno; /* of the rename, which looking would overwrite */
+    if (empty && !clm_file_is_folder(folder)) {
+        status = clm_fail_errno(error_number, "%s: the folder cannot be put in place", folder);
+        goto cleanup;
+    }
+    CLM_TRY(move_files(&aside, folder));
 cleanup:
-    if (aside.text != NULL) {
-        remove_aside(aside.text);
+    if (aside.path != NULL) {
+        remove_aside(&aside);
     }
-    clm_string_free(&aside);
     for (int i = 0; i < split_file_count; i++) {
         clm_string_free(&contents[i]);
     }
@@ -352,7 +332,7 @@ clm_status clm_split_read(clm_split *split, const char *folder) {
     char *path = NULL;
     CLM_TRY(clm_path_join(&path, folder, split_files[3]));
     if (clm_file_exists(path)) {
-        CLM_TRY(clm_json_read(&json, path));
+        CLM_TRY(clm_json_read(&json, path, CLM_FILE_CONFIG));
         CLM_TRY(names_of(&names, &options.label_count, json, path));
         options.labels = names;
     }

@@ -384,7 +384,7 @@ clm_status clm_table_read(clm_table **table, const char *path, const clm_table_o
     *table = NULL;
     char *text = NULL;
     size_t size_bytes = 0;
-    clm_status status = clm_file_read(path, &text, &size_bytes);
+    clm_status status = clm_file_read(path, CLM_FILE_TABLE, &text, &size_bytes);
     if (status == CLM_OK) {
         status = clm_table_parse(table, text, size_bytes, options != NULL ? options : &usual, path);
     }

@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "base/file.h"
+#include "base/folder.h"
 #include "base/hash.h"
 #include "base/log.h"
 #include "base/memory.h"
@@ -37,21 +38,18 @@ bool clm_kernel_cache_is_on(const clm_device *device) {
            !clm_quirk_caches_kernels(&device->info);
 }
 
-static clm_status make_key(clm_string *key, char **folder, char **path, const clm_device *device,
+/* The key of a program, and the name of its entry. */
+static clm_status make_key(clm_string *key, char name[24], const clm_device *device,
                            const char *source, const char *options) {
     const clm_device_info *info = &device->info;
-    char name[24];
-    clm_status status = CLM_OK;
     clm_string_add_format(key, "clm kernel cache %d\n%s\n%s\n%s\n%s\n%s\n%s\n%s\n", cache_format,
                           info->platform, info->platform_version, info->name, info->driver,
                           info->version, options, source);
-    CLM_TRY(clm_string_status(key));
-    CLM_TRY(clm_cache_folder(folder, "kernels"));
-    (void)snprintf(name, sizeof name, "%016" PRIx64 ".bin",
-                   clm_hash(CLM_HASH_START, key->text, key->length));
-    CLM_TRY(clm_path_join(path, *folder, name));
-cleanup:
-    return status;
+    if (clm_string_status(key) == CLM_OK) {
+        (void)snprintf(name, 24, "%016" PRIx64 ".bin",
+                       clm_hash(CLM_HASH_START, key->text, key->length));
+    }
+    return clm_string_status(key);
 }
 
 /* ---- the limit ---- */
@@ -92,11 +90,11 @@ cleanup:
     return status;
 }
 
-void clm_kernel_cache_trim(const char *folder, uint64_t most_bytes) {
+void clm_kernel_cache_trim(const clm_folder *folder, uint64_t most_bytes) {
     kept *entries = NULL;
     size_t count = 0;
     uint64_t total_bytes = 0;
-    DIR *stream = opendir(folder);
+    DIR *stream = opendir(folder->path);
     if (stream == NULL) {
         return;
     }
@@ -110,7 +108,7 @@ void clm_kernel_cache_trim(const char *folder, uint64_t most_bytes) {
             qsort(entries, count, sizeof *entries, compare_ages);
         }
         for (size_t i = 0; i < count && total_bytes > most_bytes; i++) {
-            (void)unlinkat(dirfd(stream), entries[i].name, 0);
+            (void)clm_folder_remove(folder, entries[i].name);
             total_bytes -= entries[i].size_bytes;
         }
     }
@@ -181,39 +179,37 @@ clm_status clm_kernel_cache_load(cl_program *program, clm_device *device, const 
     if (!clm_kernel_cache_is_on(device)) {
         return CLM_OK;
     }
-    char *folder = NULL;
-    char *path = NULL;
+    clm_folder folder = {0};
+    char name[24];
     char *entry = NULL;
     size_t entry_bytes = 0;
     clm_string key = {0};
+    clm_status status = CLM_OK;
     clm_error_hold();
-    clm_status status = make_key(&key, &folder, &path, device, source, options);
-    if (status == CLM_OK) {
-        status = clm_file_read(path, &entry, &entry_bytes);
-    }
-    clm_error_release();
-    if (status == CLM_OK) {
-        size_t binary_bytes = 0;
-        const unsigned char *binary = find_binary(&key, entry, entry_bytes, &binary_bytes);
-        *program = binary != NULL ? build_binary(device, binary, binary_bytes, options) : NULL;
-    }
+    CLM_TRY(make_key(&key, name, device, source, options));
+    CLM_TRY(clm_cache_open(&folder, "kernels"));
+    CLM_TRY(clm_folder_read(&folder, name, CLM_FILE_KERNEL, &entry, &entry_bytes));
+    size_t binary_bytes = 0;
+    const unsigned char *binary = find_binary(&key, entry, entry_bytes, &binary_bytes);
+    *program = binary != NULL ? build_binary(device, binary, binary_bytes, options) : NULL;
     if (*program != NULL) {
-        (void)utimensat(AT_FDCWD, path, NULL, 0);
+        (void)utimensat(folder.descriptor, name, NULL, AT_SYMLINK_NOFOLLOW);
     }
+cleanup:
+    clm_error_release();
     clm_string_free(&key);
-    clm_free(folder);
-    clm_free(path);
+    clm_folder_close(&folder);
     clm_free(entry);
-    return CLM_OK;
+    return CLM_OK; /* it is built anew */
 }
 
-static clm_status write_entry(const char *path, const clm_string *key, const void *binary,
-                              size_t binary_bytes) {
+static clm_status write_entry(const clm_folder *folder, const char *name, const clm_string *key,
+                              const void *binary, size_t binary_bytes) {
     clm_status status = CLM_OK;
     clm_file_writer writer = {0};
     uint64_t key_length = key->length;
     uint64_t checksum = clm_hash(CLM_HASH_START, binary, binary_bytes);
-    CLM_TRY(clm_file_writer_open(&writer, path));
+    CLM_TRY(clm_file_writer_open_in(&writer, folder, name));
     CLM_TRY(clm_file_writer_add(&writer, &key_length, sizeof key_length));
     CLM_TRY(clm_file_writer_add(&writer, key->text, key->length));
     CLM_TRY(clm_file_writer_add(&writer, binary, binary_bytes));
@@ -247,17 +243,18 @@ void clm_kernel_cache_store(clm_device *device, cl_program program, const char *
     if (!clm_kernel_cache_is_on(device)) {
         return;
     }
-    char *folder = NULL;
-    char *path = NULL;
+    clm_folder folder = {0};
+    char name[24];
     unsigned char *binary = NULL;
     size_t binary_bytes = 0;
     clm_string key = {0};
     clm_status status = CLM_OK;
     clm_error_hold();
-    CLM_TRY(make_key(&key, &folder, &path, device, source, options));
+    CLM_TRY(make_key(&key, name, device, source, options));
+    CLM_TRY(clm_cache_open(&folder, "kernels"));
     CLM_TRY(get_binary(&binary, &binary_bytes, program));
-    CLM_TRY(write_entry(path, &key, binary, binary_bytes));
-    clm_kernel_cache_trim(folder, limit_bytes());
+    CLM_TRY(write_entry(&folder, name, &key, binary, binary_bytes));
+    clm_kernel_cache_trim(&folder, limit_bytes());
 cleanup:
     clm_error_release();
     if (status != CLM_OK) {
@@ -265,7 +262,6 @@ cleanup:
                 clm_status_name(status));
     }
     clm_string_free(&key);
-    clm_free(folder);
-    clm_free(path);
+    clm_folder_close(&folder);
     clm_free(binary);
 }

@@ -4,6 +4,7 @@
 #ifndef CLM_DEVICE_INTERNAL_H
 #define CLM_DEVICE_INTERNAL_H
 
+#include "base/folder.h"
 #include "device/device.h"
 
 typedef struct clm_kernel {
@@ -186,6 +187,6 @@ void clm_kernel_cache_store(clm_device *device, cl_program program, const char *
 /* Removes entries of the folder, those first that were not used for longest, until the others have
  * `most_bytes` or less together, and what killed processes left half written. Never fails: what
  * cannot be removed stays. */
-void clm_kernel_cache_trim(const char *folder, uint64_t most_bytes);
+void clm_kernel_cache_trim(const clm_folder *folder, uint64_t most_bytes);
 
 #endif

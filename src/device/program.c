@@ -92,7 +92,7 @@ static clm_status read_kernel_file(char **text, const char *name) {
         char *path = NULL;
         clm_status status = clm_path_join(&path, folder, name);
         if (status == CLM_OK) {
-            status = clm_file_read(path, text, &size_bytes);
+            status = clm_file_read(path, CLM_FILE_SOURCE, text, &size_bytes);
         }
         clm_free(path);
         return status;

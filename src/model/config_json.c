@@ -248,7 +248,7 @@ clm_status clm_model_config_read_head(clm_model_config *config, const char *path
     cJSON *json = NULL;
     bool classifier = false;
     clm_model_config fresh = CLM_MODEL_CONFIG_DEFAULT;
-    CLM_TRY(clm_json_read(&json, path));
+    CLM_TRY(clm_json_read(&json, path, CLM_FILE_CONFIG));
     if (!cJSON_IsObject(json)) {
         status = clm_fail(CLM_ERROR_FORMAT, "%s: byte 0: a model's config is a JSON object", path);
         goto cleanup;

@@ -249,7 +249,7 @@ cleanup:
 static clm_status open_shards(clm_weights *weights, const char *folder, const char *index) {
     clm_status status = CLM_OK;
     cJSON *json = NULL;
-    CLM_TRY(clm_json_read(&json, index));
+    CLM_TRY(clm_json_read(&json, index, CLM_FILE_INDEX));
     const cJSON *map = cJSON_GetObjectItemCaseSensitive(json, "weight_map");
     if (!cJSON_IsObject(map) || map->child == NULL) {
         status = clm_fail(CLM_ERROR_FORMAT, "%s: \"weight_map\" must map tensors to files", index);

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/file.h"
+#include "base/folder.h"
 #include "base/hash.h"
 #include "base/json.h"
 #include "base/log.h"
@@ -82,17 +83,17 @@ cleanup:
 clm_status clm_tuned_path(char **path, const clm_device *device, const char *ending) {
     clm_status status = CLM_OK;
     clm_string key = {0};
-    char *folder = NULL;
+    clm_folder folder = {0};
     char name[64];
     *path = NULL;
     describe_key(&key, device);
     CLM_TRY(clm_string_status(&key));
     (void)snprintf(name, sizeof name, "%016llx.%s",
                    (unsigned long long)clm_hash(CLM_HASH_START, key.text, key.length), ending);
-    CLM_TRY(clm_cache_folder(&folder, "tuning"));
-    CLM_TRY(clm_path_join(path, folder, name));
+    CLM_TRY(clm_cache_open(&folder, "tuning"));
+    CLM_TRY(clm_folder_path(path, &folder, name));
 cleanup:
-    clm_free(folder);
+    clm_folder_close(&folder);
     clm_string_free(&key);
     return status;
 }
@@ -160,14 +161,14 @@ static clm_status read_settings(clm_tuning *settings, const cJSON *json, const c
     return status;
 }
 
-clm_status clm_tuned_read(clm_tuned *tuned, const char *path, const clm_device *device,
-                          bool any_device) {
+static clm_status read_file(clm_tuned *tuned, const char *path, clm_file_kind kind,
+                            const clm_device *device, bool any_device) {
     clm_status status = CLM_OK;
     cJSON *json = NULL;
     const char *preset = "";
     int format = 0;
     clm_tuned read = clm_tuned_nothing();
-    CLM_TRY(clm_json_read(&json, path));
+    CLM_TRY(clm_json_read(&json, path, kind));
     if (!cJSON_IsObject(json)) {
         status = clm_fail(CLM_ERROR_FORMAT, "%s: no file of settings", path);
         goto cleanup;
@@ -194,6 +195,11 @@ cleanup:
     return status;
 }
 
+clm_status clm_tuned_read(clm_tuned *tuned, const char *path, const clm_device *device,
+                          bool any_device) {
+    return read_file(tuned, path, CLM_FILE_REPORT, device, any_device);
+}
+
 /* ---- of a device ---- */
 
 /* A person may have written it: what cannot be used is not overwritten. */
@@ -217,7 +223,8 @@ void clm_tuned_load(clm_tuned *tuned, const clm_device *device) {
         clm_error_clear();
         return;
     }
-    if (clm_file_exists(path) && clm_tuned_read(tuned, path, device, false) != CLM_OK) {
+    if (clm_file_exists(path) &&
+        read_file(tuned, path, CLM_FILE_SETTINGS, device, false) != CLM_OK) {
         clm_log(CLM_LOG_WARNING, "tuning: the defaults are used, and the file is moved aside: %s",
                 clm_error_message());
         clm_error_clear();
@@ -226,16 +233,24 @@ void clm_tuned_load(clm_tuned *tuned, const clm_device *device) {
     clm_free(path);
 }
 
-void clm_tuned_keep(const clm_tuned *tuned, const clm_device *device) {
+clm_status clm_tuned_store(const clm_tuned *tuned, const clm_device *device) {
+    clm_status status = CLM_OK;
+    clm_string text = {0};
     char *path = NULL;
-    clm_status status = clm_tuned_path(&path, device, "json");
-    if (status == CLM_OK) {
-        status = clm_tuned_write(tuned, path, device);
-    }
-    if (status != CLM_OK) {
+    clm_tuned_describe(&text, tuned, device);
+    CLM_TRY(clm_string_status(&text));
+    CLM_TRY(clm_tuned_path(&path, device, "json"));
+    CLM_TRY(clm_cache_write(path, text.text, text.length));
+cleanup:
+    clm_free(path);
+    clm_string_free(&text);
+    return status;
+}
+
+void clm_tuned_keep(const clm_tuned *tuned, const clm_device *device) {
+    if (clm_tuned_store(tuned, device) != CLM_OK) {
         clm_log(CLM_LOG_WARNING, "tuning: what was measured cannot be kept: %s",
                 clm_error_message());
         clm_error_clear();
     }
-    clm_free(path);
 }

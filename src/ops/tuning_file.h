@@ -40,6 +40,9 @@ clm_status clm_tuned_read(clm_tuned *tuned, const char *path, const clm_device *
                           bool any_device);
 clm_status clm_tuned_write(const clm_tuned *tuned, const char *path, const clm_device *device);
 
+/* Keeps it in the cache, for clm_tuned_load(). */
+clm_status clm_tuned_store(const clm_tuned *tuned, const clm_device *device);
+
 /* What is kept for the device, or nothing: without a file, or with one that cannot be used, which a
  * warning says and which is moved aside ("....broken"). With CLM_TUNE=off, nothing. */
 void clm_tuned_load(clm_tuned *tuned, const clm_device *device);

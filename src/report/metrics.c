@@ -174,7 +174,7 @@ clm_status clm_metrics_read(clm_metrics *metrics, const char *path) {
     size_t size_bytes = 0;
     cJSON *json = NULL;
     clm_status status = CLM_OK;
-    CLM_TRY(clm_file_read(path, &text, &size_bytes));
+    CLM_TRY(clm_file_read(path, CLM_FILE_METRICS, &text, &size_bytes));
     size_t number = 0;
     for (size_t at = 0, length = 0; at < size_bytes; at += length + 1) {
         const char *newline = memchr(text + at, '\n', size_bytes - at);

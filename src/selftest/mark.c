@@ -48,7 +48,7 @@ static void read_line(clm_selftest_mark *mark, const char *line, size_t length) 
 static void read_lines(clm_selftest_mark *mark) {
     char *text = NULL;
     size_t count = 0;
-    if (clm_file_read(mark->path, &text, &count) == CLM_OK) {
+    if (clm_file_read(mark->path, CLM_FILE_SETTINGS, &text, &count) == CLM_OK) {
         for (size_t at = 0; at < count;) {
             const size_t length = strcspn(text + at, "\n");
             read_line(mark, text + at, length);
@@ -65,7 +65,7 @@ static void read_lines(clm_selftest_mark *mark) {
 static int open_locked(const char *path, int flags) {
     for (int attempt = 0; attempt < 8; attempt++) {
         struct stat about;
-        const int descriptor = open(path, flags | O_CLOEXEC, 0644);
+        const int descriptor = open(path, flags | O_NOFOLLOW | O_CLOEXEC, 0600);
         if (descriptor < 0) {
             return -1;
         }

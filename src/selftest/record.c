@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/file.h"
+#include "base/folder.h"
 #include "base/hash.h"
 #include "base/json.h"
 #include "base/log.h"
@@ -105,7 +106,7 @@ clm_status clm_selftest_record_load(clm_selftest_report *report, clm_device *dev
     *report = (clm_selftest_report){0};
     clm_status status = clm_selftest_record_place(&path, &key, device, "json");
     if (status == CLM_OK && clm_file_exists(path)) {
-        status = clm_json_read(&json, path);
+        status = clm_json_read(&json, path, CLM_FILE_SETTINGS);
         if (status == CLM_OK) {
             status = parse(report, json, key, path, device);
         }
@@ -154,13 +155,13 @@ bool clm_selftest_record_keep(const clm_selftest_report *report, clm_device *dev
         status = clm_string_status(&text);
     }
     if (status == CLM_OK) {
-        status = clm_file_write(path, text.text, text.length);
+        status = clm_cache_write(path, text.text, text.length);
     }
     clm_error_release();
     if (status != CLM_OK) {
         clm_log(CLM_LOG_WARNING,
-                "self-test: its result cannot be kept, so it runs again the next time (%s)",
-                clm_status_name(status));
+                "self-test: its result cannot be kept, so it runs again the next time: %s",
+                clm_error_message());
     }
     clm_free(path);
     clm_free(key);

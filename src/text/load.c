@@ -285,7 +285,7 @@ cleanup:
 
 static clm_status read_source(clm_source *source, char **text, const char *path) {
     source->where = path;
-    clm_status status = clm_file_read(path, text, &source->length);
+    clm_status status = clm_file_read(path, CLM_FILE_TOKENIZER, text, &source->length);
     if (status == CLM_OK) {
         status = clm_text_refuse_nul(*text, source->length, path);
         const size_t mark = clm_text_mark(*text, source->length);

@@ -7,18 +7,23 @@
 #include <unistd.h>
 
 #include "base/file.h"
+#include "base/folder.h"
 #include "base/json.h"
 #include "base/memory.h"
 #include "base/string.h"
+
+static const char file_name[] = "metrics.jsonl";
 
 clm_status clm_metrics_writer_open(clm_metrics_writer *metrics, const char *run,
                                    uint64_t size_bytes) {
     *metrics = (clm_metrics_writer){.size_bytes = size_bytes};
     clm_status status = CLM_OK;
     struct stat information;
-    CLM_TRY(clm_path_join(&metrics->path, run, "metrics.jsonl"));
-    CLM_TRY(clm_file_append(metrics->path, "", 0));
-    if (stat(metrics->path, &information) != 0) {
+    int descriptor = -1;
+    CLM_TRY(clm_folder_open(&metrics->folder, run));
+    CLM_TRY(clm_folder_path(&metrics->path, &metrics->folder, file_name));
+    CLM_TRY(clm_folder_open_file(&descriptor, &metrics->folder, file_name, O_RDWR | O_CREAT));
+    if (fstat(descriptor, &information) != 0) {
         status = clm_fail_errno(errno, "%s: cannot be examined", metrics->path);
         goto cleanup;
     }
@@ -29,11 +34,14 @@ clm_status clm_metrics_writer_open(clm_metrics_writer *metrics, const char *run,
                      metrics->path, (long long)information.st_size, (unsigned long long)size_bytes);
         goto cleanup;
     }
-    if (truncate(metrics->path, (off_t)size_bytes) != 0) {
+    if (ftruncate(descriptor, (off_t)size_bytes) != 0) {
         status = clm_fail_errno(errno, "%s: cannot be cut to %llu bytes", metrics->path,
                                 (unsigned long long)size_bytes);
     }
 cleanup:
+    if (descriptor >= 0) {
+        (void)close(descriptor);
+    }
     if (status != CLM_OK) {
         clm_metrics_writer_close(metrics);
     }
@@ -41,11 +49,11 @@ cleanup:
 }
 
 clm_status clm_metrics_writer_sync(const clm_metrics_writer *metrics) {
-    const int descriptor = open(metrics->path, O_WRONLY | O_CLOEXEC);
-    if (descriptor < 0) {
-        return clm_fail_errno(errno, "%s: cannot be written", metrics->path);
+    int descriptor = -1;
+    clm_status status = clm_folder_open_file(&descriptor, &metrics->folder, file_name, O_WRONLY);
+    if (status != CLM_OK) {
+        return status;
     }
-    clm_status status = CLM_OK;
     if (fsync(descriptor) != 0) {
         status = clm_fail_errno(errno, "%s: cannot be written", metrics->path);
     }
@@ -55,6 +63,7 @@ clm_status clm_metrics_writer_sync(const clm_metrics_writer *metrics) {
 
 void clm_metrics_writer_close(clm_metrics_writer *metrics) {
     clm_free(metrics->path);
+    clm_folder_close(&metrics->folder);
     *metrics = (clm_metrics_writer){0};
 }
 
@@ -72,7 +81,7 @@ static clm_status add_line(clm_metrics_writer *metrics, clm_string *line) {
     clm_string_add(line, "}\n");
     clm_status status = clm_string_status(line);
     if (status == CLM_OK) {
-        status = clm_file_append(metrics->path, line->text, line->length);
+        status = clm_folder_append(&metrics->folder, file_name, line->text, line->length);
     }
     if (status == CLM_OK) {
         metrics->size_bytes += line->length;

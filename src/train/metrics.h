@@ -4,9 +4,11 @@
 #ifndef CLM_TRAIN_METRICS_H
 #define CLM_TRAIN_METRICS_H
 
+#include "base/folder.h"
 #include "clm/train.h"
 
 typedef struct clm_metrics_writer {
+    clm_folder folder;
     char *path;
     uint64_t size_bytes; /* of what belongs to the run */
 } clm_metrics_writer;

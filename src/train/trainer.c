@@ -10,6 +10,7 @@
 
 #include "base/clock.h"
 #include "base/file.h"
+#include "base/folder.h"
 #include "base/hash.h"
 #include "base/log.h"
 #include "base/memory.h"
@@ -583,6 +584,7 @@ cleanup:
 
 /* Whether the folder holds a run, and whether that is as the options want it. */
 static clm_status prepare_folder(trainer *t, bool *has_checkpoint) {
+    clm_folder folder = {0};
     char *metrics = NULL;
     char *weights = NULL;
     clm_status status = CLM_OK;
@@ -611,8 +613,10 @@ static clm_status prepare_folder(trainer *t, bool *has_checkpoint) {
                 t->run);
     }
     CLM_TRY(clm_folder_make(t->run));
-    clm_folder_remove_parts(t->run);
+    CLM_TRY(clm_folder_open(&folder, t->run));
+    clm_folder_remove_parts(&folder);
 cleanup:
+    clm_folder_close(&folder);
     clm_free(metrics);
     clm_free(weights);
     return status;

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "base/file.h"
+#include "base/folder.h"
 #include "base/json.h"
 #include "base/memory.h"
 #include "ops/tuning_file.h"
@@ -99,10 +100,10 @@ clm_status clm_tune_progress_open(clm_tune_progress *progress, const clm_device 
         goto cleanup;
     }
     if (clm_file_exists(progress->path)) {
-        CLM_TRY(clm_file_read(progress->path, &text, &count));
+        CLM_TRY(clm_file_read(progress->path, CLM_FILE_SETTINGS, &text, &count));
         CLM_TRY(read_lines(progress, text, count));
         if (count > 0 && text[count - 1] != '\n') { /* cut short: the next line is to stand alone */
-            CLM_TRY(clm_file_append(progress->path, "\n", 1));
+            CLM_TRY(clm_cache_append(progress->path, "\n", 1));
         }
     }
 cleanup:
@@ -187,7 +188,7 @@ clm_status clm_tune_progress_add(clm_tune_progress *progress, const clm_tune_tri
     clm_json_add_string(&line, score->why);
     clm_string_add(&line, "}\n");
     CLM_TRY(clm_string_status(&line));
-    CLM_TRY(clm_file_append(progress->path, line.text, line.length));
+    CLM_TRY(clm_cache_append(progress->path, line.text, line.length));
     CLM_TRY(add_record(progress, &record));
 cleanup:
     clm_string_free(&line);

@@ -362,13 +362,10 @@ clm_status clm_tune_export(clm_device *device, const char *path) {
 
 clm_status clm_tune_import(clm_device *device, const char *path, bool force) {
     clm_status status = CLM_OK;
-    char *kept = NULL;
     clm_tuned tuned;
     CLM_TRY(clm_tuned_read(&tuned, path, device, force));
-    CLM_TRY(clm_tuned_path(&kept, device, "json"));
-    CLM_TRY(clm_tuned_write(&tuned, kept, device));
+    CLM_TRY(clm_tuned_store(&tuned, device));
 cleanup:
-    clm_free(kept);
     return status;
 }
 

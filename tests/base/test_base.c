@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "base/file.h"
+#include "base/folder.h"
 #include "base/hash.h"
 #include "base/json.h"
 #include "base/log.h"
@@ -112,44 +113,16 @@ static void a_file_appears_whole_or_not_at_all(void **state) {
     clm_file_writer_discard(&writer);
     char *text = NULL;
     size_t size_bytes = 0;
-    assert_ok(clm_file_read(path, &text, &size_bytes));
+    assert_ok(clm_file_read(path, CLM_FILE_TEXT, &text, &size_bytes));
     assert_string_equal(text, "old");
     clm_free(text);
     assert_status(CLM_ERROR_NOT_FOUND, clm_file_write(clm_test_path("no/such/folder"), "x", 1));
-    assert_status(CLM_ERROR_IO, clm_file_read(clm_test_folder(), &text, &size_bytes));
+    assert_status(CLM_ERROR_IO,
+                  clm_file_read(clm_test_folder(), CLM_FILE_TEXT, &text, &size_bytes));
     assert_message_has("is a folder");
-    assert_status(CLM_ERROR_NO_SPACE, clm_file_append("/dev/full", "x", 1));
     assert_ok(clm_folder_make(clm_test_path("a/b/c")));
     assert_true(clm_file_is_folder(clm_test_path("a/b/c")));
     assert_status(CLM_ERROR_EXISTS, clm_folder_make(path));
-}
-
-/* A writer whose process ended in its midst is cleaned up after; one at work is left alone. */
-static void what_the_killed_left_is_removed(void **state) {
-    (void)state;
-    char abandoned[600];
-    assert_ok(clm_folder_make(clm_test_path("parts")));
-    const char *path = clm_test_path("parts/some.txt");
-    clm_file_writer mine;
-    assert_ok(clm_file_writer_open(&mine, path));
-    (void)fflush(NULL);
-    const pid_t child = fork();
-    if (child == 0) {
-        clm_file_writer writer;
-        _exit(clm_file_writer_open(&writer, path) == CLM_OK ? 0 : 1);
-    }
-    int ended = 1;
-    assert_int_equal(waitpid(child, &ended, 0), child);
-    assert_int_equal(ended, 0);
-    (void)snprintf(abandoned, sizeof abandoned, "%s.part-%ld", path, (long)child);
-    assert_true(clm_file_exists(abandoned));
-    clm_test_write(clm_test_path("parts/some.part-one"), "x", 1);
-    clm_folder_remove_parts(clm_test_path("parts"));
-    assert_false(clm_file_exists(abandoned));
-    assert_true(clm_file_exists(mine.part));
-    assert_true(clm_file_exists(clm_test_path("parts/some.part-one")));
-    assert_ok(clm_file_writer_commit(&mine));
-    clm_folder_remove_parts(clm_test_path("no such folder"));
 }
 
 static void utf8_is_checked_as_the_standard_says(void **state) {
@@ -257,7 +230,6 @@ int main(void) {
         cmocka_unit_test(allocation_overflow_is_refused),
         cmocka_unit_test(pages_are_aligned_zeroed_and_refused),
         cmocka_unit_test(a_file_appears_whole_or_not_at_all),
-        cmocka_unit_test(what_the_killed_left_is_removed),
         cmocka_unit_test(utf8_is_checked_as_the_standard_says),
         cmocka_unit_test(hashes_are_fnv1a),
         cmocka_unit_test(json_tells_full_memory_from_bad_text),

@@ -28,7 +28,7 @@ static int need_device(void **state) {
 static char *read_text(const char *path) {
     char *text = NULL;
     size_t size = 0;
-    assert_ok(clm_file_read(path, &text, &size));
+    assert_ok(clm_file_read(path, CLM_FILE_TEXT, &text, &size));
     return text;
 }
 
@@ -103,7 +103,7 @@ static void every_device_is_measured(void **state) {
     char *csv = NULL;
     size_t size = 0;
     int lines = 0;
-    assert_ok(clm_file_read(clm_test_path("all.csv"), &csv, &size));
+    assert_ok(clm_file_read(clm_test_path("all.csv"), CLM_FILE_TEXT, &csv, &size));
     for (size_t i = 0; i < size; i++) {
         lines += csv[i] == '\n';
     }

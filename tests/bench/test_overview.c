@@ -146,7 +146,7 @@ static char *write_report(const clm_bench_report *reports, size_t count, clm_ben
     char *text = NULL;
     size_t size = 0;
     assert_ok(clm_bench_write_report(reports, count, format, clm_test_path("out")));
-    assert_ok(clm_file_read(clm_test_path("out"), &text, &size));
+    assert_ok(clm_file_read(clm_test_path("out"), CLM_FILE_TEXT, &text, &size));
     assert_int_equal(strlen(text), size);
     assert_int_equal(clm_utf8_check(text, size), size);
     return text;

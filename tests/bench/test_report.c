@@ -90,8 +90,8 @@ static void json_comes_back_as_it_was(void **state) {
     char *texts[2];
     size_t sizes[2];
     assert_ok(clm_bench_write_json(read, count, clm_test_path("again.json")));
-    assert_ok(clm_file_read(clm_test_path("report.json"), &texts[0], &sizes[0]));
-    assert_ok(clm_file_read(clm_test_path("again.json"), &texts[1], &sizes[1]));
+    assert_ok(clm_file_read(clm_test_path("report.json"), CLM_FILE_TEXT, &texts[0], &sizes[0]));
+    assert_ok(clm_file_read(clm_test_path("again.json"), CLM_FILE_TEXT, &texts[1], &sizes[1]));
     assert_string_equal(texts[1], texts[0]);
     clm_free(texts[0]);
     clm_free(texts[1]);
@@ -105,7 +105,7 @@ static char *written_report(size_t *size) {
     const clm_bench_report report = make_report(results);
     char *text = NULL;
     assert_ok(clm_bench_write_json(&report, 1, clm_test_path("report.json")));
-    assert_ok(clm_file_read(clm_test_path("report.json"), &text, size));
+    assert_ok(clm_file_read(clm_test_path("report.json"), CLM_FILE_TEXT, &text, size));
     return text;
 }
 
@@ -264,7 +264,7 @@ static void csv_has_a_line_for_each_result(void **state) {
     size_t size = 0;
     clm_csv csv = {0};
     assert_ok(clm_bench_write_csv(both, 2, clm_test_path("report.csv")));
-    assert_ok(clm_file_read(clm_test_path("report.csv"), &text, &size));
+    assert_ok(clm_file_read(clm_test_path("report.csv"), CLM_FILE_TEXT, &text, &size));
     assert_ok(clm_csv_parse(&csv, text, size, ',', "report.csv"));
     assert_int_equal(csv.row_count, 7);
     size_t width = 0;

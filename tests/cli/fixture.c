@@ -10,8 +10,8 @@
 
 void read_file(char **bytes, size_t *size_bytes, const char *name) {
     size_t ignored = 0;
-    assert_ok(
-        clm_file_read(clm_test_path(name), bytes, size_bytes != NULL ? size_bytes : &ignored));
+    assert_ok(clm_file_read(clm_test_path(name), CLM_FILE_TEXT, bytes,
+                            size_bytes != NULL ? size_bytes : &ignored));
 }
 
 static void skip_without_device(void) {
@@ -26,7 +26,8 @@ int make_inputs(void **state) {
     char *bytes = NULL;
     size_t size_bytes = 0;
     skip_without_device();
-    assert_ok(clm_file_read(clm_test_source("data/messages.tsv"), &bytes, &size_bytes));
+    assert_ok(
+        clm_file_read(clm_test_source("data/messages.tsv"), CLM_FILE_TEXT, &bytes, &size_bytes));
     clm_test_write(clm_test_path("messages.tsv"), bytes, size_bytes);
     clm_free(bytes);
     assert_done(

@@ -10,7 +10,8 @@ static int make_messages(void **state) {
     (void)state;
     char *bytes = NULL;
     size_t size_bytes = 0;
-    assert_ok(clm_file_read(clm_test_source("data/messages.tsv"), &bytes, &size_bytes));
+    assert_ok(
+        clm_file_read(clm_test_source("data/messages.tsv"), CLM_FILE_TEXT, &bytes, &size_bytes));
     clm_test_write(clm_test_path("messages.tsv"), bytes, size_bytes);
     clm_free(bytes);
     return 0;

@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 
 #include "base/file.h"
+#include "base/folder.h"
 #include "base/memory.h"
 #include "clm/data.h"
 #include "golden/split_golden.h"
@@ -175,7 +176,7 @@ static void a_folder_reads_back(void **state) {
 static void assert_file(const char *path, const char *expected) {
     char *text = NULL;
     size_t size_bytes = 0;
-    assert_ok(clm_file_read(path, &text, &size_bytes));
+    assert_ok(clm_file_read(path, CLM_FILE_TEXT, &text, &size_bytes));
     assert_string_equal(text, expected);
     clm_free(text);
 }
@@ -217,7 +218,7 @@ static void what_somebody_has_is_not_overwritten(void **state) {
     clm_table_free(table);
     /* Nothing that was written aside is left. */
     char command[1400];
-    (void)snprintf(command, sizeof command, "test -z \"$(find '%s' -name '*.part-*')\"",
+    (void)snprintf(command, sizeof command, "test -z \"$(find '%s' -name '*-part-*')\"",
                    clm_test_folder());
     assert_int_equal(system(command), 0);
 }

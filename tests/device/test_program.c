@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/file.h"
+#include "base/folder.h"
 #include "clm/log.h"
 #include "device/internal.h"
 #include "device/program.h"

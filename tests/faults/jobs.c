@@ -44,13 +44,13 @@ typedef struct copy {
 
 static void keep_file(copy *kept, const char *path) {
     clm_free(kept->bytes);
-    assert_ok(clm_file_read(path, &kept->bytes, &kept->size_bytes));
+    assert_ok(clm_file_read(path, CLM_FILE_TEXT, &kept->bytes, &kept->size_bytes));
 }
 
 static bool is_same(const copy *kept, const char *path) {
     char *bytes = NULL;
     size_t size_bytes = 0;
-    const bool same = clm_file_read(path, &bytes, &size_bytes) == CLM_OK &&
+    const bool same = clm_file_read(path, CLM_FILE_TEXT, &bytes, &size_bytes) == CLM_OK &&
                       size_bytes == kept->size_bytes && memcmp(bytes, kept->bytes, size_bytes) == 0;
     clm_free(bytes);
     return same;
@@ -60,7 +60,7 @@ static bool has_parts(const char *folder) {
     bool any = false;
     DIR *stream = opendir(folder);
     for (const struct dirent *entry = NULL; stream != NULL && (entry = readdir(stream)) != NULL;) {
-        any = any || strstr(entry->d_name, ".part-") != NULL ||
+        any = any || strstr(entry->d_name, "-part-") != NULL ||
               strncmp(entry->d_name, "scratch.", 8) == 0;
     }
     if (stream != NULL) {

@@ -99,7 +99,7 @@ static const char *kernels_with(const char *name, const char *line) {
     (void)snprintf(command, sizeof command, "cp -r '%s' '%s'", clm_test_source("../cl"), folder);
     assert_int_equal(system(command), 0);
     const char *path = joined(folder, "/adamw.cl");
-    assert_ok(clm_file_read(path, &text, &size_bytes));
+    assert_ok(clm_file_read(path, CLM_FILE_TEXT, &text, &size_bytes));
     const char *at = strstr(text, before);
     assert_non_null(at);
     FILE *file = fopen(path, "wb");

@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "base/file.h"
+#include "base/folder.h"
 #include "base/memory.h"
 #include "fetch/fetch.h"
 #include "fetch/http_server.h"
@@ -73,7 +74,7 @@ static const char *in(const char *folder, const char *name) {
 static void assert_body(const char *path) {
     char *text = NULL;
     size_t size_bytes = 0;
-    assert_ok(clm_file_read(path, &text, &size_bytes));
+    assert_ok(clm_file_read(path, CLM_FILE_TEXT, &text, &size_bytes));
     assert_int_equal(size_bytes, body_bytes);
     assert_memory_equal(text, body, body_bytes);
     clm_free(text);
@@ -400,7 +401,7 @@ static void a_part_is_not_followed_elsewhere(void **state) {
     assert_int_equal(symlink(in(folder, "precious"), in(folder, "file.bin.part")), 0);
     assert_true(get(folder) != CLM_OK);
     assert_message_has("symbolic link");
-    assert_ok(clm_file_read(in(folder, "precious"), &text, &size_bytes));
+    assert_ok(clm_file_read(in(folder, "precious"), CLM_FILE_TEXT, &text, &size_bytes));
     assert_string_equal(text, "precious");
     clm_free(text);
     assert_int_equal(unlink(in(folder, "file.bin.part")), 0);
@@ -439,7 +440,7 @@ static void an_archive_is_unpacked(void **state) {
     (void)snprintf(zip, sizeof zip, "%s", clm_test_path("made.zip"));
     write_zip(zip, "inside", body, body_bytes);
     assert_ok(clm_sha256_file(zip_sha256, zip));
-    assert_ok(clm_file_read(zip, &bytes, &size_bytes));
+    assert_ok(clm_file_read(zip, CLM_FILE_TEXT, &bytes, &size_bytes));
     served[0].path = "/m/thing/a+b.zip";
     served[0].body = (unsigned char *)bytes;
     served[0].size_bytes = size_bytes;
@@ -495,7 +496,7 @@ static void the_real_files_pass(void **state) {
     if (path == NULL) {
         skip();
     }
-    assert_ok(clm_file_read(path, &verdict, &verdict_bytes));
+    assert_ok(clm_file_read(path, CLM_FILE_TEXT, &verdict, &verdict_bytes));
     (void)snprintf(folder, sizeof folder, "%s", begin("real"));
     served[0] = (served_file){.path = "/m/the-verdict/the-verdict.txt",
                               .body = (unsigned char *)verdict,
@@ -505,7 +506,8 @@ static void the_real_files_pass(void **state) {
     assert_int_equal(clm_fetched_trust(fetched, 0), CLM_FETCH_VERIFIED);
     clm_fetched_free(fetched);
     /* The collection, put by hand where the error says. */
-    assert_ok(clm_file_read(clm_test_shared_data("sms/SMSSpamCollection"), &sms, &sms_bytes));
+    assert_ok(clm_file_read(clm_test_shared_data("sms/SMSSpamCollection"), CLM_FILE_TEXT, &sms,
+                            &sms_bytes));
     assert_status(CLM_ERROR_NETWORK, clm_fetch(&fetched, "sms-spam", &options));
     assert_message_has(in(folder, "SMSSpamCollection"));
     clm_test_write(in(folder, "SMSSpamCollection"), sms, sms_bytes);

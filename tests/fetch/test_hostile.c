@@ -10,6 +10,7 @@
 
 #include "base/clock.h"
 #include "base/file.h"
+#include "base/folder.h"
 #include "fetch/fetch.h"
 #include "fetch/http_server.h"
 #include "fetch/sha256.h"

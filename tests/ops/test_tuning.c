@@ -238,7 +238,7 @@ enum { TEXT_BYTES = 4096 };
 static void read_text(char text[TEXT_BYTES], const char *path) {
     char *all = NULL;
     size_t count = 0;
-    assert_ok(clm_file_read(path, &all, &count));
+    assert_ok(clm_file_read(path, CLM_FILE_TEXT, &all, &count));
     (void)snprintf(text, TEXT_BYTES, "%s", all);
     clm_free(all);
 }

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/file.h"
+#include "base/folder.h"
 #include "clm/report.h"
 
 static void write_metrics(const char *text) {

@@ -11,6 +11,7 @@
 #endif
 
 #include "base/file.h"
+#include "base/folder.h"
 #include "base/memory.h"
 #include "base/number.h"
 #include "base/string.h"
@@ -30,7 +31,7 @@ static char *read_plot(const char *folder, const char *name, size_t *size_bytes)
     char path[1100];
     (void)snprintf(path, sizeof path, "%s/%s", folder, name);
     char *bytes = NULL;
-    assert_ok(clm_file_read(path, &bytes, size_bytes));
+    assert_ok(clm_file_read(path, CLM_FILE_TEXT, &bytes, size_bytes));
     return bytes;
 }
 

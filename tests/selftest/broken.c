@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/file.h"
+#include "base/folder.h"
 #include "base/string.h"
 #include "device/program.h"
 #include "support/test_support.h"

@@ -106,7 +106,7 @@ static void nap(void) {
 static const char *keep(char **kept, const char *name, size_t *size_bytes) {
     clm_free(*kept);
     *kept = NULL;
-    assert_ok(clm_file_read(clm_test_path(name), kept, size_bytes));
+    assert_ok(clm_file_read(clm_test_path(name), CLM_FILE_TEXT, kept, size_bytes));
     return *kept;
 }
 
@@ -202,7 +202,7 @@ void clm_test_assert_done(clm_test_outcome outcome, const char *file, int line) 
 void assert_no_parts(void) {
     char command[600];
     (void)snprintf(command, sizeof command,
-                   "test -z \"$(find '%s' -name '*.part-*' | tee /dev/stderr)\"",
+                   "test -z \"$(find '%s' -name '*-part-*' | tee /dev/stderr)\"",
                    clm_test_folder());
     assert_int_equal(system(command), 0);
 }

@@ -58,7 +58,7 @@ void clm_test_assert_fails(clm_test_outcome outcome, int status, const char *con
 #define assert_done(outcome) clm_test_assert_done((outcome), __FILE__, __LINE__)
 void clm_test_assert_done(clm_test_outcome outcome, const char *file, int line);
 
-/* Fails when anything in the test's folder is called *.part-*. */
+/* Fails when anything in the test's folder is called *-part-*. */
 void assert_no_parts(void);
 
 #endif

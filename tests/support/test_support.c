@@ -3,9 +3,11 @@
 
 #include <locale.h>
 #include <math.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -170,6 +172,14 @@ const char *clm_test_shared_data(const char *name) {
     }
     print_message("skipped: %s is not there\n", path);
     return NULL;
+}
+
+void clm_test_limit_files(uint64_t most_bytes) {
+    struct rlimit limit;
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &limit), 0);
+    limit.rlim_cur = most_bytes < limit.rlim_max ? (rlim_t)most_bytes : limit.rlim_max;
+    (void)signal(SIGXFSZ, SIG_IGN);
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &limit), 0);
 }
 
 void clm_test_set_locale(const char *name) {

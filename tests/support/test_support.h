@@ -68,6 +68,11 @@ const char *clm_test_shared_data(const char *name);
  * de_DE.UTF-8 and tr_TR.UTF-8. Programs run wholly in one when $CLM_TEST_LOCALE names it. */
 void clm_test_set_locale(const char *name);
 
+/* No file of this process may grow beyond it: a full disk for whoever writes more. UINT64_MAX ends
+ * it.
+ */
+void clm_test_limit_files(uint64_t most_bytes);
+
 /* A file below tests/. Lent like clm_test_path(). */
 const char *clm_test_source(const char *name);
 

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/file.h"
+#include "base/folder.h"
 #include "base/json.h"
 #include "base/memory.h"
 #include "clm/text.h"
@@ -51,7 +52,7 @@ static void check_golden(const clm_tokenizer *tokenizer, const char *key) {
     enum { most = 4096 };
     cJSON *golden = NULL;
     size_t rows = 0;
-    assert_ok(clm_json_read(&golden, clm_test_source("golden/tokens.json")));
+    assert_ok(clm_json_read(&golden, clm_test_source("golden/tokens.json"), CLM_FILE_CONFIG));
     const cJSON *row = NULL;
     cJSON_ArrayForEach(row, golden) {
         unsigned char text[most];
@@ -95,7 +96,7 @@ static void copy(const char *folder, const char *const names[][2], size_t count)
         char *bytes = NULL;
         size_t size_bytes = 0;
         (void)snprintf(name, sizeof name, "golden/tokens/%s", names[i][0]);
-        assert_ok(clm_file_read(clm_test_source(name), &bytes, &size_bytes));
+        assert_ok(clm_file_read(clm_test_source(name), CLM_FILE_TEXT, &bytes, &size_bytes));
         (void)snprintf(name, sizeof name, "%s/%s", folder, names[i][1]);
         clm_test_write(clm_test_path(name), bytes, size_bytes);
         clm_free(bytes);
@@ -140,7 +141,7 @@ static void gpt2_gives_the_golden_tokens(void **state) {
         size_t length = 0;
         int32_t *ids = NULL;
         size_t count = 0;
-        assert_ok(clm_file_read(path, &text, &length));
+        assert_ok(clm_file_read(path, CLM_FILE_TEXT, &text, &length));
         assert_ok(clm_tokenizer_encode(tokenizer, text, length, NULL, &ids, &count));
         assert_int_equal(count, 5145); /* LLMs-from-scratch, chapter 2 */
         assert_round_trip(tokenizer, text, length, ids, count);
@@ -443,7 +444,8 @@ static void threads_share_a_tokenizer(void **state) {
     size_t length = 0;
     int32_t *expected = NULL;
     size_t expected_count = 0;
-    assert_ok(clm_file_read(clm_test_source("golden/tokens/train.txt"), &text, &length));
+    assert_ok(
+        clm_file_read(clm_test_source("golden/tokens/train.txt"), CLM_FILE_TEXT, &text, &length));
     clm_tokenizer *first = small_tokenizer();
     assert_ok(clm_tokenizer_encode(first, text, length, NULL, &expected, &expected_count));
     clm_tokenizer_close(first);

@@ -11,8 +11,8 @@
 static void assert_same_file(const char *one, const char *other) {
     char *texts[2] = {NULL, NULL};
     size_t lengths[2] = {0, 0};
-    assert_ok(clm_file_read(one, &texts[0], &lengths[0]));
-    assert_ok(clm_file_read(other, &texts[1], &lengths[1]));
+    assert_ok(clm_file_read(one, CLM_FILE_TEXT, &texts[0], &lengths[0]));
+    assert_ok(clm_file_read(other, CLM_FILE_TEXT, &texts[1], &lengths[1]));
     assert_int_equal(lengths[0], lengths[1]);
     assert_memory_equal(texts[0], texts[1], lengths[0]);
     clm_free(texts[0]);
@@ -45,7 +45,8 @@ static void training_gives_the_golden_vocabulary(void **state) {
     clm_tokenizer *golden = NULL;
     clm_tokenizer_train_options options = CLM_TOKENIZER_TRAIN_OPTIONS_DEFAULT;
     options.vocab_size = 400;
-    assert_ok(clm_file_read(clm_test_source("golden/tokens/train.txt"), &text, &length));
+    assert_ok(
+        clm_file_read(clm_test_source("golden/tokens/train.txt"), CLM_FILE_TEXT, &text, &length));
     assert_ok(clm_tokenizer_train(&trained, (const char *const *)&text, &length, 1, &options));
     assert_ok(clm_tokenizer_open(&golden, clm_test_source("golden/tokens")));
     assert_equal_tokenizers(trained, golden);

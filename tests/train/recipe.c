@@ -94,7 +94,7 @@ char *metrics_without_seconds(const char *run) {
     char *path = path_in(run, "metrics.jsonl");
     char *text = NULL;
     size_t size_bytes = 0;
-    assert_ok(clm_file_read(path, &text, &size_bytes));
+    assert_ok(clm_file_read(path, CLM_FILE_TEXT, &text, &size_bytes));
     clm_free(path);
     char *to = text;
     for (const char *from = text; *from != '\0';) {
@@ -116,8 +116,8 @@ void assert_same_file(const char *run_a, const char *run_b, const char *name) {
     char *text_b = NULL;
     size_t size_a = 0;
     size_t size_b = 0;
-    assert_ok(clm_file_read(a, &text_a, &size_a));
-    assert_ok(clm_file_read(b, &text_b, &size_b));
+    assert_ok(clm_file_read(a, CLM_FILE_TEXT, &text_a, &size_a));
+    assert_ok(clm_file_read(b, CLM_FILE_TEXT, &text_b, &size_b));
     assert_int_equal(size_a, size_b);
     assert_memory_equal(text_a, text_b, size_a);
     clm_free(text_a);

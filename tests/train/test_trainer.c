@@ -167,7 +167,7 @@ static void a_damaged_checkpoint_is_refused(clm_device *device) {
     char *path = path_in(run, "checkpoint.safetensors");
     char *text = NULL;
     size_t size_bytes = 0;
-    assert_ok(clm_file_read(path, &text, &size_bytes));
+    assert_ok(clm_file_read(path, CLM_FILE_TEXT, &text, &size_bytes));
     assert_ok(clm_file_write(path, text, size_bytes - 3));
     options.resume = true;
     assert_status(CLM_ERROR_FORMAT, train(device, CLM_TRAIN_HEAD, run, &options, NULL));

@@ -11,6 +11,7 @@
 
 #include "base/clock.h"
 #include "base/file.h"
+#include "base/folder.h"
 #include "base/memory.h"
 #include "ops/tuning_file.h"
 #include "support/test_command.h"
@@ -157,7 +158,7 @@ static void wait_for_lines(pid_t child, int lines) {
         size_t count = 0;
         int have = 0;
         assert_true(clm_test_wait_for_file(child, progress_path, 1));
-        assert_ok(clm_file_read(clm_test_path(progress_path), &text, &count));
+        assert_ok(clm_file_read(clm_test_path(progress_path), CLM_FILE_TEXT, &text, &count));
         for (size_t i = 0; i < count; i++) {
             have += text[i] == '\n';
         }
@@ -196,9 +197,9 @@ static void a_killed_search_goes_on(void **state) {
         if (round == 0) {
             char *text = NULL;
             size_t count = 0;
-            assert_ok(clm_file_read(clm_test_path(progress_path), &text, &count));
+            assert_ok(clm_file_read(clm_test_path(progress_path), CLM_FILE_TEXT, &text, &count));
             clm_test_write(clm_test_path(progress_path), text, count);
-            assert_ok(clm_file_append(clm_test_path(progress_path), "{\"kind\": \"prod", 14));
+            assert_ok(clm_cache_append(clm_test_path(progress_path), "{\"kind\": \"prod", 14));
             clm_free(text);
         }
     }
@@ -216,7 +217,7 @@ static void settings_are_shared(void **state) {
     assert_done(run_clm("tune", "--export", "shared.json"));
     char *text = NULL;
     size_t count = 0;
-    assert_ok(clm_file_read(clm_test_path("shared.json"), &text, &count));
+    assert_ok(clm_file_read(clm_test_path("shared.json"), CLM_FILE_TEXT, &text, &count));
     assert_string_equal(text, printed());
     char *at = strstr(text, "\"driver\": \"");
     assert_non_null(at);
