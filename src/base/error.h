@@ -12,7 +12,8 @@
 #include "clm/status.h"
 
 /* Sets the thread's message and returns `status`, so that a caller writes
- * `return clm_fail(CLM_ERROR_SHAPE, "...")`. Never allocates; a message over 1023 bytes is cut. */
+ * `return clm_fail(CLM_ERROR_SHAPE, "...")`. Never allocates; a message over 1023 bytes is cut.
+ * Control characters and what is not UTF-8 become question marks. */
 clm_status clm_fail(clm_status status, const char *format, ...) CLM_PRINTF(2, 3);
 
 /* The same with errno's text and the status that fits it: ENOENT becomes CLM_ERROR_NOT_FOUND,

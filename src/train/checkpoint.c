@@ -22,6 +22,10 @@ static const char *const suffixes[3] = {"", ".first_moment", ".second_moment"};
     "stage=%d step=%" SCNd64 " epoch=%d seconds=%31[0-9.] metrics_bytes=%" SCNu64 \
     " sampler_seed=%" SCNd64 " next_batch=%" SCNu64 " begun=%d drawn=%d"
 
+/* What no run takes; beyond, and with what is no number, the time it has taken is not to be told.
+ */
+#define MOST_SECONDS 1e12
+
 static clm_buffer *buffer_of(const clm_optimizer *optimizer, size_t parameter, int which) {
     return which == 0   ? optimizer->model->parameters[parameter].value
            : which == 1 ? optimizer->first_moments.tensors[parameter]
@@ -147,7 +151,7 @@ static clm_status read_state(const clm_safetensors *file, clm_train_state *state
                &position->sampler_seed, &position->next_batch, &begun, &drawn) != 9 ||
         !clm_number_parse(seconds, strlen(seconds), &state->seconds) ||
         stage < CLM_STAGE_EPOCH_BEGIN || stage > CLM_STAGE_DONE || state->step < 0 ||
-        state->epoch < 0) {
+        state->epoch < 0 || !(state->seconds >= 0.0 && state->seconds <= MOST_SECONDS)) {
         return clm_fail(CLM_ERROR_FORMAT, "%s: is no checkpoint of clm",
                         clm_safetensors_path(file));
     }

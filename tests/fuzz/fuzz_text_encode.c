@@ -6,6 +6,21 @@
 #include "clm/text.h"
 #include "fuzz.h"
 
+static const char *const words[] = {"<|endoftext|>",
+                                    "'s",
+                                    "'ve",
+                                    "'ll",
+                                    "  ",
+                                    "\xC2\xA0",
+                                    "\xE2\x80\x83",
+                                    "\xE4\xBD\xA0",
+                                    "\xF0\x9F\x98\x80",
+                                    "\xED\xA0\x80",
+                                    "\xC0\x80",
+                                    "aaaaaaaaaaaaaaaa",
+                                    NULL};
+const fuzz_target fuzz_this = {FUZZ_BYTES, words, 1 << 20, 256};
+
 static const char lesson[] =
     "the cat sat on the mat, and that's that; they've 12 hats and we'll see 2024 cats   sat\n"
     "\xC3\xA9t\xC3\xA9 caf\xC3\xA9 \xE4\xBD\xA0\xE5\xA5\xBD \xE4\xBD\xA0 aaaaaaaaaaaaaaaa aaaa";
@@ -20,7 +35,7 @@ static clm_tokenizer *make_tokenizer(void) {
     return tokenizer;
 }
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
+void fuzz_one(const uint8_t *data, size_t size) {
     static clm_tokenizer *tokenizer;
     if (tokenizer == NULL) {
         tokenizer = make_tokenizer();
@@ -42,5 +57,4 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         clm_tokens_free(ids);
         clm_text_free(text);
     }
-    return 0;
 }
