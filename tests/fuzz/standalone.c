@@ -1,5 +1,5 @@
 /* Runs a fuzz target as an ordinary test, without a fuzzer:
- *   PROGRAM RUNS CORPUS_FOLDER   each file of the corpus whole, cut at some 2000 places (in all),
+ *   PROGRAM RUNS CORPUS_FOLDER   each file of the corpus whole, cut at some 1000 places (in all),
  * and RUNS changed copies PROGRAM FILE...              these inputs, such as one that a fuzzer
  * found The changes follow $CLM_TEST_SEED, else the clock; the seed is printed, and when the target
  * dies or takes over 20 s the run's number with it, and the input goes to a file, so that a failure
@@ -17,7 +17,7 @@
 
 #include "fuzz.h"
 
-enum { most_files = 256, most_bytes = 1 << 16, most_seconds = 20, most_cuts = 2000 };
+enum { most_files = 256, most_bytes = 1 << 16, most_seconds = 20, most_cuts = 1000 };
 
 typedef struct input {
     uint8_t *bytes;
