@@ -40,6 +40,8 @@ static void first_error_wins(void **state) {
     assert_int_equal(clm_fail_errno(ENOSPC, "x"), CLM_ERROR_NO_SPACE);
     (void)clm_fail(CLM_ERROR_IO, "a \"%s\"", "b\nc\x1B[1m");
     assert_string_equal(clm_error_message(), "a \"b?c?[1m\"");
+    (void)clm_fail(CLM_ERROR_IO, "%.3s, %s, %s", "ab\xC3\xA9", "\xC2\x9B", "\xC3\xA9\xFF");
+    assert_string_equal(clm_error_message(), "ab?, ??, \xC3\xA9?"); /* cut within a character */
 }
 
 static void the_version_is_three_numbers(void **state) {
