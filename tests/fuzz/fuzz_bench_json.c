@@ -73,7 +73,7 @@ static void check_page(const clm_bench_report *reports, size_t count) {
 
 static char *read_back(size_t *size, const char *name) {
     char *text = NULL;
-    FUZZ_CHECK(clm_file_read(fuzz_path(name), &text, size) == CLM_OK);
+    FUZZ_CHECK(clm_file_read(fuzz_path(name), CLM_FILE_REPORT, &text, size) == CLM_OK);
     return text;
 }
 

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "base/file.h"
+#include "base/folder.h"
 #include "base/hash.h"
 #include "base/memory.h"
 #include "base/string.h"
@@ -112,7 +113,8 @@ static const clm_string *key_part(void) {
         size_t size = 0;
         store((const unsigned char *)"k", 1);
         find_entry(path);
-        FUZZ_CHECK(clm_file_read(path, &entry, &size) == CLM_OK && size > 1 + sizeof(uint64_t));
+        FUZZ_CHECK(clm_file_read(path, CLM_FILE_KERNEL, &entry, &size) == CLM_OK &&
+                   size > 1 + sizeof(uint64_t));
         clm_string_add_bytes(&part, entry, size - 1 - sizeof(uint64_t));
         clm_free(entry);
     }
@@ -158,7 +160,10 @@ void fuzz_one(const uint8_t *data, size_t size) {
         FUZZ_CHECK(clm_kernel_cache_load(&program, fuzz_device(), source, options) == CLM_OK);
         FUZZ_CHECK(given_bytes == size && (program != NULL) == (size % 2 == 1));
     }
-    clm_kernel_cache_trim(fuzz_path("kernels"), data[0] & 4 ? 0 : 1 << 20);
+    clm_folder folder = {0};
+    FUZZ_CHECK(clm_folder_open(&folder, fuzz_path("kernels")) == CLM_OK);
+    clm_kernel_cache_trim(&folder, data[0] & 4 ? 0 : 1 << 20);
+    clm_folder_close(&folder);
     if ((data[0] & 4) != 0) {
         store((const unsigned char *)"k", 1);
     }

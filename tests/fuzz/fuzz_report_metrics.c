@@ -39,7 +39,7 @@ static void check_svg(const char *name) {
                                         "\"inf", " inf",   "-inf", ",inf",  "<script"};
     char *text = NULL;
     size_t size = 0;
-    FUZZ_CHECK(clm_file_read(fuzz_path(name), &text, &size) == CLM_OK);
+    FUZZ_CHECK(clm_file_read(fuzz_path(name), CLM_FILE_REPORT, &text, &size) == CLM_OK);
     FUZZ_CHECK(size > 0 && strlen(text) == size && clm_utf8_check(text, size) == size);
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
         FUZZ_CHECK(strstr(text, wrong[i]) == NULL);

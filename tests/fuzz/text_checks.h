@@ -6,8 +6,9 @@
 
 #include "clm/text.h"
 
-/* Opens the fuzz folder's tokenizer, and if that works: decoding gives back what was encoded, and
- * the tokenizer that is saved and opened again gives the same ids. */
+/* Opens the fuzz folder's tokenizer, and if that works: decoding gives back what was encoded, but
+ * for spaces and what the tokenizer adds; the one that is saved and opened again gives the same
+ * ids. */
 void fuzz_check_tokenizer_folder(void);
 
 #endif
