@@ -32,17 +32,19 @@ typedef struct clm_table clm_table;
 typedef enum clm_table_header {
     CLM_TABLE_HEADER_AUTO = 0, /* see clm_table_read() */
     CLM_TABLE_HEADER_PRESENT,
-    CLM_TABLE_HEADER_ABSENT /* two columns: label, text */
+    CLM_TABLE_HEADER_ABSENT
 } clm_table_header;
 
 typedef struct clm_table_options {
-    const char *text_column;  /* NULL: text, message or sms, in any case */
-    const char *label_column; /* NULL: label, class, category or target, in any case */
-    char separator;           /* 0: a tab when the first line has one, else a comma */
+    /* Names of columns; where there is no header, their numbers from 1, such as "2". NULL: a text
+     * is text, message or sms, a label is label, class, category or target, in any case; without a
+     * header, columns 2 and 1 of two. */
+    const char *text_column;
+    const char *label_column;
+    char separator; /* of columns; 0: found, see clm_table_read() */
     clm_table_header header;
     /* Names of the classes, label_count of them, when they are known already (those of the
-     * training rows for the test rows). A label of the file is then one of these names, or the
-     * number of one. NULL: the classes are those of the file. */
+     * training rows for the test rows). NULL: the classes are those of the file. */
     const char *const *labels;
     int label_count;
 } clm_table_options;
@@ -50,25 +52,43 @@ typedef struct clm_table_options {
 #define CLM_TABLE_OPTIONS_DEFAULT \
     { NULL, NULL, 0, CLM_TABLE_HEADER_AUTO, NULL, 0 }
 
-/* Reads CSV, TSV or JSON Lines through *table; the caller frees it. `options` may be NULL.
+/* Reads a table through *table; the caller frees it. `options` may be NULL. What the file is, its
+ * content says and not its name.
  *
- * CSV and TSV are read as pandas.read_csv(dtype=str, keep_default_na=False) reads them: a field
- * that begins with a double quote reaches to the next quote that is not doubled, across separators
- * and lines; a quote further in is an ordinary character; blank lines are skipped; lines end in
- * LF, CR or CRLF; a byte order mark is skipped. Other than in pandas, a row with fewer fields than
- * the first is an error. With CLM_TABLE_HEADER_AUTO the first row is a header when a column is
- * asked for by name, or when one of its fields is one of the names above. Otherwise a table of two
- * columns that a tab separates is taken as label, text, as the SMS Spam Collection is. JSON Lines
- * (the name ends in .jsonl or .ndjson) has an object a line; the members that are read are named
- * like the columns, a text is a string, a label a string or an integer.
+ * Separated values (CSV, TSV) are read as pandas.read_csv(dtype=str, keep_default_na=False) reads
+ * them: a field that begins with a double quote reaches to the next quote that is not doubled,
+ * across separators and lines; a quote further in is an ordinary character; blank lines are
+ * skipped; lines end in LF, CR or CRLF; a byte order mark is skipped. Other than in pandas, a row
+ * with fewer fields than the first is an error, and a first line "sep=;" names the separator, as in
+ * Excel.
+ *
+ * JSON is an object a line (JSON Lines), or one value as pandas' and datasets' to_json write it
+ * with orient records, columns, index, split or table. Members are named like columns. A text is a
+ * string; a label is a string, or a number, true or false, which then is the name it has as it is
+ * written, as in CSV.
+ *
+ * Where options leave it open, this is guessed, and noted (clm_table_notes()):
+ *   - the separator: tab, comma, semicolon or bar, the first of them with which the first row has
+ *     names of both columns; else a tab when the first row has one; else the first that gives all
+ *     of the first rows the same number of columns; else a comma;
+ *   - the header: the first row is one, except that two columns between tabs whose names are not
+ *     known are label, text without a header, as in the SMS Spam Collection. This must be
+ *     plausible: if it made a class of more than half of the rows, more classes than there are
+ *     different texts, or a class of the first line alone, it is an error;
+ *   - the columns, by their names.
  *
  * Classes are numbered 0..n-1. When the labels of the file are the integers 0..n-1, they stay what
- * they are; otherwise the class names are sorted by their bytes, so that ham is 0 and spam 1.
+ * they are; otherwise the class names are sorted by their bytes, so that ham is 0 and spam 1. With
+ * options->labels a label is the name of a class; where no name is a number (such as 3, -1 or
+ * 2.50), it may also be the number of a class. Files with the header Label,Text,Name, which
+ * clm_split_write() makes, have numbers in Label and names in Name: there Name counts, and Label
+ * gives the order unless options->labels do. (If Label is no number, Name is not read.)
  *
  * Errors, each with file, line and column (1-based, in bytes): CLM_ERROR_NOT_FOUND, CLM_ERROR_IO;
- * CLM_ERROR_ENCODING (NUL byte, invalid UTF-8); CLM_ERROR_FORMAT (no rows, no such column, a row
- * of another width, a quote that is not closed, an empty text or label, a label that is none of
- * options->labels, only one class unless options->labels are given); CLM_ERROR_MEMORY. */
+ * CLM_ERROR_ENCODING (NUL byte, invalid UTF-8); CLM_ERROR_FORMAT (no rows, no such column, a guess
+ * that is not plausible, a row of another width, a quote that is not closed, an empty text or
+ * label, a label that is none of options->labels, a Name that contradicts its Label, only one class
+ * unless options->labels are given); CLM_ERROR_MEMORY. */
 CLM_API clm_status clm_table_read(clm_table **table, const char *path,
                                   const clm_table_options *options);
 
@@ -98,6 +118,10 @@ CLM_API int clm_table_label_by_name(const clm_table *table, const char *name);
 /* How many rows a class has. */
 CLM_API size_t clm_table_label_rows(const clm_table *table, int label);
 
+/* What was guessed about the file and what looked odd in it, a sentence each, *count of them; lent.
+ * What looked odd went to the log as well. */
+CLM_API const char *const *clm_table_notes(const clm_table *table, size_t *count);
+
 /* As many rows of each class as the smallest class has, through *balanced; class after class.
  * Each class is drawn as pandas' sample(n, random_state=seed) draws it, except the smallest (the
  * last of those when several are as small), which stays whole and in its order. For ham and spam
@@ -111,6 +135,8 @@ typedef struct clm_split {
     clm_table *train;
     clm_table *validation;
     clm_table *test;
+    char **notes; /* (note_count) of the table that was split, see clm_table_notes() */
+    size_t note_count;
 } clm_split;
 
 /* Shuffles as pandas' sample(frac=1, random_state=seed) does and cuts: the first
@@ -122,21 +148,38 @@ CLM_API clm_status clm_table_split(clm_split *split, const clm_table *table, dou
 
 CLM_API void clm_split_free(clm_split *split); /* fine on a zeroed one */
 
-/* Writes "Label,Text" and the rows, labels as numbers, byte for byte as pandas'
- * to_csv(index=None) writes them, except that a text with a carriage return is quoted, so that it
- * can be read again. Written aside and renamed. CLM_ERROR_IO, CLM_ERROR_NO_SPACE. */
-CLM_API clm_status clm_table_write_csv(const clm_table *table, const char *path);
+typedef enum clm_table_columns {
+    CLM_TABLE_LABEL_TEXT = 0,
+    CLM_TABLE_LABEL_TEXT_NAME
+} clm_table_columns;
+
+/* Writes a header and the rows, labels as numbers. "Label,Text" is byte for byte what pandas'
+ * to_csv(index=None) writes, except that a text with a carriage return is quoted, so that it can be
+ * read again. "Label,Text,Name" has the names of the classes too, which clm_table_read() takes;
+ * other programs keep Label. Written aside and renamed. CLM_ERROR_IO, CLM_ERROR_NO_SPACE;
+ * CLM_ERROR_FORMAT for Label,Text when a class is named by a number other than its own, because
+ * numbers and names could not be told apart. */
+CLM_API clm_status clm_table_write_csv(const clm_table *table, const char *path,
+                                       clm_table_columns columns);
 
 /* Writes train.csv, validation.csv and test.csv into a folder, which is made, and beside them
- * labels.json, the names of the classes in their order (["ham","spam"]), because the three have
- * only numbers. A folder that was not there or is empty appears with all four or not at all. A
- * folder that holds anything else is CLM_ERROR_EXISTS, unless it holds these four already with
- * the same bytes, or `replace` is true: then the four are put in place one after the other, each
- * whole, and other files stay. */
-CLM_API clm_status clm_split_write(const clm_split *split, const char *folder, bool replace);
+ * labels.json, the names of the classes in their order (["ham","spam"]), and data.json, which says
+ * where they come from. A folder that was not there or is empty appears with all five or not at
+ * all. A folder that holds anything else is CLM_ERROR_EXISTS, unless it holds these five already
+ * with the same bytes, or `replace` is true: then the five are put in place one after the other,
+ * each whole, and other files stay. Errors as clm_table_write_csv().
+ *
+ * data.json is one object: "schema" ("clm data 1"); "source", the path as it was given, or null;
+ * "format"; "separator", one character, or null; "header"; "label_column" and "text_column", names,
+ * or numbers from 1 without a header; "balanced"; "classes", in their order, each with "name" and
+ * the rows it has in the "source", "train", "validation" and "test"; "guesses" and "warnings",
+ * lists of sentences. */
+CLM_API clm_status clm_split_write(const clm_split *split, const char *folder,
+                                   clm_table_columns columns, bool replace);
 
-/* Reads such a folder. labels.json may be missing: then train.csv says which classes there are.
- * Errors as clm_table_read(). */
+/* Reads such a folder, with the guesses and warnings of data.json for notes. labels.json may be
+ * missing: then train.csv says which classes there are. So may data.json: then the notes are those
+ * of reading train.csv. Errors as clm_table_read(). */
 CLM_API clm_status clm_split_read(clm_split *split, const char *folder);
 
 /* --- Data sets ------------------------------------------------------------------------------ */
@@ -150,10 +193,11 @@ typedef struct clm_dataset_options {
     int length;        /* T; 0: the longest text */
     int length_limit;  /* T is at most this, the model's context; 0: no limit */
     int32_t pad_token; /* fills up at the end; default: GPT-2's <|endoftext|> */
+    const char *name;  /* of the texts in warnings, such as "test texts"; NULL: "texts" */
 } clm_dataset_options;
 
 #define CLM_DATASET_OPTIONS_DEFAULT \
-    { 0, 0, 50256 }
+    { 0, 0, 50256, NULL }
 
 /* Encodes the texts, cuts what is longer than T and fills up what is shorter, through *dataset; the
  * caller frees it. `options` may be NULL. The table is not needed afterwards. How many were cut

@@ -4,6 +4,7 @@
 
 #include "base/number.h"
 #include "cli/cli.h"
+#include "cli/table.h"
 #include "clm/data.h"
 
 typedef struct settings {
@@ -11,7 +12,7 @@ typedef struct settings {
     const char *input;
     const char *out;
     const char *split;
-    const char *separator;
+    clm_cli_table given;
     bool no_balance;
     bool force;
     int seed;
@@ -37,14 +38,7 @@ static int check(settings *s) {
         return clm_cli_usage("data", "--split %s: both must be positive and leave some to test",
                              s->split);
     }
-    if (s->separator == NULL) {
-        return -1;
-    }
-    if (strlen(s->separator) != 1 && strcmp(s->separator, "tab") != 0) {
-        return clm_cli_usage("data", "--separator takes one character, or tab");
-    }
-    s->table.separator = strcmp(s->separator, "tab") == 0 ? '\t' : s->separator[0];
-    return -1;
+    return clm_cli_table_read_options(&s->table, &s->given, "data");
 }
 
 static void print_classes(const char *what, const clm_table *table) {
@@ -77,12 +71,13 @@ static clm_status prepare(const settings *s) {
     status =
         clm_table_split(&split, balanced != NULL ? balanced : table, s->train, s->validation, seed);
     if (status == CLM_OK) {
-        status = clm_split_write(&split, s->out, s->force);
+        status = clm_split_write(&split, s->out, (clm_table_columns)s->task, s->force);
     }
     if (status == CLM_OK) {
-        (void)printf("%s: train.csv %zu, validation.csv %zu, test.csv %zu rows, labels.json\n",
-                     s->out, clm_table_count(split.train), clm_table_count(split.validation),
-                     clm_table_count(split.test));
+        (void)printf(
+            "%s: train.csv %zu, validation.csv %zu, test.csv %zu rows, labels.json, data.json\n",
+            s->out, clm_table_count(split.train), clm_table_count(split.validation),
+            clm_table_count(split.test));
     }
 cleanup:
     clm_split_free(&split);
@@ -92,35 +87,28 @@ cleanup:
 }
 
 static const clm_cli_choice tasks[] = {
-    {"spam", 0, "a table of two classes, such as the SMS Spam Collection"},
-    {"classes", 1, "a table of any number of classes"},
+    {"spam", CLM_TABLE_LABEL_TEXT, "files with Label and Text, byte for byte those of the recipe"},
+    {"classes", CLM_TABLE_LABEL_TEXT_NAME,
+     "files with Label, Text and Name, which keep any names of classes"},
     {NULL, 0, NULL},
 };
 
 static const clm_cli_option positionals[] = {
-    {"TASK", NULL, "what the table is; both do the same, and the classes are those of the table",
+    {"TASK", NULL, "what to make; the classes are those of the table",
      CLM_CLI_CHOICE_AT(settings, task), .choices = tasks, .required = true},
     {NULL},
 };
 
 static const clm_cli_option input_options[] = {
-    {"--input", "FILE", "the table: CSV, TSV or JSON Lines", CLM_CLI_PATH_AT(settings, input),
+    {"--input", "FILE", "the table: CSV, TSV, JSON or JSON Lines", CLM_CLI_PATH_AT(settings, input),
      .required = true, .synonyms = "--file --data --in --table"},
-    {"--text-column", "NAME", "column of the texts", CLM_CLI_TEXT_AT(settings, table.text_column),
-     .fallback = "text, message or sms", .synonyms = "--text"},
-    {"--label-column", "NAME", "column of the classes",
-     CLM_CLI_TEXT_AT(settings, table.label_column), .fallback = "label, class, category or target",
-     .synonyms = "--label --class-column"},
-    {"--separator", "C", "between columns, a character or tab",
-     CLM_CLI_TEXT_AT(settings, separator), .fallback = "found in the first line",
-     .synonyms = "--sep --delimiter"},
     {NULL},
 };
 
 static const clm_cli_option output_options[] = {
     {"--out", "DIR", "the folder to write, new or empty", CLM_CLI_FOLDER_AT(settings, out),
      .required = true, .synonyms = "--output --to --output-dir"},
-    {"--force", NULL, "replace the four files in a folder that has something else in it",
+    {"--force", NULL, "replace the five files in a folder that has something else in it",
      CLM_CLI_FLAG_AT(settings, force), .synonyms = "--overwrite"},
     {NULL},
 };
@@ -162,9 +150,10 @@ const clm_cli_command clm_command_data = {
     .synopsis = "spam|classes --input FILE --out DIR [OPTION...]",
     .description =
         "Balances and splits a table of labelled texts into train.csv, validation.csv and "
-        "test.csv, as pandas does in the recipe, and writes the names of the classes to "
-        "labels.json.",
+        "test.csv, as pandas does in the recipe. The names of the classes are in labels.json, and "
+        "what was guessed about the table in data.json.",
     .groups = {{"Input", input_options, 0},
+               {NULL, clm_cli_table_options, offsetof(settings, given)},
                {"Output", output_options, 0},
                {"Selection", split_options, 0}},
     .positionals = positionals,

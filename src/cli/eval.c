@@ -2,10 +2,13 @@
 #include <inttypes.h>
 #include <stdio.h>
 
+#include "base/file.h"
 #include "base/json.h"
 #include "base/memory.h"
 #include "base/number.h"
 #include "cli/cli.h"
+#include "cli/table.h"
+#include "clm/config.h"
 #include "clm/data.h"
 #include "clm/infer.h"
 
@@ -103,35 +106,70 @@ typedef struct settings {
     const char *data;
     clm_cli_device device;
     clm_cli_passes passes;
-    const char *text_column;
-    const char *label_column;
+    clm_cli_table given;
+    clm_table_options table;
     bool json;
 } settings;
+
+static clm_status read_table(clm_table **table, const settings *s, const char *const *labels,
+                             int label_count) {
+    clm_table_options options = s->table;
+    options.labels = labels;
+    options.label_count = label_count;
+    return clm_table_read(table, s->data, &options);
+}
+
+/* Reads the table with the classes of config.json, so that a fault of either shows before a device
+ * is opened and the model read. *table stays NULL when the config does not have them. */
+static clm_status read_table_early(clm_table **table, const settings *s) {
+    clm_model_config config = {0};
+    char *path = NULL;
+    clm_status status = CLM_OK;
+    CLM_TRY(clm_path_join(&path, s->model, "config.json"));
+    CLM_TRY(clm_model_config_read(&config, path));
+    if (config.n_labels > 0) {
+        CLM_TRY(read_table(table, s, (const char *const *)config.labels, config.n_labels));
+    }
+cleanup:
+    clm_model_config_free(&config);
+    clm_free(path);
+    return status;
+}
+
+/* The same with the classes of the opened model, if it was not read before. */
+static clm_status read_table_late(clm_table **table, const settings *s,
+                                  const clm_classifier *classifier) {
+    const int count = clm_classifier_label_count(classifier);
+    const char **names = NULL;
+    clm_status status = CLM_OK;
+    if (*table != NULL) {
+        return CLM_OK;
+    }
+    CLM_TRY(clm_allocate(&names, (size_t)count, sizeof *names, "labels"));
+    for (int i = 0; i < count; i++) {
+        names[i] = clm_classifier_label_name(classifier, i);
+    }
+    CLM_TRY(read_table(table, s, names, count));
+cleanup:
+    clm_free(names);
+    return status;
+}
 
 static clm_status evaluate(const settings *s) {
     clm_device *device = NULL;
     clm_classifier *classifier = NULL;
     clm_table *table = NULL;
-    const char **names = NULL;
     rows r = {0};
     clm_evaluation_report report = {0};
-    clm_table_options table_options = CLM_TABLE_OPTIONS_DEFAULT;
     clm_classifier_options options = CLM_CLASSIFIER_OPTIONS_DEFAULT;
     options.precision = s->passes.precision;
     options.batch = s->passes.batch;
     options.in_order = s->passes.in_order;
     clm_status status = CLM_OK;
+    CLM_TRY(read_table_early(&table, s));
     CLM_TRY(clm_cli_open_device(&device, &s->device, NULL));
     CLM_TRY(clm_classifier_open(&classifier, device, s->model, &options));
-    table_options.text_column = s->text_column;
-    table_options.label_column = s->label_column;
-    table_options.label_count = clm_classifier_label_count(classifier);
-    CLM_TRY(clm_allocate(&names, (size_t)table_options.label_count, sizeof *names, "labels"));
-    for (int i = 0; i < table_options.label_count; i++) {
-        names[i] = clm_classifier_label_name(classifier, i);
-    }
-    table_options.labels = names;
-    CLM_TRY(clm_table_read(&table, s->data, &table_options));
+    CLM_TRY(read_table_late(&table, s, classifier));
     CLM_TRY(rows_of(&r, table));
     CLM_TRY(clm_evaluate(classifier, r.texts, r.lengths, r.labels, r.count, &report));
     clm_cli_warn_of_cuts(clm_classifier_cut_count(classifier));
@@ -143,7 +181,6 @@ static clm_status evaluate(const settings *s) {
 cleanup:
     clm_evaluation_report_free(&report);
     rows_free(&r);
-    clm_free(names);
     clm_table_free(table);
     clm_classifier_close(classifier);
     clm_device_close(device);
@@ -153,12 +190,8 @@ cleanup:
 static const clm_cli_option input_options[] = {
     {"--model", "RUN", "folder of a trained model", CLM_CLI_FOLDER_AT(settings, model),
      .required = true, .synonyms = "--run --checkpoint --model-dir --model-name-or-path"},
-    {"--data", "FILE", "CSV, TSV or JSON Lines with labels", CLM_CLI_PATH_AT(settings, data),
+    {"--data", "FILE", "CSV, TSV, JSON or JSON Lines with labels", CLM_CLI_PATH_AT(settings, data),
      .required = true, .synonyms = "--file --input --test --dataset --test-file"},
-    {"--text-column", "NAME", "column of the texts", CLM_CLI_TEXT_AT(settings, text_column),
-     .fallback = "text, message or sms"},
-    {"--label-column", "NAME", "column of the classes", CLM_CLI_TEXT_AT(settings, label_column),
-     .fallback = "label, class, category or target"},
     {NULL},
 };
 
@@ -174,7 +207,12 @@ static const clm_cli_example examples[] = {
 };
 
 static int run(const clm_cli_arguments *arguments) {
-    const clm_status status = evaluate(arguments->settings);
+    settings *s = arguments->settings;
+    const int result = clm_cli_table_read_options(&s->table, &s->given, "eval");
+    if (result >= 0) {
+        return result;
+    }
+    const clm_status status = evaluate(s);
     return status == CLM_OK ? CLM_EXIT_DONE : clm_cli_fail(status);
 }
 
@@ -185,6 +223,7 @@ const clm_cli_command clm_command_eval = {
     .description =
         "Prints loss, accuracy, confusion matrix, and precision, recall and F1 of each class.",
     .groups = {{"Input", input_options, 0},
+               {NULL, clm_cli_table_options, offsetof(settings, given)},
                {"Output", output_options, 0},
                {"Computing", clm_cli_passes_options, offsetof(settings, passes)},
                {"Device", clm_cli_device_option, offsetof(settings, device)},

@@ -131,12 +131,15 @@ static clm_status encode_inputs(inputs *in, const clm_model_config *config) {
     clm_dataset_options options = CLM_DATASET_OPTIONS_DEFAULT;
     options.length_limit = config->n_ctx;
     options.pad_token = pad_token_of(in->tokenizer);
+    options.name = "training texts";
     clm_status status = clm_dataset_create(&in->train, in->split.train, in->tokenizer, &options);
     if (status == CLM_OK) {
         options.length = clm_dataset_length(in->train);
+        options.name = "validation texts";
         status = clm_dataset_create(&in->validation, in->split.validation, in->tokenizer, &options);
     }
     if (status == CLM_OK) {
+        options.name = "test texts";
         status = clm_dataset_create(&in->test, in->split.test, in->tokenizer, &options);
     }
     return status;

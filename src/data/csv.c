@@ -2,6 +2,7 @@
 #include "data/csv.h"
 
 #include <stdbool.h>
+#include <stdint.h>
 #include <string.h>
 
 #include "base/lines.h"
@@ -122,6 +123,11 @@ static clm_status end_row(clm_csv *csv) {
 
 clm_status clm_csv_parse(clm_csv *csv, const char *text, size_t size_bytes, char separator,
                          const char *where) {
+    return clm_csv_parse_part(csv, text, size_bytes, separator, 1, SIZE_MAX, where);
+}
+
+clm_status clm_csv_parse_part(clm_csv *csv, const char *text, size_t size_bytes, char separator,
+                              size_t first_line, size_t most_rows, const char *where) {
     *csv = (clm_csv){0};
     clm_status status = CLM_OK;
     const size_t mark = clm_text_mark(text, size_bytes);
@@ -131,7 +137,7 @@ clm_status clm_csv_parse(clm_csv *csv, const char *text, size_t size_bytes, char
                 .at = text,
                 .end = text + size_bytes,
                 .line_start = text,
-                .line = 1,
+                .line = first_line,
                 .separator = separator,
                 .where = where};
     /* Each field ends with a separator, an end of line or the end, which leaves room for its NUL.
@@ -139,7 +145,7 @@ clm_status clm_csv_parse(clm_csv *csv, const char *text, size_t size_bytes, char
     CLM_TRY(clm_allocate(&csv->bytes, size_bytes + 2, 1, where));
     for (;;) {
         skip_blank_lines(&r);
-        if (r.at == r.end) {
+        if (r.at == r.end || csv->row_count == most_rows) {
             break;
         }
         CLM_TRY(read_field(&r));

@@ -33,6 +33,12 @@ typedef struct clm_csv {
  * not closed. */
 clm_status clm_csv_parse(clm_csv *csv, const char *text, size_t size_bytes, char separator,
                          const char *where);
+
+/* The same for a part of a file: lines are counted from `first_line`, and it stops after
+ * `most_rows`. */
+clm_status clm_csv_parse_part(clm_csv *csv, const char *text, size_t size_bytes, char separator,
+                              size_t first_line, size_t most_rows, const char *where);
+
 void clm_csv_free(clm_csv *csv); /* fine on a zeroed one */
 
 const clm_csv_field *clm_csv_row(const clm_csv *csv, size_t row, size_t *count);

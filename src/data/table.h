@@ -6,6 +6,8 @@
 
 #include "base/string.h"
 #include "clm/data.h"
+#include "data/names.h"
+#include "data/origin.h"
 
 typedef struct clm_table_row {
     size_t offset; /* of the text in clm_table.texts; a NUL follows it */
@@ -19,6 +21,9 @@ struct clm_table {
     char *texts;
     char **names; /* name_count, then a NULL */
     int name_count;
+    size_t *label_rows;     /* (name_count) rows of each class */
+    clm_name_index by_name; /* of `names` */
+    clm_origin origin;
 };
 
 /* A row of a file before its label has a number. All is lent. */
@@ -26,36 +31,63 @@ typedef struct clm_table_entry {
     const char *text;
     size_t length_bytes;
     const char *label;
-    size_t line; /* of the text; columns in bytes, 1-based */
+    const char *name; /* of the column Name that clm writes, else NULL */
+    size_t line;      /* of the text; columns in bytes, 1-based */
     size_t column;
     size_t label_line;
     size_t label_column;
 } clm_table_entry;
 
-/* Numbers the labels as clm_table_read() says and copies all. `where` names the file. */
-clm_status clm_table_from_entries(clm_table **table, const clm_table_entry *entries, size_t count,
-                                  const clm_table_options *options, const char *where);
+/* Numbers the labels as clm_table_read() says and copies all. `where` names the file. Entries get
+ * their names for labels where they have names. The table takes `origin`, also on failure. */
+clm_status clm_table_from_entries(clm_table **table, clm_table_entry *entries, size_t count,
+                                  const clm_table_options *options, const char *where,
+                                  clm_origin *origin);
+
+/* Which classes the entries have, and which each has: see labels.c. */
+typedef struct clm_classes {
+    const char **names; /* (count), lent by the entries or the options */
+    int count;
+    int *numbers; /* one for each entry */
+} clm_classes;
+
+clm_status clm_classes_of(clm_classes *classes, clm_table_entry *entries, size_t count,
+                          const clm_table_options *options, const char *where, clm_origin *origin);
+void clm_classes_free(clm_classes *classes); /* fine on a zeroed one */
 
 /* The given rows of a table, in that order, with all of its classes. */
 clm_status clm_table_select(clm_table **table, const clm_table *source, const int64_t *rows,
                             size_t count);
 
+/* The split tells what its table told. */
+clm_status clm_split_copy_notes(clm_split *split, const clm_origin *origin);
+
 /* The rows as clm_table_write_csv() writes them, added to `out`. */
-void clm_table_add_csv(clm_string *out, const clm_table *table);
+clm_status clm_table_add_csv(clm_string *out, const clm_table *table, clm_table_columns columns);
 
 /* The readers behind clm_table_read(); `text` is valid UTF-8 without NUL bytes, and a NUL follows
  * it. */
 clm_status clm_table_parse_separated(clm_table **table, const char *text, size_t size_bytes,
                                      const clm_table_options *options, const char *where);
-clm_status clm_table_parse_json_lines(clm_table **table, const char *text, size_t size_bytes,
-                                      const clm_table_options *options, const char *where);
+clm_status clm_table_parse_json(clm_table **table, const char *text, size_t size_bytes,
+                                const clm_table_options *options, const char *where);
 
-/* Any of them, by the name of the file, after the bytes were checked. */
+/* Any of them, after the bytes were checked. `where` is the name of the file. */
 clm_status clm_table_parse(clm_table **table, const char *text, size_t size_bytes,
                            const clm_table_options *options, const char *where);
 
 /* The names that a column may have when none is asked for, ending in NULL. */
 extern const char *const clm_table_text_columns[];
 extern const char *const clm_table_label_columns[];
+
+/* How well a column's name fits what is wanted: 0 best, SIZE_MAX not at all. The name that was
+ * asked for, exactly or else in any case; when none was, the usual names in their order. */
+size_t clm_column_rank(const char *name, const char *asked, const char *const *usual);
+
+/* Adds "text, message, sms", or the name that was asked for. */
+void clm_column_add_wanted(clm_string *out, const char *asked, const char *const *usual);
+
+/* Notes which columns were taken, where they were not asked for. */
+clm_status clm_origin_guess_columns(clm_origin *origin, const clm_table_options *options);
 
 #endif

@@ -29,7 +29,7 @@ static void it_says_what_it_did(void **state) {
         outcome.output,
         "messages.tsv: 49 rows: 34 ham, 15 spam\n"
         "balanced: 30 rows: 15 ham, 15 spam\n"
-        "made/here: train.csv 21, validation.csv 3, test.csv 6 rows, labels.json\n");
+        "made/here: train.csv 21, validation.csv 3, test.csv 6 rows, labels.json, data.json\n");
     assert_string_equal(outcome.errors, "");
     outcome =
         DATA_CLASSES("--no-balance", "--split=0.5,0.2", "--seed", "7", "--out", "all/", MESSAGES);

@@ -13,7 +13,8 @@
 #include "clm/data.h"
 #include "golden/split_golden.h"
 
-static const char *const split_files[] = {"train.csv", "validation.csv", "test.csv", "labels.json"};
+static const char *const split_files[] = {"train.csv", "validation.csv", "test.csv", "labels.json",
+                                          "data.json"};
 
 static const char *in_folder(const char *folder, const char *name) {
     static char path[1200];
@@ -54,7 +55,7 @@ static void recipe_gives_the_bytes_of_pandas(const char *path, size_t golden) {
     assert_int_equal(clm_table_count(split.validation), golden_splits[golden].split_rows[1]);
     assert_int_equal(clm_table_count(split.test), golden_splits[golden].split_rows[2]);
     const char *folder = clm_test_path(golden_splits[golden].name);
-    assert_ok(clm_split_write(&split, folder, false));
+    assert_ok(clm_split_write(&split, folder, CLM_TABLE_LABEL_TEXT, false));
     for (int i = 0; i < 3; i++) {
         assert_sha256(in_folder(folder, split_files[i]), golden_splits[golden].sha256[i]);
     }
@@ -145,7 +146,7 @@ static void a_folder_reads_back(void **state) {
     clm_split back;
     const char *folder = clm_test_path("back/below");
     assert_ok(clm_table_split(&split, table, 0.6, 0.2, 9));
-    assert_ok(clm_split_write(&split, folder, false));
+    assert_ok(clm_split_write(&split, folder, CLM_TABLE_LABEL_TEXT, false));
     assert_ok(clm_split_read(&back, folder));
     assert_same_table(split.train, back.train);
     assert_same_table(split.validation, back.validation);
@@ -190,9 +191,11 @@ static void what_somebody_has_is_not_overwritten(void **state) {
     assert_ok(clm_table_split(&second, table, 0.6, 0.2, 2));
     const char *folder = clm_test_path("kept");
     assert_int_equal(mkdir(folder, 0777), 0);
-    assert_ok(clm_split_write(&first, folder, false)); /* an empty folder is fine */
-    assert_ok(clm_split_write(&first, folder, false)); /* so is the same again */
-    assert_status(CLM_ERROR_EXISTS, clm_split_write(&second, folder, false));
+    assert_ok(
+        clm_split_write(&first, folder, CLM_TABLE_LABEL_TEXT, false)); /* an empty folder is fine */
+    assert_ok(
+        clm_split_write(&first, folder, CLM_TABLE_LABEL_TEXT, false)); /* so is the same again */
+    assert_status(CLM_ERROR_EXISTS, clm_split_write(&second, folder, CLM_TABLE_LABEL_TEXT, false));
     assert_message_has("kept");
     clm_split back;
     assert_ok(clm_split_read(&back, folder));
@@ -200,19 +203,21 @@ static void what_somebody_has_is_not_overwritten(void **state) {
     clm_split_free(&back);
 
     clm_test_write(in_folder(folder, "notes"), "mine", 4);
-    assert_status(CLM_ERROR_EXISTS, clm_split_write(&first, folder, false));
-    assert_ok(clm_split_write(&second, folder, true));
+    assert_status(CLM_ERROR_EXISTS, clm_split_write(&first, folder, CLM_TABLE_LABEL_TEXT, false));
+    assert_ok(clm_split_write(&second, folder, CLM_TABLE_LABEL_TEXT, true));
     assert_file(in_folder(folder, "notes"), "mine");
     assert_file(in_folder(folder, "labels.json"), "[\"ham\",\"spam\"]\n");
     assert_ok(clm_split_read(&back, folder));
     assert_same_table(back.test, second.test);
     clm_split_free(&back);
 
-    assert_status(CLM_ERROR_EXISTS, clm_split_write(&first, in_folder(folder, "notes"), true));
+    assert_status(CLM_ERROR_EXISTS,
+                  clm_split_write(&first, in_folder(folder, "notes"), CLM_TABLE_LABEL_TEXT, true));
     const char *parent = clm_test_path("readonly/x");
     assert_ok(clm_folder_make(clm_test_path("readonly")));
     clm_test_write(parent, "", 0);
-    assert_true(clm_split_write(&first, clm_test_path("readonly/x/y"), false) != CLM_OK);
+    assert_true(clm_split_write(&first, clm_test_path("readonly/x/y"), CLM_TABLE_LABEL_TEXT,
+                                false) != CLM_OK);
     clm_split_free(&first);
     clm_split_free(&second);
     clm_table_free(table);
@@ -226,8 +231,9 @@ static void what_somebody_has_is_not_overwritten(void **state) {
 static void a_table_without_room_is_an_error(void **state) {
     (void)state;
     clm_table *table = read_messages();
-    assert_ok(clm_table_write_csv(table, clm_test_path("one.csv")));
-    assert_status(CLM_ERROR_NOT_FOUND, clm_table_write_csv(table, clm_test_path("no/one.csv")));
+    assert_ok(clm_table_write_csv(table, clm_test_path("one.csv"), CLM_TABLE_LABEL_TEXT));
+    assert_status(CLM_ERROR_NOT_FOUND,
+                  clm_table_write_csv(table, clm_test_path("no/one.csv"), CLM_TABLE_LABEL_TEXT));
     clm_table_free(table);
 }
 
