@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "base/file.h"
+#include "base/folder.h"
 #include "base/memory.h"
 #include "base/string.h"
 #include "golden/config_members.h"
@@ -34,8 +35,8 @@ static inline const char *members_folder(const char *name, const char *value) {
     assert_ok(clm_string_status(&text));
     assert_ok(clm_folder_make(clm_test_path("model")));
     clm_test_write(clm_test_path("model/config.json"), text.text, text.length);
-    assert_ok(
-        clm_file_read(clm_test_source("golden/members/model.safetensors"), &weights, &size_bytes));
+    assert_ok(clm_file_read(clm_test_source("golden/members/model.safetensors"), CLM_FILE_CONFIG,
+                            &weights, &size_bytes));
     clm_test_write(clm_test_path("model/model.safetensors"), weights, size_bytes);
     clm_free(weights);
     clm_string_free(&text);
