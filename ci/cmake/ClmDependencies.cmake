@@ -38,7 +38,8 @@ if(CLM_WITH_CAIRO)
 endif()
 
 # What the library links, and the same in pkg-config's words, for those who link it statically.
-set(CLM_LINK PkgConfig::clm_opencl PkgConfig::clm_pcre2 PkgConfig::clm_cjson Threads::Threads m)
+set(CLM_LINK
+  PkgConfig::clm_opencl PkgConfig::clm_pcre2 PkgConfig::clm_cjson Threads::Threads ${CMAKE_DL_LIBS} m)
 set(CLM_PKGCONFIG_MODULES OpenCL libpcre2-8 libcjson)
 if(CLM_WITH_CLBLAST)
   list(APPEND CLM_LINK PkgConfig::clm_clblast)

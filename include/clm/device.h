@@ -58,13 +58,16 @@ CLM_API const clm_quirk *clm_device_quirk(const clm_device_info *info, size_t in
 
 /* All devices of all platforms, ordered by platform as the loader gives them, through *list, which
  * the caller frees with clm_device_list_free(). A platform without devices is normal and adds
- * nothing. *count may be 0 with CLM_OK; without any platform it is CLM_ERROR_NO_DEVICE, with the
- * package to install. CLM_ERROR_OPENCL, CLM_ERROR_MEMORY. */
+ * nothing. CLM_ERROR_NO_DEVICE when there is no device at all: the message says what is in the way,
+ * as far as it shows (a driver that cannot be loaded, an empty folder of drivers, a cache that
+ * cannot be written, a node that may not be opened), and what to do. CLM_ERROR_OPENCL,
+ * CLM_ERROR_MEMORY. */
 CLM_API clm_status clm_device_list(clm_device_info **list, size_t *count);
 CLM_API void clm_device_list_free(clm_device_info *list); /* NULL is fine */
 
-/* Platforms that are installed and show no device, and what may help, one a line, into `text`
- * (cut at `capacity`); "" when there are none. CLM_ERROR_OPENCL. */
+/* Drivers that are installed and cannot be loaded, and platforms that show no device, with what may
+ * help, one a line, into `text` (cut at `capacity`); "" when there are none. Loads the drivers that
+ * the loader would load. CLM_ERROR_OPENCL, CLM_ERROR_MEMORY. */
 CLM_API clm_status clm_device_hints(char *text, size_t capacity);
 
 /* "GPU", "CPU", "accelerator", "other". Static. */
@@ -82,8 +85,15 @@ typedef struct clm_device_options {
 #define CLM_DEVICE_OPTIONS_DEFAULT \
     { NULL, false }
 
-/* An opened device: a context, an in-order queue, buffers and built kernels. One thread at a
- * time may use it. */
+/* An opened device: a context, an in-order queue, buffers and built kernels. One thread at a time
+ * may use it and what is on it (buffers, models, trainers); several devices may be used by a thread
+ * each, also when they are the same one, opened several times.
+ *
+ * Drivers do not survive a fork(): they have threads and locks which the child lacks, and hang. So
+ * in a child that is forked after the first call here (clm_device_list(), too), every call that
+ * would reach the driver ends with CLM_ERROR_FORKED; closing a device frees the child's memory and
+ * leaves the driver alone. Such a child should leave by exec or _exit(), because drivers clean up
+ * at exit(). Programs that work in children open their devices there, and list none before. */
 typedef struct clm_device clm_device;
 
 /* Opens a device through *device; `options` may be NULL. Before the first OpenCL call of the
@@ -101,7 +111,7 @@ CLM_API void clm_device_close(clm_device *device);
 CLM_API const clm_device_info *clm_device_get_info(const clm_device *device);
 
 /* Blocks until everything that was enqueued is done. CLM_ERROR_OPENCL: something of it failed, or
- * the device was lost.
+ * the device was lost. CLM_ERROR_FORKED, here and wherever a device is used: see clm_device.
  *
  * Where the environment's CLM_DEVICE_TIMEOUT is a number of seconds, this and every other call that
  * waits for the device ends with CLM_ERROR_TIMEOUT when no kernel has ended for so long; the

@@ -46,6 +46,7 @@ typedef enum clm_status {
     CLM_ERROR_DEVICE_MEMORY = -303,
     CLM_ERROR_DEVICE_WRONG = -304, /* the device computes wrongly */
     CLM_ERROR_TIMEOUT = -305,      /* the device hangs (CLM_DEVICE_TIMEOUT); end the process */
+    CLM_ERROR_FORKED = -306,       /* a child was forked after OpenCL was started */
 
     /* 4xx: this process. */
     CLM_ERROR_MEMORY = -400,

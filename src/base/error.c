@@ -41,6 +41,7 @@ const char *clm_status_name(clm_status status) {
         NAME(CLM_ERROR_DEVICE_MEMORY);
         NAME(CLM_ERROR_DEVICE_WRONG);
         NAME(CLM_ERROR_TIMEOUT);
+        NAME(CLM_ERROR_FORKED);
         NAME(CLM_ERROR_MEMORY);
         NAME(CLM_ERROR_INTERRUPTED);
         NAME(CLM_ERROR_NOT_FINITE);

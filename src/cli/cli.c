@@ -37,6 +37,7 @@ static int exit_status_of(clm_status status) {
         case CLM_ERROR_BUILD:
         case CLM_ERROR_DEVICE_WRONG:
         case CLM_ERROR_TIMEOUT:
+        case CLM_ERROR_FORKED:
             return CLM_EXIT_DEVICE;
         case CLM_ERROR_INTERRUPTED:
             return CLM_EXIT_INTERRUPTED;

@@ -201,25 +201,15 @@ static void print_page(const entry *entries, size_t count) {
     for (size_t i = 0; i < count; i++) {
         print_entry(&entries[i], count);
     }
-    if (count > 0) {
-        (void)printf(
-            "* is what clm takes unless --device or CLM_DEVICE says otherwise: an index, "
-            "gpu, cpu,\naccelerator, or part of a name. GPUs go before accelerators, "
-            "these before CPUs, native\ndrivers before emulation, more units before "
-            "fewer.\n");
-    }
+    (void)printf(
+        "* is what clm takes unless --device or CLM_DEVICE says otherwise: an index, "
+        "gpu, cpu,\naccelerator, or part of a name. GPUs go before accelerators, "
+        "these before CPUs, native\ndrivers before emulation, more units before "
+        "fewer.\n");
     (void)clm_cli_can_write(); /* while errno is that of a write that failed */
     if (clm_device_hints(hints, sizeof hints) == CLM_OK && hints[0] != '\0') {
         (void)printf("%s\n", hints);
     }
-}
-
-static int no_device(void) {
-    (void)clm_cli_flush();
-    (void)fprintf(stderr,
-                  "clm: the installed OpenCL platforms show no device: install your GPU's "
-                  "driver, or PoCL (Debian and Ubuntu: apt install pocl-opencl-icd)\n");
-    return CLM_EXIT_DEVICE;
 }
 
 typedef struct settings {
@@ -276,7 +266,7 @@ static int run(const clm_cli_arguments *arguments) {
         status = print_all(s, list, count);
     }
     clm_device_list_free(list);
-    return status != CLM_OK ? clm_cli_fail(status) : count == 0 ? no_device() : CLM_EXIT_DONE;
+    return status != CLM_OK ? clm_cli_fail(status) : CLM_EXIT_DONE;
 }
 
 const clm_cli_command clm_command_devices = {

@@ -43,7 +43,7 @@ static void destroy(clm_buffer *buffer) {
     }
     clm_free(buffer->parts);
     if (buffer->memory != NULL) {
-        (void)clReleaseMemObject(buffer->memory);
+        clm_release_memory(buffer->memory);
     }
     clm_free(buffer);
 }
@@ -124,7 +124,7 @@ static cl_mem create_on_pages(const clm_device *device, size_t size_bytes) {
         return memory;
     }
     if (code == CL_SUCCESS) {
-        (void)clReleaseMemObject(memory); /* nothing uses it yet */
+        clm_release_memory(memory); /* nothing uses it yet */
     }
     clm_pages_free(pages);
     return NULL;
@@ -160,9 +160,12 @@ static clm_status create_memory(clm_buffer *buffer, const char *what) {
 clm_status clm_buffer_create(clm_buffer **buffer, clm_device *device, size_t size_bytes,
                              const char *what) {
     *buffer = NULL;
+    clm_status status = clm_device_check(device);
+    if (status != CLM_OK) {
+        return status;
+    }
     size_t capacity_bytes = capacity_for(device, size_bytes);
     clm_buffer *made = take_from_pool(device, capacity_bytes);
-    clm_status status = CLM_OK;
     if (made == NULL) {
         status = clm_allocate(&made, 1, sizeof *made, what);
         if (status != CLM_OK) {
@@ -202,6 +205,7 @@ clm_status clm_buffer_create_lent(clm_buffer **buffer, clm_device *device, const
         *buffer = made;
         return CLM_OK;
     }
+    CLM_TRY(clm_device_check(device));
     CLM_TRY(clm_allocate(&made, 1, sizeof *made, what));
     *made = (clm_buffer){.device = device, .size_bytes = size_bytes, .is_outside = true};
     cl_int code = CL_SUCCESS;
@@ -242,6 +246,7 @@ clm_status clm_buffer_create_part(clm_buffer **part, clm_buffer *whole, size_t o
                         what, size_bytes, offset_bytes, whole->size_bytes,
                         device->part_alignment_bytes);
     }
+    CLM_TRY(clm_device_check(device));
     CLM_TRY(clm_allocate(&made, 1, sizeof *made, what));
     *made = (clm_buffer){.device = device, .size_bytes = size_bytes, .is_outside = true};
     const cl_buffer_region region = {offset_bytes, size_bytes};

@@ -117,10 +117,10 @@ void clm_device_close(clm_device *device) {
     clm_programs_close(device);
     clm_staging_close(device);
     clm_buffer_pool_close(device);
-    if (device->queue != NULL) {
+    if (device->queue != NULL && !clm_is_forked()) {
         (void)clReleaseCommandQueue(device->queue);
     }
-    if (device->context != NULL) {
+    if (device->context != NULL && !clm_is_forked()) {
         (void)clReleaseContext(device->context);
     }
     clm_free(device);

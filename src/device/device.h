@@ -53,6 +53,15 @@ void *clm_device_close_context(const clm_device *device, void (*hook)(void *cont
 bool clm_device_is_watched(const clm_device *device);
 clm_status clm_device_watch(clm_device *device, cl_event event, const char *kernel);
 
+/* Whether the device may be asked for anything: CLM_ERROR_TIMEOUT when it was given up,
+ * CLM_ERROR_FORKED in a child of the process that opened it. All calls here that reach the driver
+ * begin with it; so must those that reach it otherwise. */
+clm_status clm_device_check(const clm_device *device);
+
+/* Whether this process was forked from one that had begun to use OpenCL. Then objects of OpenCL are
+ * left alone: releasing one may wait for a thread of the driver that the child does not have. */
+bool clm_is_forked(void);
+
 /* Whether the device did not end within the limit. It may still use what it was lent: memory that
  * is not to be freed any more goes to clm_device_keep(). */
 bool clm_device_is_given_up(const clm_device *device);

@@ -13,13 +13,14 @@ typedef struct clm_found_device {
     clm_device_info info;
 } clm_found_device;
 
-/* All available devices through *found (clm_free). */
+/* All available devices through *found (clm_free). CLM_ERROR_NO_DEVICE, with the reason and what to
+ * do, when there is none. */
 clm_status clm_find_devices(clm_found_device **found, size_t *count);
 
 /* Fills in rank, rank_reason and is_default. */
 void clm_rank_devices(clm_found_device *found, size_t count);
 
-/* The best of those that match; see clm_device_options.pattern. */
+/* The best of those that match (`count` is not 0); see clm_device_options.pattern. */
 clm_status clm_choose_device(const clm_found_device *found, size_t count, const char *pattern,
                              size_t *chosen);
 

@@ -101,6 +101,38 @@ struct clm_device {
 /* Reads what a device says of itself. */
 clm_status clm_device_describe(clm_device_info *info, cl_platform_id platform, cl_device_id id);
 
+/* After clm_fork_watch(), which is called once, before the first OpenCL call: whether this process
+ * is a child of the one that called it, and CLM_ERROR_FORKED when it is. Children of exec are not.
+ */
+void clm_fork_watch(void);
+bool clm_is_forked(void);
+clm_status clm_check_fork(void);
+
+/* Objects of OpenCL are left alone in a forked child: the driver would wait for its own threads. */
+static inline void clm_release_event(cl_event event) {
+    if (!clm_is_forked()) {
+        (void)clReleaseEvent(event);
+    }
+}
+
+static inline void clm_release_memory(cl_mem memory) {
+    if (!clm_is_forked()) {
+        (void)clReleaseMemObject(memory);
+    }
+}
+
+static inline void clm_release_kernel(cl_kernel kernel) {
+    if (!clm_is_forked()) {
+        (void)clReleaseKernel(kernel);
+    }
+}
+
+static inline void clm_release_program(cl_program program) {
+    if (!clm_is_forked()) {
+        (void)clReleaseProgram(program);
+    }
+}
+
 /* Sets what drivers read from the environment when they start, unless the user has. Once a process,
  * before the first OpenCL call. */
 void clm_quirks_before_first_call(void);
@@ -136,9 +168,6 @@ bool clm_quirk_is_simulation(const clm_device_info *info);
  * another limit. */
 size_t clm_quirk_most_items(const clm_device_info *info);
 
-/* What to say of a platform that shows no device; NULL for nothing. Static. */
-const char *clm_quirk_hint_for_empty_platform(const char *platform);
-
 /* CLM_DEVICE_TIMEOUT; 0 when it is not set. CLM_ERROR_ARGUMENT when it is no number of seconds. */
 clm_status clm_wait_limit_read(double *seconds);
 
@@ -149,9 +178,6 @@ clm_status clm_wait_queue(clm_device *device);
 
 /* What to call before a call of OpenCL that blocks: where there is a limit, waits within it. */
 clm_status clm_wait_before_blocking(clm_device *device);
-
-/* CLM_ERROR_TIMEOUT, with the message of when the device was given up. */
-clm_status clm_wait_given_up(const clm_device *device);
 
 /* clm_opencl_check() for calls that wait: there CL_OUT_OF_RESOURCES does not mean memory. */
 clm_status clm_opencl_check_wait(cl_int code, const char *call, const clm_device *device);

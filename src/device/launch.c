@@ -10,7 +10,8 @@ clm_launch clm_launch_begin(clm_device *device, const char *file, const char *ke
                             const char *options) {
     clm_launch launch = {.device = device, .name = kernel};
     const clm_kernel *found = NULL;
-    if (device->on_launch != NULL) {
+    launch.status = clm_device_check(device);
+    if (launch.status == CLM_OK && device->on_launch != NULL) {
         launch.status = device->on_launch(device->on_launch_context, kernel);
     }
     if (launch.status == CLM_OK) {
@@ -93,16 +94,19 @@ static clm_status read_pending_times(clm_device *device) {
         clm_pending_time *pending = &device->pending[i];
         cl_ulong start = 0;
         cl_ulong end = 0;
-        cl_int code = clGetEventProfilingInfo(pending->event, CL_PROFILING_COMMAND_START,
-                                              sizeof start, &start, NULL);
+        cl_int code = CL_INVALID_EVENT;
+        if (status == CLM_OK) {
+            code = clGetEventProfilingInfo(pending->event, CL_PROFILING_COMMAND_START, sizeof start,
+                                           &start, NULL);
+        }
         if (code == CL_SUCCESS) {
             code = clGetEventProfilingInfo(pending->event, CL_PROFILING_COMMAND_END, sizeof end,
                                            &end, NULL);
         }
-        if (code == CL_SUCCESS && status == CLM_OK) {
+        if (code == CL_SUCCESS) {
             status = add_time(device, pending->kernel, 1e-9 * (double)(end - start));
         }
-        (void)clReleaseEvent(pending->event);
+        clm_release_event(pending->event);
     }
     device->pending_count = 0;
     return status;
@@ -117,7 +121,7 @@ static clm_status keep_event(clm_launch *launch, cl_event event, clm_status stat
                              sizeof *device->pending, "kernel times");
     }
     if (status != CLM_OK) {
-        (void)clReleaseEvent(event);
+        clm_release_event(event);
         return status;
     }
     device->pending[device->pending_count++] = (clm_pending_time){event, launch->name};
@@ -160,7 +164,7 @@ void clm_kernel_times_free(clm_kernel_time *times) {
 
 void clm_profile_close(clm_device *device) {
     for (size_t i = 0; i < device->pending_count; i++) {
-        (void)clReleaseEvent(device->pending[i].event);
+        clm_release_event(device->pending[i].event);
     }
     clm_free(device->pending);
     clm_free(device->times);
@@ -216,8 +220,9 @@ static clm_status run(clm_launch *launch, cl_uint dimensions, const size_t *glob
     }
     clm_device *device = launch->device;
     note_launch(device, launch->name);
-    if (device->is_given_up) {
-        return clm_wait_given_up(device);
+    clm_status status = clm_device_check(device);
+    if (status != CLM_OK) {
+        return status;
     }
     const bool watched = clm_device_is_watched(device);
     cl_event event = NULL;
@@ -230,7 +235,7 @@ static clm_status run(clm_launch *launch, cl_uint dimensions, const size_t *glob
     if (watched && device->profile) {
         (void)clRetainEvent(event); /* for both */
     }
-    clm_status status = watched ? clm_device_watch(device, event, launch->name) : CLM_OK;
+    status = watched ? clm_device_watch(device, event, launch->name) : CLM_OK;
     return device->profile ? keep_event(launch, event, status) : status;
 }
 

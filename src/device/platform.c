@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/string.h"
+#include "device/advice.h"
 #include "device/find.h"
 #include "device/internal.h"
 
@@ -140,20 +141,27 @@ static void tell_of_failure(clm_status *failure, cl_int code, const char *platfo
     clm_log(CLM_LOG_WARNING, "%s", clm_error_message());
 }
 
-static clm_status add_devices_of(clm_found_device **found, size_t *count, size_t *capacity,
-                                 cl_platform_id platform, clm_status *failure) {
+/* What listing has come to so far. */
+typedef struct listing {
+    clm_found_device *found;
+    size_t count;
+    size_t capacity;
+    char (*empty)[128]; /* platforms without devices */
+    size_t empty_count;
+    clm_status failure; /* of a platform */
+} listing;
+
+static clm_status add_devices_of(listing *list, cl_platform_id platform) {
     cl_uint present = 0;
     cl_int code = clGetDeviceIDs(platform, CL_DEVICE_TYPE_ALL, 0, NULL, &present);
     if (code != CL_SUCCESS || present == 0) {
-        char name[128];
-        platform_text(platform, CL_PLATFORM_NAME, name, sizeof name);
+        char *name = list->empty[list->empty_count++];
+        platform_text(platform, CL_PLATFORM_NAME, name, sizeof *list->empty);
         if (code != CL_SUCCESS && code != CL_DEVICE_NOT_FOUND) {
-            tell_of_failure(failure, code, name);
-            return CLM_OK;
+            tell_of_failure(&list->failure, code, name);
+        } else {
+            clm_log(CLM_LOG_DEBUG, "platform %s has no device", name);
         }
-        const char *hint = clm_quirk_hint_for_empty_platform(name);
-        clm_log(CLM_LOG_DEBUG, "platform %s has no device%s%s", name, hint != NULL ? "; " : "",
-                hint != NULL ? hint : "");
         return CLM_OK;
     }
     cl_device_id *ids = NULL;
@@ -169,13 +177,14 @@ static clm_status add_devices_of(clm_found_device **found, size_t *count, size_t
         if (!available) {
             continue;
         }
-        CLM_TRY(clm_reserve(found, capacity, *count + 1, sizeof **found, "the list of devices"));
-        clm_found_device *device = &(*found)[*count];
+        CLM_TRY(clm_reserve(&list->found, &list->capacity, list->count + 1, sizeof *list->found,
+                            "the list of devices"));
+        clm_found_device *device = &list->found[list->count];
         device->platform = platform;
         device->id = ids[i];
         CLM_TRY(clm_device_describe(&device->info, platform, ids[i]));
-        device->info.index = (int)*count;
-        (*count)++;
+        device->info.index = (int)list->count;
+        list->count++;
     }
 cleanup:
     clm_free(ids);
@@ -220,43 +229,71 @@ void clm_rank_devices(clm_found_device *found, size_t count) {
     }
 }
 
-static clm_status no_platform(void) {
-    return clm_fail(CLM_ERROR_NO_DEVICE,
-                    "no OpenCL platform is installed: install your GPU's driver, or, for the "
-                    "processor, PoCL (Debian and Ubuntu: apt install pocl-opencl-icd)");
+static clm_advice_scene scene_of(const listing *list) {
+    return (clm_advice_scene){.empty = (const char(*)[128])list->empty,
+                              .empty_count = list->empty_count,
+                              .vendors = CLM_ADVICE_VENDORS,
+                              .nodes = CLM_ADVICE_NODES};
+}
+
+static clm_status no_device(const listing *list) {
+    clm_string reasons = {0};
+    const clm_advice_scene scene = scene_of(list);
+    clm_advice_add_reasons(&reasons, &scene);
+    clm_status status = clm_string_status(&reasons);
+    if (status == CLM_OK) {
+        status = clm_fail(CLM_ERROR_NO_DEVICE, "%s", reasons.text);
+    }
+    clm_string_free(&reasons);
+    return status;
+}
+
+/* The devices of all platforms, and which have none. */
+static clm_status list_all(listing *list) {
+    clm_status status = CLM_OK;
+    cl_platform_id *platforms = NULL;
+    cl_uint count = 0;
+    *list = (listing){0};
+    CLM_TRY(clm_check_fork());
+    clm_quirks_before_first_call();
+    const cl_int code = clGetPlatformIDs(0, NULL, &count);
+    if (code == -1001 || (code == CL_SUCCESS && count == 0)) {
+        return CLM_OK;
+    }
+    CLM_TRY(clm_opencl_check(code, "clGetPlatformIDs", "listing platforms"));
+    CLM_TRY(clm_allocate(&platforms, count, sizeof *platforms, "platform ids"));
+    CLM_TRY(clm_allocate(&list->empty, count, sizeof *list->empty, "names of platforms"));
+    CLM_TRY(clm_opencl_check(clGetPlatformIDs(count, platforms, NULL), "clGetPlatformIDs",
+                             "listing platforms"));
+    for (cl_uint i = 0; i < count; i++) {
+        CLM_TRY(add_devices_of(list, platforms[i]));
+    }
+cleanup:
+    clm_free(platforms);
+    return status;
+}
+
+static void free_listing(listing *list) {
+    clm_free(list->found);
+    clm_free(list->empty);
 }
 
 clm_status clm_find_devices(clm_found_device **found, size_t *count) {
+    clm_status status = CLM_OK;
+    listing list;
     *found = NULL;
     *count = 0;
-    clm_quirks_before_first_call();
-    clm_status status = CLM_OK;
-    cl_platform_id *platforms = NULL;
-    clm_status failure = CLM_OK; /* of a platform */
-    size_t capacity = 0;
-    cl_uint platform_count = 0;
-    cl_int code = clGetPlatformIDs(0, NULL, &platform_count);
-    if (code == -1001 || (code == CL_SUCCESS && platform_count == 0)) {
-        return no_platform();
+    CLM_TRY(list_all(&list));
+    if (list.count == 0) {
+        CLM_TRY(list.failure);
+        CLM_TRY(no_device(&list));
     }
-    CLM_TRY(clm_opencl_check(code, "clGetPlatformIDs", "listing platforms"));
-    CLM_TRY(clm_allocate(&platforms, platform_count, sizeof *platforms, "platform ids"));
-    CLM_TRY(clm_opencl_check(clGetPlatformIDs(platform_count, platforms, NULL), "clGetPlatformIDs",
-                             "listing platforms"));
-    for (cl_uint i = 0; i < platform_count; i++) {
-        CLM_TRY(add_devices_of(found, count, &capacity, platforms[i], &failure));
-    }
-    if (*count == 0) {
-        CLM_TRY(failure);
-    }
-    clm_rank_devices(*found, *count);
+    clm_rank_devices(list.found, list.count);
+    *found = list.found;
+    *count = list.count;
+    list.found = NULL;
 cleanup:
-    clm_free(platforms);
-    if (status != CLM_OK) {
-        clm_free(*found);
-        *found = NULL;
-        *count = 0;
-    }
+    free_listing(&list);
     return status;
 }
 
@@ -308,12 +345,6 @@ static clm_status nothing_matches(const clm_found_device *found, size_t count,
 
 clm_status clm_choose_device(const clm_found_device *found, size_t count, const char *pattern,
                              size_t *chosen) {
-    if (count == 0) {
-        return clm_fail(CLM_ERROR_NO_DEVICE,
-                        "the installed OpenCL platforms show no device: install your GPU's "
-                        "driver, or PoCL (Debian and Ubuntu: apt install pocl-opencl-icd); "
-                        "Mesa's rusticl needs RUSTICL_ENABLE");
-    }
     if (pattern == NULL || pattern[0] == '\0') {
         pattern = getenv("CLM_DEVICE");
     }
@@ -333,31 +364,18 @@ clm_status clm_choose_device(const clm_found_device *found, size_t count, const 
 }
 
 clm_status clm_device_hints(char *text, size_t capacity) {
-    cl_platform_id platforms[16];
-    cl_uint count = 0;
-    size_t used = 0;
+    clm_status status = CLM_OK;
+    clm_string hints = {0};
+    listing list;
     text[0] = '\0';
-    clm_quirks_before_first_call();
-    const cl_int code = clGetPlatformIDs(16, platforms, &count);
-    if (code == -1001) {
-        return CLM_OK;
-    }
-    clm_status status = clm_opencl_check(code, "clGetPlatformIDs", "listing platforms");
-    for (cl_uint i = 0; status == CLM_OK && i < count && i < 16; i++) {
-        char name[128];
-        cl_uint devices = 0;
-        platform_text(platforms[i], CL_PLATFORM_NAME, name, sizeof name);
-        if (clGetDeviceIDs(platforms[i], CL_DEVICE_TYPE_ALL, 0, NULL, &devices) == CL_SUCCESS &&
-            devices > 0) {
-            continue;
-        }
-        const char *hint = clm_quirk_hint_for_empty_platform(name);
-        if (used < capacity) {
-            used += (size_t)snprintf(text + used, capacity - used, "%s%s has no device%s%s",
-                                     used > 0 ? "\n" : "", name, hint != NULL ? ": " : "",
-                                     hint != NULL ? hint : "");
-        }
-    }
+    CLM_TRY(list_all(&list));
+    const clm_advice_scene scene = scene_of(&list);
+    clm_advice_add_hints(&hints, &scene);
+    CLM_TRY(clm_string_status(&hints));
+    (void)snprintf(text, capacity, "%s", hints.text != NULL ? hints.text : "");
+cleanup:
+    clm_string_free(&hints);
+    free_listing(&list);
     return status;
 }
 

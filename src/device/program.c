@@ -272,7 +272,7 @@ static clm_status build(cl_program *program, clm_device *device, const char *wha
     made = NULL;
 cleanup:
     if (made != NULL) {
-        (void)clReleaseProgram(made);
+        clm_release_program(made);
     }
     return status;
 }
@@ -383,11 +383,11 @@ void clm_programs_close(clm_device *device) {
     for (size_t i = 0; i < device->program_count; i++) {
         clm_program *program = &device->programs[i];
         for (size_t j = 0; j < program->kernel_count; j++) {
-            (void)clReleaseKernel(program->kernels[j].kernel);
+            clm_release_kernel(program->kernels[j].kernel);
             clm_free(program->kernels[j].name);
         }
         if (program->program != NULL) {
-            (void)clReleaseProgram(program->program);
+            clm_release_program(program->program);
         }
         clm_free(program->kernels);
         clm_free(program->file);

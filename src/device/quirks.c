@@ -178,16 +178,6 @@ static const quirk_row table[] = {
 };
 enum { ROWS = sizeof table / sizeof *table };
 
-/* Not of a device, and so not in the table: Mesa's rusticl shows none until it is told which
- * drivers to use. https://docs.mesa3d.org/rusticl.html */
-const char *clm_quirk_hint_for_empty_platform(const char *platform) {
-    if (clm_contains_ignoring_case(platform, "rusticl")) {
-        return "rusticl shows devices once RUSTICL_ENABLE names a driver, such as radeonsi, iris "
-               "or llvmpipe";
-    }
-    return NULL;
-}
-
 /* ---- which apply ---- */
 
 /* Whether `text` has one of the parts; any text does when none are given. */
@@ -247,7 +237,8 @@ const clm_quirk *clm_device_quirk(const clm_device_info *info, size_t index) {
 
 /* ---- what they change ---- */
 
-static void set_environment(void) {
+static void prepare(void) {
+    clm_fork_watch();
     for (size_t i = 0; i < ROWS; i++) {
         for (size_t k = 0; k < MOST_VARIABLES && table[i].variables[k][0] != NULL; k++) {
             const char *value = table[i].variables[k][1];
@@ -264,7 +255,7 @@ static void set_environment(void) {
 
 void clm_quirks_before_first_call(void) {
     static pthread_once_t once = PTHREAD_ONCE_INIT;
-    (void)pthread_once(&once, set_environment);
+    (void)pthread_once(&once, prepare);
 }
 
 static bool is_changed(const clm_device_info *info, int change) {

@@ -6,13 +6,13 @@
 #include "base/memory.h"
 #include "device/internal.h"
 
-static clm_status check_range(const clm_buffer *buffer, size_t offset_bytes, size_t size_bytes) {
+static clm_status check(const clm_buffer *buffer, size_t offset_bytes, size_t size_bytes) {
     const size_t all_bytes = clm_buffer_size_bytes(buffer);
     if (offset_bytes > all_bytes || size_bytes > all_bytes - offset_bytes) {
         return clm_fail(CLM_ERROR_ARGUMENT, "bytes %zu to %zu lie outside a buffer of %zu bytes",
                         offset_bytes, offset_bytes + size_bytes, all_bytes);
     }
-    return CLM_OK;
+    return clm_device_check(clm_buffer_device(buffer));
 }
 
 static clm_status enqueue_write(const clm_buffer *buffer, cl_bool block, size_t offset_bytes,
@@ -28,7 +28,7 @@ static clm_status wait_and_release(clm_device *device, cl_event *event) {
         return CLM_OK;
     }
     clm_status status = clm_wait_event(device, *event);
-    (void)clReleaseEvent(*event);
+    clm_release_event(*event);
     *event = NULL;
     return status;
 }
@@ -56,7 +56,7 @@ cleanup:
 void clm_staging_close(clm_device *device) {
     for (size_t i = 0; i < CLM_STAGING_COUNT; i++) {
         if (device->staging[i].event != NULL) {
-            (void)clReleaseEvent(device->staging[i].event);
+            clm_release_event(device->staging[i].event);
         }
         clm_free(device->staging[i].bytes);
         device->staging[i] = (clm_staging){0};
@@ -66,7 +66,7 @@ void clm_staging_close(clm_device *device) {
 clm_status clm_buffer_write(clm_buffer *buffer, size_t offset_bytes, const void *host,
                             size_t size_bytes) {
     const unsigned char *from = host;
-    clm_status status = check_range(buffer, offset_bytes, size_bytes);
+    clm_status status = check(buffer, offset_bytes, size_bytes);
     for (size_t done = 0; status == CLM_OK && done < size_bytes;) {
         const clm_buffer_range range =
             clm_buffer_range_at(buffer, offset_bytes + done, size_bytes - done);
@@ -86,7 +86,7 @@ cleanup:
 clm_status clm_buffer_write_lent(clm_buffer *buffer, size_t offset_bytes, const void *host,
                                  size_t size_bytes) {
     const unsigned char *from = host;
-    clm_status status = check_range(buffer, offset_bytes, size_bytes);
+    clm_status status = check(buffer, offset_bytes, size_bytes);
     for (size_t done = 0; status == CLM_OK && done < size_bytes;) {
         const clm_buffer_range range =
             clm_buffer_range_at(buffer, offset_bytes + done, size_bytes - done);
@@ -111,7 +111,7 @@ static clm_status enqueue_read(const clm_buffer *buffer, cl_bool block, size_t o
 clm_status clm_buffer_read(const clm_buffer *buffer, size_t offset_bytes, void *host,
                            size_t size_bytes) {
     unsigned char *to = host;
-    clm_status status = check_range(buffer, offset_bytes, size_bytes);
+    clm_status status = check(buffer, offset_bytes, size_bytes);
     if (status == CLM_OK && size_bytes > 0) {
         status = clm_wait_before_blocking(clm_buffer_device(buffer));
     }
@@ -129,7 +129,7 @@ clm_status clm_buffer_read_begin(clm_read *read, const clm_buffer *buffer, size_
                                  void *host, size_t size_bytes) {
     clm_status status = CLM_OK;
     CLM_TRY(clm_read_wait(read));
-    CLM_TRY(check_range(buffer, offset_bytes, size_bytes));
+    CLM_TRY(check(buffer, offset_bytes, size_bytes));
     const clm_buffer_range range = clm_buffer_range_at(buffer, offset_bytes, size_bytes);
     if (range.size_bytes < size_bytes) {
         return clm_fail(CLM_ERROR_ARGUMENT, "a read of %zu bytes is begun in several parts",
@@ -180,7 +180,7 @@ static clm_status enqueue_zeros(const clm_buffer *buffer, size_t offset_bytes, s
 }
 
 clm_status clm_buffer_zero(clm_buffer *buffer, size_t offset_bytes, size_t size_bytes) {
-    clm_status status = check_range(buffer, offset_bytes, size_bytes);
+    clm_status status = check(buffer, offset_bytes, size_bytes);
     for (size_t done = 0; status == CLM_OK && done < size_bytes;) {
         const clm_buffer_range range =
             clm_buffer_range_at(buffer, offset_bytes + done, size_bytes - done);
@@ -200,9 +200,9 @@ static clm_status enqueue_copy(const clm_buffer_range *to, const clm_buffer_rang
 
 clm_status clm_buffer_copy(clm_buffer *to, size_t to_offset_bytes, const clm_buffer *from,
                            size_t from_offset_bytes, size_t size_bytes) {
-    clm_status status = check_range(to, to_offset_bytes, size_bytes);
+    clm_status status = check(to, to_offset_bytes, size_bytes);
     if (status == CLM_OK) {
-        status = check_range(from, from_offset_bytes, size_bytes);
+        status = check(from, from_offset_bytes, size_bytes);
     }
     for (size_t done = 0; status == CLM_OK && done < size_bytes;) {
         const clm_buffer_range there =

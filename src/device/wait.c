@@ -59,7 +59,7 @@ static bool has_ended(cl_event event) {
 static size_t forget_ended(clm_device *device) {
     size_t count = 0;
     while (count < device->watched_count && has_ended(device->watched[count].event)) {
-        (void)clReleaseEvent(device->watched[count].event);
+        clm_release_event(device->watched[count].event);
         count++;
     }
     if (count > 0) {
@@ -80,7 +80,7 @@ clm_status clm_device_watch(clm_device *device, cl_event event, const char *kern
         clm_reserve(&device->watched, &device->watched_capacity, device->watched_count + 1,
                     sizeof *device->watched, "watched kernels");
     if (status != CLM_OK) {
-        (void)clReleaseEvent(event);
+        clm_release_event(event);
         return status;
     }
     device->watched[device->watched_count++] = (clm_pending_time){event, kernel};
@@ -89,7 +89,7 @@ clm_status clm_device_watch(clm_device *device, cl_event event, const char *kern
 
 void clm_watch_close(clm_device *device) {
     for (size_t i = 0; i < device->watched_count; i++) {
-        (void)clReleaseEvent(device->watched[i].event);
+        clm_release_event(device->watched[i].event);
     }
     clm_free(device->watched);
 }
@@ -101,7 +101,7 @@ bool clm_device_is_given_up(const clm_device *device) {
 }
 
 /* The same message each time, so that whoever cleans up says nothing else. */
-clm_status clm_wait_given_up(const clm_device *device) {
+static clm_status say_given_up(const clm_device *device) {
     const char *kernel = device->hanging;
     return clm_fail(CLM_ERROR_TIMEOUT,
                     "%s: %s%s has not ended for %g s (CLM_DEVICE_TIMEOUT), so the device was given "
@@ -110,10 +110,14 @@ clm_status clm_wait_given_up(const clm_device *device) {
                     kernel != NULL ? kernel : "", device->limit_seconds);
 }
 
+clm_status clm_device_check(const clm_device *device) {
+    return device->is_given_up ? say_given_up(device) : clm_check_fork();
+}
+
 static clm_status give_up(clm_device *device) {
     device->is_given_up = true;
     device->hanging = device->watched_count > 0 ? device->watched[0].kernel : NULL;
-    return clm_wait_given_up(device);
+    return say_given_up(device);
 }
 
 void clm_device_keep(clm_device *device, void *memory) {
@@ -160,8 +164,9 @@ cleanup:
 }
 
 clm_status clm_wait_event(clm_device *device, cl_event event) {
-    if (device->is_given_up) {
-        return clm_wait_given_up(device);
+    const clm_status status = clm_device_check(device);
+    if (status != CLM_OK) {
+        return status;
     }
     return clm_device_is_watched(device)
                ? poll(device, event)
@@ -169,19 +174,19 @@ clm_status clm_wait_event(clm_device *device, cl_event event) {
 }
 
 clm_status clm_wait_queue(clm_device *device) {
-    if (device->is_given_up) {
-        return clm_wait_given_up(device);
+    clm_status status = clm_device_check(device);
+    if (status != CLM_OK) {
+        return status;
     }
     if (!clm_device_is_watched(device)) {
         return clm_opencl_check_wait(clFinish(device->queue), "clFinish", device);
     }
     cl_event event = NULL;
-    clm_status status =
-        clm_opencl_check_wait(clEnqueueMarkerWithWaitList(device->queue, 0, NULL, &event),
-                              "clEnqueueMarkerWithWaitList", device);
+    status = clm_opencl_check_wait(clEnqueueMarkerWithWaitList(device->queue, 0, NULL, &event),
+                                   "clEnqueueMarkerWithWaitList", device);
     if (status == CLM_OK) {
         status = poll(device, event);
-        (void)clReleaseEvent(event);
+        clm_release_event(event);
     }
     return status;
 }

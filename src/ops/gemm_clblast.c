@@ -30,7 +30,7 @@ static atomic_int users;
 
 static void leave(void *context) {
     (void)context;
-    if (atomic_fetch_sub(&users, 1) == 1) {
+    if (atomic_fetch_sub(&users, 1) == 1 && !clm_is_forked()) {
         (void)CLBlastClearCache();
     }
 }
@@ -153,8 +153,11 @@ static clm_status multiply(clm_device *device, const clm_gemm_task *task, cl_mem
 }
 
 clm_status clm_gemm_clblast(clm_device *device, const clm_gemm_task *task) {
-    clm_status status = CLM_OK;
+    clm_status status = clm_device_check(device);
     clm_buffer *between = NULL;
+    if (status != CLM_OK) {
+        return status;
+    }
     bool first = clm_device_close_context(device, leave) == NULL;
     int kept = first ? silence() : -1;
     if (first) {

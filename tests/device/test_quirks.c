@@ -172,8 +172,6 @@ static void quirks_change_what_they_say(void **state) {
     assert_string_equal(clm_quirk_build_options(&small_arc), "");
     assert_string_equal(clm_quirk_build_options(&intel_cpu), "");
     assert_true(clm_quirk_is_behind(&clover));
-    assert_non_null(strstr(clm_quirk_hint_for_empty_platform("rusticl"), "RUSTICL_ENABLE"));
-    assert_null(clm_quirk_hint_for_empty_platform("Portable Computing Language"));
 }
 
 /* A GPU by Clover comes after the same one by rusticl, before processors; emulation is last. */
