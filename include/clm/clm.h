@@ -1,5 +1,14 @@
 /* All of clm's public headers.
  *
+ * Threads: any number may call clm at once. What a call made (a device and what is on it, a data
+ * set, a random stream) is used by one thread at a time, unless it is only read: tokenizers,
+ * tables, splits and data sets may be shared. So two threads that compute have a device each.
+ * Errors are a thread's own; log notes come one at a time. The first call that looks for devices
+ * sets environment variables which drivers read, so it must not run while other threads read or set
+ * some.
+ *
+ * Processes: no device after a fork(); see clm_device.
+ *
  * SPDX-License-Identifier: Apache-2.0 */
 #ifndef CLM_CLM_H
 #define CLM_CLM_H

@@ -18,12 +18,12 @@ typedef enum clm_log_level {
     CLM_LOG_WARNING = 2
 } clm_log_level;
 
-/* Gets one line without a newline, valid during the call only. May be called from any thread
- * that calls clm. */
+/* Gets one line without a newline, valid during the call only. Called from any thread that calls
+ * clm, but by one at a time. It may call clm. */
 typedef void (*clm_log_sink)(void *context, clm_log_level level, const char *message);
 
-/* Installs the sink for the whole process; NULL (the initial state) drops every note.
- * Not safe while another thread is inside clm. */
+/* Installs the sink for the whole process; NULL (the initial state) drops every note. At any time:
+ * once it has returned, no thread calls the sink that was there before. */
 CLM_API void clm_log_set_sink(clm_log_sink sink, void *context, clm_log_level least);
 
 #ifdef __cplusplus

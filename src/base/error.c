@@ -73,6 +73,18 @@ void clm_error_release(void) {
     }
 }
 
+void clm_error_set_aside(clm_error_aside *aside) {
+    memcpy(aside->message, message, sizeof message);
+    aside->held = held;
+    message[0] = '\0';
+    held = 0;
+}
+
+void clm_error_put_back(const clm_error_aside *aside) {
+    memcpy(message, aside->message, sizeof message);
+    held = aside->held;
+}
+
 /* A message is one line of valid UTF-8, also when it quotes a name that holds a newline, or one
  * that was cut within a character. */
 static void make_line(char *text) {

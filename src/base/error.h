@@ -33,6 +33,16 @@ clm_status clm_error_prefix(clm_status status, const char *format, ...) CLM_PRIN
 void clm_error_hold(void);
 void clm_error_release(void);
 
+/* For work on the side whose failure is only noted: its reason is in clm_error_message() until the
+ * message that stood there before is put back. */
+typedef struct clm_error_aside {
+    char message[1024];
+    int held;
+} clm_error_aside;
+
+void clm_error_set_aside(clm_error_aside *aside);
+void clm_error_put_back(const clm_error_aside *aside);
+
 /* For functions with one `clm_status status` and one `cleanup:` label. */
 #define CLM_TRY(call)           \
     do {                        \

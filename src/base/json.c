@@ -124,6 +124,22 @@ clm_status clm_json_get_string(const cJSON *object, const char *name, bool requi
     return CLM_OK;
 }
 
+clm_status clm_json_get_line(const cJSON *object, const char *name, bool required,
+                             const char **value, const char *where) {
+    const char *text = NULL;
+    const clm_status status = clm_json_get_string(object, name, required, &text, where);
+    if (status != CLM_OK || text == NULL) {
+        return status;
+    }
+    for (const char *at = text; *at != '\0'; at++) {
+        if ((unsigned char)*at < 0x20 || *at == 0x7F) {
+            return clm_fail(CLM_ERROR_FORMAT, "%s: \"%s\" has a control character", where, name);
+        }
+    }
+    *value = text;
+    return CLM_OK;
+}
+
 void clm_json_add_bytes(clm_string *out, const char *text, size_t count) {
     const unsigned char *bytes = (const unsigned char *)text;
     clm_string_add(out, "\"");

@@ -32,6 +32,10 @@ clm_status clm_json_get_bool(const cJSON *object, const char *name, bool require
 clm_status clm_json_get_string(const cJSON *object, const char *name, bool required,
                                const char **value, const char *where);
 
+/* The same of a text without control characters, as programs write it for people. */
+clm_status clm_json_get_line(const cJSON *object, const char *name, bool required,
+                             const char **value, const char *where);
+
 /* "text" with quotes and escapes. Bytes that are not valid UTF-8 become U+FFFD. */
 void clm_json_add_string(clm_string *out, const char *text);
 void clm_json_add_bytes(clm_string *out, const char *text, size_t count);

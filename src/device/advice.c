@@ -153,35 +153,41 @@ static size_t look_into_folder(findings *f, const char *folder) {
     return count;
 }
 
-/* The variable that tells the loader where to look; NULL for none. */
-static const char *loaders_variable(void) {
-    return variable("OCL_ICD_VENDORS") != NULL      ? "OCL_ICD_VENDORS"
-           : variable("OPENCL_VENDOR_PATH") != NULL ? "OPENCL_VENDOR_PATH"
-                                                    : NULL;
+/* The variable that tells the loader where to look, and what it says; NULL for none. */
+static const char *loaders_variable(const char **place) {
+    static const char *const names[] = {"OCL_ICD_VENDORS", "OPENCL_VENDOR_PATH"};
+    for (size_t i = 0; i < 2; i++) {
+        *place = variable(names[i]);
+        if (*place != NULL) {
+            return names[i];
+        }
+    }
+    return NULL;
 }
 
 /* As the loaders read it: a folder, an .icd file (one without a path is of the usual folder), or a
  * library. */
 static void look_at_drivers(findings *f, const clm_advice_scene *scene) {
-    const char *name = loaders_variable();
-    const char *place = name != NULL ? getenv(name) : scene->vendors;
-    if (name == NULL || clm_file_is_folder(place)) {
+    const char *place = NULL;
+    if (loaders_variable(&place) == NULL) {
+        (void)look_into_folder(f, scene->vendors);
+    } else if (clm_file_is_folder(place)) {
         (void)look_into_folder(f, place);
     } else if (ends_with(place, ".icd")) {
+        const bool is_name = strchr(place, '/') == NULL;
         char path[4096];
-        (void)snprintf(path, sizeof path, "%s%s%s",
-                       strchr(place, '/') == NULL ? scene->vendors : "",
-                       strchr(place, '/') == NULL ? "/" : "", place);
+        (void)snprintf(path, sizeof path, "%s%s%s", is_name ? scene->vendors : "",
+                       is_name ? "/" : "", place);
         look_at_icd(f, path);
-    } else if (strcmp(name, "OCL_ICD_VENDORS") == 0 && strstr(place, ".so") != NULL) {
+    } else if (strstr(place, ".so") != NULL) {
         look_at_library(f, NULL, place);
     }
 }
 
 static void add_no_driver(findings *f, const clm_advice_scene *scene) {
-    const char *name = loaders_variable();
+    const char *place = NULL;
+    const char *name = loaders_variable(&place);
     if (name != NULL) {
-        const char *place = getenv(name);
         clm_string_add_format(f->text, "%s%s is \"%s\", %s: unset it to use what is installed",
                               begin(f), name, place,
                               clm_file_is_folder(place) ? "where there is no .icd file"
@@ -363,9 +369,11 @@ void clm_advice_add_reasons(clm_string *text, const clm_advice_scene *scene) {
         clm_string_add_format(text, "%sthe installed drivers show no platform", begin(&f));
         add_nodes(&f, scene);
     }
-    if (loaders_variable() != NULL && look_into_folder(NULL, scene->vendors) > 0) {
-        clm_string_add_format(text, "%sunset %s to use the drivers of %s", begin(&f),
-                              loaders_variable(), scene->vendors);
+    const char *place = NULL;
+    const char *name = loaders_variable(&place);
+    if (name != NULL && look_into_folder(NULL, scene->vendors) > 0) {
+        clm_string_add_format(text, "%sunset %s to use the drivers of %s", begin(&f), name,
+                              scene->vendors);
     } else if (!f.has_pocl) {
         clm_string_add_format(text, "%sfor the processor, install " INSTALL_POCL, begin(&f));
     }

@@ -249,18 +249,19 @@ void clm_kernel_cache_store(clm_device *device, cl_program program, const char *
     size_t binary_bytes = 0;
     clm_string key = {0};
     clm_status status = CLM_OK;
-    clm_error_hold();
+    clm_error_aside aside;
+    clm_error_set_aside(&aside);
     CLM_TRY(make_key(&key, name, device, source, options));
     CLM_TRY(clm_cache_open(&folder, "kernels"));
     CLM_TRY(get_binary(&binary, &binary_bytes, program));
     CLM_TRY(write_entry(&folder, name, &key, binary, binary_bytes));
     clm_kernel_cache_trim(&folder, limit_bytes());
 cleanup:
-    clm_error_release();
     if (status != CLM_OK) {
         clm_log(CLM_LOG_DEBUG, "a built kernel could not be kept on disk (%s)",
-                clm_status_name(status));
+                clm_error_message());
     }
+    clm_error_put_back(&aside);
     clm_string_free(&key);
     clm_folder_close(&folder);
     clm_free(binary);

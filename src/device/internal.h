@@ -101,11 +101,10 @@ struct clm_device {
 /* Reads what a device says of itself. */
 clm_status clm_device_describe(clm_device_info *info, cl_platform_id platform, cl_device_id id);
 
-/* After clm_fork_watch(), which is called once, before the first OpenCL call: whether this process
- * is a child of the one that called it, and CLM_ERROR_FORKED when it is. Children of exec are not.
- */
+/* Called once, before the first OpenCL call: clm_is_forked() is about what comes after. */
 void clm_fork_watch(void);
-bool clm_is_forked(void);
+
+/* CLM_ERROR_FORKED in a forked child. */
 clm_status clm_check_fork(void);
 
 /* Objects of OpenCL are left alone in a forked child: the driver would wait for its own threads. */

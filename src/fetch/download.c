@@ -88,7 +88,7 @@ static void save_tag(const char *tag, const char *part) {
 static void empty_part(int descriptor, const char *part) {
     save_tag("", part);
     if (ftruncate(descriptor, 0) != 0) {
-        clm_log(CLM_LOG_WARNING, "%s: cannot be emptied", part);
+        clm_log(CLM_LOG_WARNING, "%s: cannot be emptied: %s", part, strerror(errno));
     }
 }
 

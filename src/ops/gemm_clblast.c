@@ -16,6 +16,7 @@ clm_status clm_gemm_clblast(clm_device *device, const clm_gemm_task *task) {
 
 #include <clblast_c.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
@@ -39,10 +40,14 @@ static void leave(void *context) {
 
 /* CLBlast prints the log of a failed build to standard output, which belongs to the program. It
  * builds everything at the first product on a device, so standard output points to nowhere for that
- * call; another thread that prints just then prints to nowhere too. */
+ * call; another thread that prints just then prints to nowhere too. One device at a time: a second
+ * one would keep the first's nowhere, and put it back for good. */
+static pthread_mutex_t quiet = PTHREAD_MUTEX_INITIALIZER;
+
 static int silence(void) {
+    (void)pthread_mutex_lock(&quiet);
     (void)fflush(stdout);
-    int kept = dup(STDOUT_FILENO);
+    int kept = fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 0);
     int nowhere = open("/dev/null", O_WRONLY | O_CLOEXEC);
     if (kept >= 0 && nowhere >= 0) {
         (void)dup2(nowhere, STDOUT_FILENO);
@@ -59,9 +64,32 @@ static void speak_again(int kept) {
         (void)dup2(kept, STDOUT_FILENO);
         (void)close(kept);
     }
+    (void)pthread_mutex_unlock(&quiet);
 }
 
 /* ---- errors ---- */
+
+/* Of those codes that are CLBlast's own and that these calls can give. */
+static const char *reason_of(CLBlastStatusCode code) {
+    switch ((int)code) {
+        case CLBlastNotImplemented:
+            return "not implemented";
+        case CLBlastInvalidLocalMemUsage:
+            return "too little local memory on the device";
+        case CLBlastInsufficientMemoryA:
+        case CLBlastInsufficientMemoryB:
+        case CLBlastInsufficientMemoryC:
+        case CLBlastInsufficientMemoryTemp:
+            return "a buffer is too small";
+        case CLBlastInvalidOverrideKernel:
+        case CLBlastMissingOverrideParameter:
+            return "parameters that its kernel does not take";
+        case CLBlastDatabaseError:
+            return "no parameters for the device";
+        default:
+            return "see CLBlastStatusCode in clblast_c.h";
+    }
+}
 
 static clm_status check_clblast(CLBlastStatusCode code, const char *call,
                                 const clm_gemm_task *task) {
@@ -69,14 +97,14 @@ static clm_status check_clblast(CLBlastStatusCode code, const char *call,
         return CLM_OK;
     }
     const char *what = "gemm by CLBlast";
-    if (code > CLBlastNotImplemented) {
+    if (code > CLBlastInvalidMatrixA) {
         /* OpenCL's own codes are small negative numbers, and passed on. */
         return clm_opencl_check((cl_int)code, call, what);
     }
     return clm_fail(CLM_ERROR_OPENCL,
-                    "%s: %s of M=%d, N=%d, K=%d gave status %d; CLM_GEMM=own "
+                    "%s: %s of M=%d, N=%d, K=%d gave status %d (%s); CLM_GEMM=own "
                     "does without CLBlast",
-                    what, call, task->M, task->N, task->K, (int)code);
+                    what, call, task->M, task->N, task->K, (int)code, reason_of(code));
 }
 
 /* ---- its parameters ---- */
@@ -100,8 +128,8 @@ static void override_kernel(clm_device *device, const clm_tuning *tuning,
         CLBlastOverrideParameters(clm_device_id(device), kernel->name, CLBlastPrecisionSingle,
                                   (size_t)kernel->count, names, values);
     if (code != CLBlastSuccess) {
-        clm_log(CLM_LOG_WARNING, "gemm: CLBlast does not take the parameters of %s (status %d)",
-                kernel->name, (int)code);
+        clm_log(CLM_LOG_WARNING, "gemm: CLBlast does not take the parameters of %s (%s)",
+                kernel->name, reason_of(code));
     }
 }
 

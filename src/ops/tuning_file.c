@@ -161,6 +161,17 @@ static clm_status read_settings(clm_tuning *settings, const cJSON *json, const c
     return status;
 }
 
+/* A ratio or a speed, as measuring gives it. */
+static clm_status read_figure(double *figure, const cJSON *json, const char *name,
+                              const char *path) {
+    const clm_status status = clm_json_get_double(json, name, false, figure, path);
+    if (status == CLM_OK && !(*figure >= 0.0 && *figure <= 1e12)) {
+        return clm_fail(CLM_ERROR_FORMAT, "%s: \"%s\" is %g, which nobody measures", path, name,
+                        *figure);
+    }
+    return status;
+}
+
 static clm_status read_file(clm_tuned *tuned, const char *path, clm_file_kind kind,
                             const clm_device *device, bool any_device) {
     clm_status status = CLM_OK;
@@ -177,12 +188,12 @@ static clm_status read_file(clm_tuned *tuned, const char *path, clm_file_kind ki
     if (!any_device) {
         CLM_TRY(compare_key(json, device, path));
     }
-    CLM_TRY(clm_json_get_string(json, "preset", true, &preset, path));
+    CLM_TRY(clm_json_get_line(json, "preset", true, &preset, path));
     (void)snprintf(read.preset, sizeof read.preset, "%s", preset);
-    CLM_TRY(clm_json_get_double(json, "gain", false, &read.gain, path));
-    CLM_TRY(clm_json_get_double(json, "peak_gflops", false, &read.peak_gflops, path));
-    CLM_TRY(clm_json_get_double(json, "own_gflops", false, &read.own_gflops, path));
-    CLM_TRY(clm_json_get_double(json, "clblast_gflops", false, &read.clblast_gflops, path));
+    CLM_TRY(read_figure(&read.gain, json, "gain", path));
+    CLM_TRY(read_figure(&read.peak_gflops, json, "peak_gflops", path));
+    CLM_TRY(read_figure(&read.own_gflops, json, "own_gflops", path));
+    CLM_TRY(read_figure(&read.clblast_gflops, json, "clblast_gflops", path));
     CLM_TRY(read_settings(&read.settings, json, path));
     status = clm_tuning_check(&read.settings, device);
     if (status != CLM_OK) {

@@ -19,7 +19,7 @@
 
 static bool copy(char *to, size_t size, const cJSON *json, const char *name, const char *path) {
     const char *text = NULL;
-    if (clm_json_get_string(json, name, true, &text, path) != CLM_OK) {
+    if (clm_json_get_line(json, name, true, &text, path) != CLM_OK) {
         return false;
     }
     (void)snprintf(to, size, "%s", text);

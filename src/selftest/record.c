@@ -81,7 +81,7 @@ static clm_status parse(clm_selftest_report *report, const cJSON *json, const ch
     static const char *const names[5] = {"key", "gemm", "outcome", "replaced", "why"};
     CLM_TRY(clm_json_get_int(json, "format", true, FILE_FORMAT, FILE_FORMAT, &format, path));
     for (size_t i = 0; i < 5; i++) {
-        CLM_TRY(clm_json_get_string(json, names[i], true, &texts[i], path));
+        CLM_TRY(clm_json_get_line(json, names[i], true, &texts[i], path));
     }
     CLM_TRY(clm_json_get_int(json, "comparisons", true, 0, 1 << 30, &read.comparisons, path));
     CLM_TRY(clm_json_get_double(json, "seconds", true, &read.seconds, path));
@@ -89,6 +89,11 @@ static clm_status parse(clm_selftest_report *report, const cJSON *json, const ch
         if (strcmp(texts[2], clm_selftest_outcome_name((clm_selftest_outcome)i)) == 0) {
             read.outcome = (clm_selftest_outcome)i;
         }
+    }
+    if (read.outcome == CLM_SELFTEST_UNKNOWN || !(read.seconds >= 0.0 && read.seconds <= 1e9) ||
+        strlen(texts[3]) >= sizeof read.replaced || strlen(texts[4]) >= sizeof read.why) {
+        status = clm_fail(CLM_ERROR_FORMAT, "%s: not what clm writes", path);
+        goto cleanup;
     }
     (void)snprintf(read.replaced, sizeof read.replaced, "%s", texts[3]);
     (void)snprintf(read.why, sizeof read.why, "%s", texts[4]);
@@ -148,7 +153,8 @@ bool clm_selftest_record_keep(const clm_selftest_report *report, clm_device *dev
     char *path = NULL;
     char *key = NULL;
     clm_string text = {0};
-    clm_error_hold();
+    clm_error_aside aside;
+    clm_error_set_aside(&aside);
     clm_status status = clm_selftest_record_place(&path, &key, device, "json");
     if (status == CLM_OK) {
         describe(&text, report, key, gemm);
@@ -157,12 +163,12 @@ bool clm_selftest_record_keep(const clm_selftest_report *report, clm_device *dev
     if (status == CLM_OK) {
         status = clm_cache_write(path, text.text, text.length);
     }
-    clm_error_release();
     if (status != CLM_OK) {
         clm_log(CLM_LOG_WARNING,
                 "self-test: its result cannot be kept, so it runs again the next time: %s",
                 clm_error_message());
     }
+    clm_error_put_back(&aside);
     clm_free(path);
     clm_free(key);
     clm_string_free(&text);

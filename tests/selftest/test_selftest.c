@@ -19,6 +19,7 @@
 #include "ops/common.h"
 #include "ops/gemm.h"
 #include "ops/tuning_file.h"
+#include "selftest/record.h"
 #include "selftest/run.h"
 
 static int warnings;
@@ -75,6 +76,47 @@ static void what_cannot_be_read_is_no_record(clm_device *device) {
     }
 }
 
+/* One of the right key, with what clm never writes. */
+static void a_record_that_was_tampered_with_is_none(clm_device *device) {
+    static char longest[2000];
+    const char *const changes[][2] = {
+        {"\"passed\"", "\"perfect\""},
+        {"\"seconds\": ", "\"seconds\": -"},
+        {"\"seconds\": ", "\"seconds\": 1e99"},
+        {"\"comparisons\": ", "\"comparisons\": 9999999999"},
+        {"\"why\": \"", "\"why\": \"\\u001b[2J"},
+        {"\"replaced\": \"", "\"replaced\": \"gelu=\\nitem"},
+        {"\"why\": \"", longest},
+    };
+    char *path = NULL;
+    char *key = NULL;
+    char *text = NULL;
+    size_t length = 0;
+    clm_selftest_report kept;
+    memset(longest, 'x', sizeof longest - 1);
+    memcpy(longest, "\"why\": \"", 8);
+    assert_ok(clm_selftest_record_place(&path, &key, device, "json"));
+    assert_ok(clm_file_read(path, &text, &length));
+    for (size_t i = 0; i < sizeof changes / sizeof *changes; i++) {
+        char changed[8192];
+        const char *at = strstr(text, changes[i][0]);
+        assert_non_null(at);
+        (void)snprintf(changed, sizeof changed, "%.*s%s%s", (int)(at - text), text, changes[i][1],
+                       at + strlen(changes[i][0]));
+        clm_test_write(path, changed, strlen(changed));
+        assert_ok(clm_selftest_recall(&kept, device));
+        assert_int_equal(kept.outcome, CLM_SELFTEST_UNKNOWN);
+        assert_string_equal(kept.why, "");
+        assert_string_equal(kept.replaced, "");
+    }
+    clm_test_write(path, text, length);
+    assert_ok(clm_selftest_recall(&kept, device));
+    assert_int_equal(kept.outcome, CLM_SELFTEST_PASSED);
+    clm_free(text);
+    clm_free(path);
+    clm_free(key);
+}
+
 /* ---- passing, and remembering that ---- */
 
 static int results;
@@ -123,6 +165,7 @@ static void a_sound_device_passes_and_is_remembered(clm_device *device) {
     /* Nothing has to be tested again, and nothing is said. */
     assert_ok(clm_selftest_ensure(own, NULL));
     assert_int_equal(warnings, 0);
+    a_record_that_was_tampered_with_is_none(own);
     what_cannot_be_read_is_no_record(own);
     clm_device_close(own);
 }
