@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "base/file.h"
+#include "base/folder.h"
 
 #define INSTALL_POCL "PoCL (Debian and Ubuntu: apt install pocl-opencl-icd)"
 

@@ -77,9 +77,8 @@ static bool load_tag(char tag[CLM_TAG_BYTES], const char *part) {
 static void save_tag(const char *tag, const char *part) {
     char path[4096];
     tag_path(path, sizeof path, part);
-    if (tag[0] == '\0') {
-        (void)unlink(path);
-    } else if (clm_file_write(path, tag, strlen(tag)) != CLM_OK) {
+    (void)unlink(path); /* also a link to elsewhere */
+    if (tag[0] != '\0' && clm_file_write(path, tag, strlen(tag)) != CLM_OK) {
         (void)unlink(path); /* then the next call begins anew */
     }
 }

@@ -168,6 +168,7 @@ cleanup:
 static clm_status unpack(const errand *e) {
     clm_status status = CLM_OK;
     const char *known = e->file->member_sha256;
+    (void)unlink(e->part); /* a link there would be followed */
     CLM_TRY(clm_unzip(e->target, e->file->member, e->file->member_bytes, e->part));
     CLM_TRY(clm_sha256_file(e->result->sha256, e->part));
     if (known != NULL && strcmp(known, e->result->sha256) != 0) {

@@ -96,7 +96,7 @@ static void a_record_that_was_tampered_with_is_none(clm_device *device) {
     memset(longest, 'x', sizeof longest - 1);
     memcpy(longest, "\"why\": \"", 8);
     assert_ok(clm_selftest_record_place(&path, &key, device, "json"));
-    assert_ok(clm_file_read(path, &text, &length));
+    assert_ok(clm_file_read(path, CLM_FILE_SETTINGS, &text, &length));
     for (size_t i = 0; i < sizeof changes / sizeof *changes; i++) {
         char changed[8192];
         const char *at = strstr(text, changes[i][0]);

@@ -101,7 +101,7 @@ static clm_status run(job *j) {
     CLM_TRY(train(j, device));
     CLM_TRY(answer(j, device));
     (void)snprintf(path, sizeof path, "%s/model.safetensors", j->run);
-    CLM_TRY(clm_file_read(path, &j->weights, &j->weights_bytes));
+    CLM_TRY(clm_file_read(path, CLM_FILE_TEXT, &j->weights, &j->weights_bytes));
 cleanup:
     clm_device_close(device);
     return status;
