@@ -1,7 +1,7 @@
 #!/bin/sh
-# test_variants.sh SOURCE BUILD WORK CMAKE VERSION: installs what lies built in BUILD in the ways that
-# distributions and people do, and uses each by find_package and by pkg-config. Nothing of clm is
-# compiled: where it is installed is no matter of the build.
+# test_variants.sh SOURCE BUILD WORK CMAKE VERSION: installs what lies built in BUILD in the ways
+# that distributions and people do, and uses each by find_package and by pkg-config. Nothing of clm
+# is compiled: where it is installed is no matter of the build.
 # SPDX-License-Identifier: Apache-2.0
 set -eu
 source=$1 build=$2 work=$3 cmake=$4 version=$5
@@ -55,7 +55,8 @@ check() { # NAME PREFIX FOLDER-OF-clm.pc
 # Debian's library folder, and a prefix with blanks.
 configure "$work/a prefix" lib/x86_64-linux-gnu include
 quietly "$cmake" --install "$build"
-check 'a multiarch folder, and blanks' "$work/a prefix" "$work/a prefix/lib/x86_64-linux-gnu/pkgconfig"
+check 'a multiarch folder, and blanks' "$work/a prefix" \
+    "$work/a prefix/lib/x86_64-linux-gnu/pkgconfig"
 mv "$work/a prefix" "$work/moved"
 check 'the same, moved' "$work/moved" "$work/moved/lib/x86_64-linux-gnu/pkgconfig"
 

@@ -1,6 +1,6 @@
 #!/bin/sh
-# under_tsan.sh PROGRAM: runs it; where ThreadSanitizer does not bear how the system lays memory out,
-# again without randomization, or, where that is not allowed, ends with 77 (skipped).
+# under_tsan.sh PROGRAM: runs it; where ThreadSanitizer does not bear how the system lays memory
+# out, again without randomization, or, where that is not allowed, ends with 77 (skipped).
 # SPDX-License-Identifier: Apache-2.0
 set -eu
 log=$(mktemp)
