@@ -275,12 +275,24 @@ static clm_status move_files(const clm_folder *aside, const char *path) {
     return status;
 }
 
+/* Puts the folder's name for that of its part into the message. */
+static clm_status name_target(clm_status status, const clm_folder *aside, const char *folder) {
+    char message[1024];
+    const size_t length = aside->path != NULL ? strlen(aside->path) : 0;
+    (void)snprintf(message, sizeof message, "%s", clm_error_message());
+    if (status == CLM_OK || length == 0 || strncmp(message, aside->path, length) != 0) {
+        return status;
+    }
+    return clm_fail(status, "%s%s", folder, message + length);
+}
+
 /* Writes the files into a folder of their own beside `folder`, through *aside. */
 static clm_status write_aside(clm_folder *aside, const char *folder,
                               const clm_string contents[split_file_count]) {
     clm_status status = clm_part_make_folder(aside, folder);
     for (int i = 0; status == CLM_OK && i < split_file_count; i++) {
         status = clm_folder_write(aside, split_files[i], contents[i].text, contents[i].length);
+        status = name_target(status, aside, folder);
     }
     return status;
 }

@@ -177,8 +177,9 @@ static clm_status fail_one_column(const layout *l, const clm_csv *csv,
     return status;
 }
 
+/* `both`: the other column is not there either. */
 static clm_status fail_no_column(const clm_csv *csv, const char *kind, const char *asked,
-                                 const char *const *usual, const char *where) {
+                                 const char *const *usual, bool both, const char *where) {
     size_t count = 0;
     const clm_csv_field *header = clm_csv_row(csv, 0, &count);
     clm_string there = {0};
@@ -189,9 +190,10 @@ static clm_status fail_no_column(const clm_csv *csv, const char *kind, const cha
     if (status == CLM_OK) {
         status =
             clm_fail(CLM_ERROR_FORMAT,
-                     "%s:%zu:%zu: no %s column (%s) in the first row, which has %s; name it "
-                     "by --%s-column%s",
-                     where, header->line, header->column, kind, wanted.text, there.text, kind,
+                     "%s:%zu:%zu: no %s column (%s) in the first row, which has %s; name %s "
+                     "by --%s-column%s%s",
+                     where, header->line, header->column, kind, wanted.text, there.text,
+                     both ? "both" : "it", kind, both ? " and --label-column" : "",
                      asked != NULL ? "" : ", or say --no-header if that row is one of the data");
     }
     clm_string_free(&there);
@@ -270,11 +272,12 @@ static clm_status choose_columns(layout *l, const clm_csv *csv, const clm_table_
             return fail_one_column(l, csv, options, where);
         }
         if (text == count) {
-            return fail_no_column(csv, "text", options->text_column, clm_table_text_columns, where);
+            return fail_no_column(csv, "text", options->text_column, clm_table_text_columns,
+                                  label == count && options->label_column == NULL, where);
         }
         if (label == count) {
             return fail_no_column(csv, "label", options->label_column, clm_table_label_columns,
-                                  where);
+                                  false, where);
         }
         l->text_column = text;
         l->label_column = label;

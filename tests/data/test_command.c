@@ -3,7 +3,10 @@
  * SPDX-License-Identifier: Apache-2.0 */
 #include "support/test_command.h"
 
+#include <string.h>
+
 #include "base/file.h"
+#include "base/folder.h"
 #include "base/memory.h"
 
 static int make_messages(void **state) {
@@ -80,6 +83,64 @@ static void a_folder_in_use_needs_force(void **state) {
     assert_done(DATA_SPAM(MESSAGES, "--out", "used", "--seed", "1", "--force"));
 }
 
+static void write_text(const char *name, const char *text) {
+    clm_test_write(clm_test_path(name), text, strlen(text));
+}
+
+static void a_header_may_be_missing(void **state) {
+    (void)state;
+    write_text("first.tsv", "one\tham\ntwo\tspam\nthree\tham\nfour\tspam\nfive\tham\n");
+    assert_fails(DATA_SPAM("--input", "first.tsv", "--out", "w"), 3,
+                 "first.tsv:1:1: ", "make 5 classes of 5 rows", "--label-column", "--text-column",
+                 "--no-header");
+    clm_test_outcome outcome =
+        DATA_SPAM("--input", "first.tsv", "--out", "first", "--no-header", "--label-column", "2",
+                  "--split", "0.5,0.25", "--no-balance");
+    assert_done(outcome);
+    assert_has(outcome.output, "first.tsv: 5 rows: 3 ham, 2 spam");
+    write_text("plain.csv", "ham,one\nspam,two\n");
+    assert_fails(DATA_SPAM("--input", "plain.csv", "--out", "w"), 3,
+                 "plain.csv:1:1: ", "--text-column", "--label-column", "--no-header");
+}
+
+static void classes_named_by_numbers_need_names(void **state) {
+    (void)state;
+    write_text("stars.csv", "label,text\n1,a\n2,b\n1,c\n2,d\n1,e\n2,f\n1,g\n2,h\n");
+    assert_fails(DATA_SPAM("--input", "stars.csv", "--out", "w", "--split", "0.5,0.25"), 3,
+                 "stars.csv: ", "clm data classes");
+    assert_false(clm_file_exists(clm_test_path("w")));
+    assert_done(DATA_CLASSES("--input", "stars.csv", "--out", "stars", "--split", "0.5,0.25"));
+    char *text = NULL;
+    size_t size_bytes = 0;
+    assert_ok(clm_file_read(clm_test_path("stars/train.csv"), CLM_FILE_TABLE, &text, &size_bytes));
+    assert_has(text, "Label,Text,Name\n");
+    clm_free(text);
+}
+
+/* A pipe is read to its end; a device that has none is refused. */
+static void pipes_are_read_and_devices_are_not(void **state) {
+    (void)state;
+    const clm_test_surroundings piped = {.input = "label,text\nham,a\nspam,b\nham,c\nspam,d\n",
+                                         .input_size_bytes = 37};
+    assert_done(run_clm_in(&piped, "data", "spam", "--input", "/dev/stdin", "--out", "piped",
+                           "--split", "0.5,0.25"));
+    assert_fails(DATA_SPAM("--input", "/dev/zero", "--out", "w"), 3, "clm: /dev/zero: ");
+}
+
+/* No such device, and no weights: the table is looked at first. */
+static void eval_checks_the_table_first(void **state) {
+    (void)state;
+    assert_ok(clm_folder_make(clm_test_path("model")));
+    write_text("model/config.json",
+               "{\"architectures\":[\"GPT2ForSequenceClassification\"],\"model_type\":\"gpt2\","
+               "\"id2label\":{\"0\":\"ham\",\"1\":\"spam\"},\"label2id\":{\"ham\":0,\"spam\":1}}");
+    write_text("eggs.csv", "label,text\nham,a\neggs,b\n");
+    assert_fails(run_clm("eval", "--model", "model", "--data", "eggs.csv", "--device", "nonesuch"),
+                 3, "clm: eggs.csv:3:1: unknown label \"eggs\"");
+    assert_fails(run_clm("eval", "--model", "model", "--data", "none.csv", "--device", "nonesuch"),
+                 3, "clm: none.csv: ");
+}
+
 /* A file may have 512 bytes, which train.csv does not fit into. */
 static void what_cannot_be_written_whole_is_not_there(void **state) {
     (void)state;
@@ -87,7 +148,7 @@ static void what_cannot_be_written_whole_is_not_there(void **state) {
     const char *const arguments[] = {"data", "spam", MESSAGES, "--out", "full", NULL};
     const clm_test_outcome outcome = clm_test_run(&around, arguments);
     assert_true(outcome.status == 3 || outcome.status == 5);
-    assert_fails(outcome, outcome.status, "train.csv: cannot be written");
+    assert_fails(outcome, outcome.status, "clm: full/train.csv: cannot be written");
     assert_false(clm_file_exists(clm_test_path("full")));
     assert_no_parts();
 }
@@ -98,6 +159,10 @@ int main(void) {
         cmocka_unit_test(wrong_usage_is_status_2),
         cmocka_unit_test(bad_input_is_status_3),
         cmocka_unit_test(a_folder_in_use_needs_force),
+        cmocka_unit_test(a_header_may_be_missing),
+        cmocka_unit_test(classes_named_by_numbers_need_names),
+        cmocka_unit_test(pipes_are_read_and_devices_are_not),
+        cmocka_unit_test(eval_checks_the_table_first),
         cmocka_unit_test(what_cannot_be_written_whole_is_not_there),
     };
     return cmocka_run_group_tests(tests, make_messages, NULL);

@@ -109,7 +109,7 @@ static void each_fault_has_a_message_of_its_own(void **state) {
          CLM_TABLE_HEADER_AUTO,
          NULL,
          {"no text column (text, message, sms)", "\"ham\", \"Hi\"",
-          "name it by --text-column, or say --no-header"}},
+          "name both by --text-column and --label-column, or say --no-header"}},
         {"ham,Hi\nspam,Win\n",
          0,
          CLM_TABLE_HEADER_AUTO,
