@@ -110,7 +110,7 @@ static void skip_newline(clm_lines *l) {
 /* Takes the whole lines that are there from `taken` on. */
 static clm_status take_lines(clm_lines *l, size_t *searched, size_t most) {
     clm_status status = CLM_OK;
-    while (l->count < most) {
+    while (l->count < most && l->filled > 0) { /* before the first byte there is no memory either */
         skip_newline(l);
         const size_t from = *searched > l->taken ? *searched : l->taken;
         const char *stop = find_line_end(l->bytes + from, l->bytes + l->filled);
