@@ -272,11 +272,18 @@ def make_tables():
     one("json_lists", json_, '{"label":["x","y"],"text":["a","b"]}')
     one("json_keys_differ", json_, '{"text":{"0":"a","1":"b"},"label":{"0":1,"2":2}}')
     one("json_index", json_, '{"0":{"text":"a","label":"x"},"1":{"text":"b","label":"y"}}')
-    one("json_split", json_,
-        '{"columns":["label","text"],"index":[0,1],"data":[["x","a"],["y","b"]]}')
+    one(
+        "json_split",
+        json_,
+        '{"columns":["label","text"],"index":[0,1],"data":[["x","a"],["y","b"]]}',
+    )
     one("json_split_short", json_, '{"columns":["label","text"],"data":[["x","a"],["y"]]}')
-    one("json_table", json_, '{"schema":{"fields":[]},"data":[{"text":"a","label":-1.5},\n'
-        '{"text":"b","label":"x"}]}')
+    one(
+        "json_table",
+        json_,
+        '{"schema":{"fields":[]},"data":[{"text":"a","label":-1.5},\n'
+        '{"text":"b","label":"x"}]}',
+    )
     one("json_values", json_, '[["a",0],["b",1]]')
     one("json_row", json_, '{"text":"a","label":0}')
     one("json_break", json_, '[{"text":"a","label":0}, {"text":"b"')
@@ -394,6 +401,20 @@ def make_tables():
         json.dumps(["c%d" % i for i in range(50)]),
         "Label,Text\n" + "".join("%d,t%d\n" % (i, i) for i in range(50)),
     )
+    three = [("train.csv", two), ("validation.csv", two), ("test.csv", two)]
+    for name, data in {
+        "notes": {
+            "schema": "clm data 1",
+            "source": "x",
+            "guesses": ["a"],
+            "warnings": ["b", "c"],
+        },
+        "notes_text": {"schema": "clm data 1", "guesses": "a"},
+        "notes_number": {"schema": "clm data 1", "warnings": [1]},
+        "notes_other": {"schema": "clm data 9"},
+        "notes_list": [],
+    }.items():
+        put(t, name, files(*three, ("data.json", json.dumps(data))))
 
 
 def make_records():
