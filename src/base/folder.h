@@ -44,6 +44,11 @@ clm_status clm_folder_write(const clm_folder *folder, const char *name, const vo
 clm_status clm_file_writer_open_in(clm_file_writer *writer, const clm_folder *folder,
                                    const char *name);
 
+/* The same two by a path whose last part is a name that clm made ("<folder>/config.json"): the
+ * folder is followed, the name is not. */
+clm_status clm_file_write_own(const char *path, const void *bytes, size_t size_bytes);
+clm_status clm_file_writer_open_own(clm_file_writer *writer, const char *path);
+
 /* Adds whole lines to its end; it is made when missing. */
 clm_status clm_folder_append(const clm_folder *folder, const char *name, const void *bytes,
                              size_t size_bytes);

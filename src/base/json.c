@@ -9,11 +9,45 @@
 #include "base/memory.h"
 #include "base/number.h"
 
-clm_status clm_json_parse(cJSON **json, const char *text, size_t count, const char *where) {
+/* What cJSON does not see: it cuts strings at \u0000, and takes 64 bytes and more for each value
+ * of two characters, so that is counted before it begins. Wrong syntax is left to it. */
+static clm_status check_text(const char *text, size_t count, uint64_t most_values,
+                             const char *where) {
+    uint64_t values = 1;
+    int depth = 0;
+    bool in_string = false;
+    for (size_t at = 0; at < count; at++) {
+        const char c = text[at];
+        if (c == '"') {
+            in_string = !in_string;
+        } else if (in_string && c == '\\') {
+            if (count - at > 5 && memcmp(text + at, "\\u0000", 6) == 0) {
+                return clm_fail(CLM_ERROR_FORMAT, "%s: byte %zu: a string contains \\u0000", where,
+                                at);
+            }
+            at++;
+        } else if (!in_string) {
+            values += c == ',' || c == '[' || c == '{';
+            depth += (c == '[' || c == '{') - (c == ']' || c == '}');
+        }
+        if (depth > CLM_JSON_MOST_DEPTH || values > most_values) {
+            return clm_fail(CLM_ERROR_FORMAT, "%s: byte %zu: the JSON %s", where, at,
+                            values > most_values ? "has too many values" : "is nested too deep");
+        }
+    }
+    return CLM_OK;
+}
+
+static clm_status parse(cJSON **json, const char *text, size_t count, uint64_t most_values,
+                        const char *where) {
     *json = NULL;
     size_t valid = clm_utf8_check(text, count);
     if (valid < count) {
         return clm_fail(CLM_ERROR_FORMAT, "%s: byte %zu: not valid UTF-8", where, valid);
+    }
+    const clm_status status = check_text(text, count, most_values, where);
+    if (status != CLM_OK) {
+        return status;
     }
     const char *end = NULL;
     errno = 0;
@@ -40,13 +74,17 @@ clm_status clm_json_parse(cJSON **json, const char *text, size_t count, const ch
     return CLM_OK;
 }
 
+clm_status clm_json_parse(cJSON **json, const char *text, size_t count, const char *where) {
+    return parse(json, text, count, CLM_JSON_MOST_VALUES, where);
+}
+
 clm_status clm_json_read(cJSON **json, const char *path, clm_file_kind kind) {
     *json = NULL;
     char *text = NULL;
     size_t count = 0;
     clm_status status = clm_file_read(path, kind, &text, &count);
     if (status == CLM_OK) {
-        status = clm_json_parse(json, text, count, path);
+        status = parse(json, text, count, clm_file_limit_of(kind)->most_values, path);
     }
     clm_free(text);
     return status;

@@ -15,8 +15,8 @@
 #include "base/string.h"
 
 /* Parses `count` bytes, all of them (white space may follow). `where` names the source in errors.
- * The caller frees *json with cJSON_Delete. Invalid UTF-8 and a wrong syntax are CLM_ERROR_FORMAT
- * with the byte. */
+ * The caller frees *json with cJSON_Delete. Invalid UTF-8, a wrong syntax, \u0000 in a
+ * string, and what base/limits.h bounds are CLM_ERROR_FORMAT with the byte. */
 clm_status clm_json_parse(cJSON **json, const char *text, size_t count, const char *where);
 clm_status clm_json_read(cJSON **json, const char *path, clm_file_kind kind);
 

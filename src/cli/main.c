@@ -67,6 +67,8 @@ int main(int argc, char **argv) {
                                                                 : CLM_LOG_INFO);
     /* A reader that went away is an error of writing, reported like any other. */
     (void)signal(SIGPIPE, SIG_IGN);
+    /* So is a file that reaches the limit on the size of files (ulimit -f). */
+    (void)signal(SIGXFSZ, SIG_IGN);
     if (argc < 2) {
         (void)print_overview(stderr);
         return CLM_EXIT_USAGE;

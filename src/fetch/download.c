@@ -15,6 +15,7 @@
 
 #include "base/clock.h"
 #include "base/file.h"
+#include "base/folder.h"
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/string.h"
@@ -78,7 +79,7 @@ static void save_tag(const char *tag, const char *part) {
     char path[4096];
     tag_path(path, sizeof path, part);
     (void)unlink(path); /* also a link to elsewhere */
-    if (tag[0] != '\0' && clm_file_write(path, tag, strlen(tag)) != CLM_OK) {
+    if (tag[0] != '\0' && clm_file_write_own(path, tag, strlen(tag)) != CLM_OK) {
         (void)unlink(path); /* then the next call begins anew */
     }
 }

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/file.h"
+#include "base/folder.h"
 #include "base/memory.h"
 
 static clm_status broken(struct archive *reader, const char *archive) {
@@ -58,7 +59,7 @@ clm_status clm_unzip(const char *archive, const char *member, uint64_t size_byte
         goto cleanup;
     }
     CLM_TRY(find(reader, archive, member));
-    CLM_TRY(clm_file_writer_open(&writer, path));
+    CLM_TRY(clm_file_writer_open_own(&writer, path));
     uint64_t total_bytes = 0;
     for (;;) {
         la_ssize_t got = archive_read_data(reader, block, block_bytes);

@@ -9,6 +9,7 @@
 
 #include "base/error.h"
 #include "base/file.h"
+#include "base/folder.h"
 #include "base/json.h"
 #include "base/log.h"
 #include "base/memory.h"
@@ -349,7 +350,7 @@ clm_status clm_model_config_write(const clm_model_config *config, const char *pa
     CLM_TRY(clm_model_config_copy(&named, config)); /* which names classes that have no names */
     add_config(&out, &named);
     CLM_TRY(clm_string_status(&out));
-    CLM_TRY(clm_file_write(path, out.text, out.length));
+    CLM_TRY(clm_file_write_own(path, out.text, out.length));
 cleanup:
     clm_model_config_free(&named);
     clm_string_free(&out);

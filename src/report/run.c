@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "base/file.h"
+#include "base/folder.h"
 #include "base/memory.h"
 #include "clm/report.h"
 #include "report/chart.h"
@@ -198,7 +199,7 @@ static clm_status write_chart(const clm_chart *chart, const char *folder,
         CLM_TRY(formats[i](&canvas, CLM_CHART_WIDTH, CLM_CHART_HEIGHT, chart->title));
         CLM_TRY(clm_chart_draw(chart, canvas));
         CLM_TRY(clm_canvas_finish(canvas, &bytes));
-        CLM_TRY(clm_file_write(path, bytes.text, bytes.length));
+        CLM_TRY(clm_file_write_own(path, bytes.text, bytes.length));
         clm_canvas_close(canvas);
         canvas = NULL;
         clm_string_clear(&bytes);

@@ -134,7 +134,7 @@ static clm_status write_file(const char *folder, const char *name, const clm_str
     char *path = NULL;
     CLM_TRY(clm_string_status(text));
     CLM_TRY(clm_path_join(&path, folder, name));
-    CLM_TRY(clm_file_write(path, text->text, text->length));
+    CLM_TRY(clm_file_write_own(path, text->text, text->length));
 cleanup:
     clm_free(path);
     return status;

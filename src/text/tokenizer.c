@@ -3,24 +3,10 @@
 
 #include <string.h>
 
+#include "base/hash.h"
 #include "base/memory.h"
 
 static const char end_of_text[] = "<|endoftext|>";
-
-uint64_t clm_text_hash(const void *bytes, size_t length) {
-    const unsigned char *from = bytes;
-    uint64_t hash = length;
-    for (; length >= 8; length -= 8, from += 8) {
-        uint64_t word;
-        memcpy(&word, from, 8);
-        hash = clm_mix(hash ^ word);
-    }
-    uint64_t rest = 0;
-    for (size_t i = 0; i < length; i++) {
-        rest = rest << 8 | from[i];
-    }
-    return clm_mix(clm_mix(hash ^ rest));
-}
 
 /* The number of slots, a power of two, of which `count` fill at most half. */
 static size_t slots_for(size_t count) {
@@ -50,7 +36,7 @@ static clm_word_slot *find_word(const clm_tokenizer *tokenizer, const void *byte
 }
 
 int32_t clm_tokenizer_find(const clm_tokenizer *tokenizer, const void *bytes, size_t length) {
-    return find_word(tokenizer, bytes, length, (uint32_t)clm_text_hash(bytes, length))->id;
+    return find_word(tokenizer, bytes, length, (uint32_t)clm_keyed_hash(bytes, length))->id;
 }
 
 static clm_status copy_bytes(clm_tokenizer *tokenizer, const clm_token *tokens, size_t count) {
@@ -87,7 +73,7 @@ static clm_status index_words(clm_tokenizer *tokenizer, const clm_token *tokens)
         }
         size_t length = 0;
         const unsigned char *bytes = clm_token_bytes(tokenizer, id, &length);
-        uint32_t hash = (uint32_t)clm_text_hash(bytes, length);
+        uint32_t hash = (uint32_t)clm_keyed_hash(bytes, length);
         clm_word_slot *slot = find_word(tokenizer, bytes, length, hash);
         if (slot->id >= 0) {
             return clm_fail(CLM_ERROR_FORMAT, "the ids %d and %d are the same token", slot->id, id);
@@ -143,12 +129,13 @@ clm_status clm_tokenizer_take_merges(clm_tokenizer *tokenizer, clm_merge *merges
         return status;
     }
     tokenizer->pair_mask = slots - 1;
+    tokenizer->pair_key = clm_hash_key();
     for (size_t i = 0; i < slots; i++) {
         tokenizer->pairs[i].pair = UINT64_MAX;
     }
     for (size_t rank = 0; rank < count; rank++) {
         uint64_t pair = (uint64_t)(uint32_t)merges[rank].left << 32 | (uint32_t)merges[rank].right;
-        size_t at = clm_mix(pair) & tokenizer->pair_mask;
+        size_t at = clm_mix(pair ^ tokenizer->pair_key) & tokenizer->pair_mask;
         while (tokenizer->pairs[at].pair != UINT64_MAX) {
             if (tokenizer->pairs[at].pair == pair) {
                 *repeated = rank;

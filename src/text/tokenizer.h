@@ -54,6 +54,7 @@ struct clm_tokenizer {
     size_t merge_count;
     clm_pair_slot *pairs;
     size_t pair_mask;
+    uint64_t pair_key; /* clm_hash_key(), so that no file can make pairs meet */
     clm_word_slot *words;
     size_t word_mask;
     clm_splitter *splitter;
@@ -97,7 +98,7 @@ static inline uint64_t clm_mix(uint64_t value) {
 static inline const clm_pair_slot *clm_tokenizer_pair(const clm_tokenizer *tokenizer, int32_t left,
                                                       int32_t right) {
     uint64_t pair = (uint64_t)(uint32_t)left << 32 | (uint32_t)right;
-    for (size_t at = clm_mix(pair);; at++) {
+    for (size_t at = clm_mix(pair ^ tokenizer->pair_key);; at++) {
         const clm_pair_slot *slot = &tokenizer->pairs[at & tokenizer->pair_mask];
         if (slot->pair == pair) {
             return slot;
@@ -120,8 +121,5 @@ typedef struct clm_merge_space {
 clm_status clm_merge_piece(const clm_tokenizer *tokenizer, const unsigned char *piece,
                            size_t length, clm_merge_space *space, int32_t *ids, size_t *count);
 void clm_merge_space_free(clm_merge_space *space);
-
-/* A hash of bytes for the tables of this room; not the same on every machine. */
-uint64_t clm_text_hash(const void *bytes, size_t length);
 
 #endif

@@ -4,6 +4,7 @@
  * SPDX-License-Identifier: Apache-2.0 */
 #include <string.h>
 
+#include "base/hash.h"
 #include "base/memory.h"
 #include "text/alphabet.h"
 #include "text/tokenizer.h"
@@ -63,11 +64,11 @@ typedef struct clm_trainer {
 } clm_trainer;
 
 static uint64_t pair_hash(int32_t left, int32_t right) {
-    return clm_mix(clm_mix((uint64_t)(uint32_t)left << 32 | (uint32_t)right));
+    return clm_mix(clm_mix(((uint64_t)(uint32_t)left << 32 | (uint32_t)right) ^ clm_hash_key()));
 }
 
 static uint64_t word_hash_at(const clm_trainer *trainer, size_t index) {
-    return clm_text_hash(trainer->words[index].bytes, trainer->words[index].length);
+    return clm_keyed_hash(trainer->words[index].bytes, trainer->words[index].length);
 }
 
 static uint64_t pair_hash_at(const clm_trainer *trainer, size_t index) {
@@ -75,7 +76,7 @@ static uint64_t pair_hash_at(const clm_trainer *trainer, size_t index) {
 }
 
 static uint64_t token_hash_at(const clm_trainer *trainer, size_t index) {
-    return clm_text_hash(trainer->tokens[index].bytes, trainer->tokens[index].length);
+    return clm_keyed_hash(trainer->tokens[index].bytes, trainer->tokens[index].length);
 }
 
 /* Keeps a table of indices at most half full. */
@@ -107,7 +108,7 @@ static clm_status count_piece(clm_trainer *trainer, const unsigned char *piece, 
     clm_status status = CLM_OK;
     CLM_TRY(grow_slots(trainer, &trainer->word_slots, &trainer->word_slot_count,
                        trainer->word_count, word_hash_at));
-    size_t at = clm_text_hash(piece, length) & (trainer->word_slot_count - 1);
+    size_t at = clm_keyed_hash(piece, length) & (trainer->word_slot_count - 1);
     for (; trainer->word_slots[at] != 0; at = (at + 1) & (trainer->word_slot_count - 1)) {
         clm_train_word *word = &trainer->words[trainer->word_slots[at] - 1];
         if (word->length == length && memcmp(word->bytes, piece, length) == 0) {
@@ -170,7 +171,7 @@ static clm_status token_of(clm_trainer *trainer, clm_token left, clm_token right
     CLM_TRY(clm_allocate(&bytes, length, 1, "training a tokenizer"));
     memcpy(bytes, left.bytes, left.length);
     memcpy(bytes + left.length, right.bytes, right.length);
-    size_t at = clm_text_hash(bytes, length) & (trainer->token_slot_count - 1);
+    size_t at = clm_keyed_hash(bytes, length) & (trainer->token_slot_count - 1);
     for (; trainer->token_slots[at] != 0; at = (at + 1) & (trainer->token_slot_count - 1)) {
         const clm_token *token = &trainer->tokens[trainer->token_slots[at] - 1];
         if (token->length == length && memcmp(token->bytes, bytes, length) == 0) {

@@ -74,7 +74,7 @@ static bool equal_texts(const clm_features *f, const slot *a, const slot *b) {
 /* The slot of a row, a new one when no earlier row has its tokens. `table` (mask + 1) holds slot
  * numbers from 1. */
 static uint32_t slot_for(clm_features *f, uint32_t *table, size_t mask, slot text) {
-    uint64_t at = clm_hash(CLM_HASH_START, tokens_of(f, &text), (size_t)f->T * sizeof(int32_t));
+    uint64_t at = clm_keyed_hash(tokens_of(f, &text), (size_t)f->T * sizeof(int32_t));
     for (;; at++) {
         uint32_t *entry = &table[at & mask];
         if (*entry == 0) {

@@ -127,6 +127,98 @@ static void a_file_appears_whole_or_not_at_all(void **state) {
     assert_status(CLM_ERROR_EXISTS, clm_folder_make(path));
 }
 
+/* Bytes that met in the hash of vocabularies that clm had: all of these had one value there, as
+ * whoever inverts two multiplications can arrange. */
+static uint64_t unmix(uint64_t value) {
+    uint64_t inverse = 1;
+    for (int i = 0; i < 6; i++) { /* Newton: each step doubles the bits that are right */
+        inverse *= 2 - 0x9E3779B97F4A7C15ULL * inverse;
+    }
+    return (value ^ value >> 32) * inverse;
+}
+
+static void nobody_chooses_a_hash(void **state) {
+    (void)state;
+    enum { count = 4096 };
+    static bool taken[count];
+    int different = 0;
+    for (uint64_t i = 0; i < count; i++) {
+        const uint64_t word[2] = {unmix(unmix(unmix(i << 32)) ^ 0) ^ 8, i};
+        const uint64_t hash = clm_keyed_hash(word, sizeof word) % count;
+        different += !taken[hash];
+        taken[hash] = true;
+    }
+    /* Random values leave a share of 1/e free: 0.632 * 4096 = 2589, deviation 31. */
+    assert_true(different > 2300 && different < 2900);
+    assert_true(clm_keyed_hash("abc", 3) == clm_keyed_hash("abc", 3));
+    assert_true(clm_keyed_hash("abc", 3) != clm_keyed_hash("abc", 4));
+    assert_true(clm_keyed_hash("", 0) != clm_keyed_hash("\0", 1));
+    assert_true(clm_hash_key() == clm_hash_key());
+    int ends[2]; /* another process has another key */
+    uint64_t other = 0;
+    assert_int_equal(pipe(ends), 0);
+    (void)fflush(NULL);
+    const char *self = "/proc/self/exe";
+    if (!clm_file_exists(self)) {
+        skip();
+    }
+    const pid_t child = fork();
+    if (child == 0) {
+        char descriptor[16];
+        (void)snprintf(descriptor, sizeof descriptor, "%d", ends[1]);
+        (void)execl(self, self, "--print-key", descriptor, (char *)NULL);
+        _exit(1);
+    }
+    assert_int_equal(read(ends[0], &other, sizeof other), (int)sizeof other);
+    assert_int_equal(waitpid(child, NULL, 0), child);
+    assert_true(other != clm_hash_key());
+    (void)close(ends[0]);
+    (void)close(ends[1]);
+}
+
+static void json_is_bounded(void **state) {
+    (void)state;
+    static const char *const cut[] = {"{\"a\": \"x\\u0000y\"}", "{\"a\\u0000\": 1}", "\"\\u0000\"",
+                                      "[\"\\\\\\u0000\"]"};
+    static const char *const whole[] = {"\"\\\\u0000\"", "\"\\u00001\\u0001\" ",
+                                        "\"\\u0001\\u1000\""};
+    cJSON *json = NULL;
+    for (size_t i = 0; i < sizeof cut / sizeof *cut; i++) {
+        assert_status(CLM_ERROR_FORMAT, clm_json_parse(&json, cut[i], strlen(cut[i]), "here"));
+        assert_message_has("a string contains \\u0000");
+    }
+    for (size_t i = 0; i < sizeof whole / sizeof *whole; i++) {
+        const clm_status expected = i == 1 ? CLM_ERROR_FORMAT : CLM_OK; /* \u0000 and a digit 1 */
+        assert_status(expected, clm_json_parse(&json, whole[i], strlen(whole[i]), "here"));
+        cJSON_Delete(json);
+    }
+    char nested[2 * (CLM_JSON_MOST_DEPTH + 1) + 1];
+    memset(nested, '[', CLM_JSON_MOST_DEPTH + 1);
+    memset(nested + CLM_JSON_MOST_DEPTH + 1, ']', CLM_JSON_MOST_DEPTH + 1);
+    nested[sizeof nested - 1] = '\0';
+    assert_status(CLM_ERROR_FORMAT, clm_json_parse(&json, nested, sizeof nested - 1, "here"));
+    assert_message_has("byte 128: the JSON is nested too deep");
+    assert_ok(clm_json_parse(&json, nested + 1, sizeof nested - 3, "here"));
+    cJSON_Delete(json);
+    /* Two characters a value, and no more than the kind may have: nothing is allocated for it. */
+    const size_t count = 2 * (size_t)clm_file_limit_of(CLM_FILE_CONFIG)->most_values + 4;
+    char *many = NULL;
+    assert_ok(clm_allocate(&many, count, 1, "a test"));
+    many[0] = '[';
+    for (size_t i = 1; i + 1 < count; i += 2) {
+        many[i] = '1';
+        many[i + 1] = ',';
+    }
+    many[count - 2] = '1';
+    many[count - 1] = ']';
+    const char *path = clm_test_path("many.json");
+    clm_test_write(path, many, count);
+    assert_status(CLM_ERROR_FORMAT, clm_json_read(&json, path, CLM_FILE_CONFIG));
+    assert_message_has("has too many values");
+    assert_null(json);
+    clm_free(many);
+}
+
 static void utf8_is_checked_as_the_standard_says(void **state) {
     (void)state;
     static const char *const bad[] = {"\x80",         "\xC0\x80",         "\xC3",
@@ -222,7 +314,11 @@ static void json_names_the_place(void **state) {
     clm_string_free(&out);
 }
 
-int main(void) {
+int main(int argc, char **argv) {
+    if (argc == 3 && strcmp(argv[1], "--print-key") == 0) { /* see nobody_chooses_a_hash() */
+        const uint64_t key = clm_hash_key();
+        return write(atoi(argv[2]), &key, sizeof key) != (ssize_t)sizeof key;
+    }
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(nan_is_not_close),
         cmocka_unit_test(first_error_wins),
@@ -232,6 +328,8 @@ int main(void) {
         cmocka_unit_test(allocation_overflow_is_refused),
         cmocka_unit_test(pages_are_aligned_zeroed_and_refused),
         cmocka_unit_test(a_file_appears_whole_or_not_at_all),
+        cmocka_unit_test(nobody_chooses_a_hash),
+        cmocka_unit_test(json_is_bounded),
         cmocka_unit_test(utf8_is_checked_as_the_standard_says),
         cmocka_unit_test(hashes_are_fnv1a),
         cmocka_unit_test(json_tells_full_memory_from_bad_text),

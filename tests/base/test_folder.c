@@ -290,6 +290,11 @@ static void links_under_own_names_are_refused(void **state) {
     assert_false(clm_folder_has(&folder, "metrics.jsonl"));
     assert_holds(precious, "precious");
 
+    assert_int_equal(symlink("../precious", clm_test_path("run/config.json")), 0);
+    assert_status(CLM_ERROR_EXISTS, clm_file_write_own(clm_test_path("run/config.json"), "x", 1));
+    assert_message_has("run/config.json: is a symbolic link");
+    assert_status(CLM_ERROR_ARGUMENT, clm_file_write_own("", "x", 1));
+    assert_holds(precious, "precious");
     assert_int_equal(mkfifo(clm_test_path("run/fifo"), 0600), 0);
     assert_status(CLM_ERROR_EXISTS, clm_folder_write(&folder, "fifo", "x", 1));
     assert_true(clm_folder_append(&folder, "fifo", "x", 1) != CLM_OK);

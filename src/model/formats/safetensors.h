@@ -53,8 +53,9 @@ void clm_safetensors_forget(const clm_safetensors *file);
 void clm_safetensors_close(clm_safetensors *file); /* NULL is fine */
 
 /* Writing: declare every tensor, then add their bytes in the same order, in pieces of any size,
- * then commit. Nothing appears under `path` before the commit. The file needs no memory beyond its
- * header. */
+ * then commit. Nothing appears under `path` before the commit. The last part of the path is a name
+ * that clm made: a link there is refused, not followed. The file needs no memory beyond its header.
+ */
 typedef struct clm_safetensors_writer clm_safetensors_writer;
 
 clm_status clm_safetensors_writer_open(clm_safetensors_writer **writer, const char *path);

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/file.h"
+#include "base/folder.h"
 #include "base/json.h"
 #include "base/memory.h"
 #include "base/string.h"
@@ -33,7 +34,7 @@ clm_status clm_safetensors_writer_open(clm_safetensors_writer **writer, const ch
     clm_safetensors_writer *fresh = NULL;
     CLM_TRY(clm_allocate(&fresh, 1, sizeof *fresh, "a safetensors writer"));
     CLM_TRY(clm_duplicate(&fresh->path, path));
-    CLM_TRY(clm_file_writer_open(&fresh->out, path));
+    CLM_TRY(clm_file_writer_open_own(&fresh->out, path));
     *writer = fresh;
     fresh = NULL;
 cleanup:
