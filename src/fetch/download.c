@@ -398,6 +398,12 @@ static clm_status judge(transfer *t, CURLcode result, const char *error, bool *a
     if (t->fault != FAULT_NONE) {
         return refuse(t, again);
     }
+    if (result == CURLE_UNSUPPORTED_PROTOCOL && code / 100 == 3) {
+        return clm_fail(CLM_ERROR_NETWORK,
+                        "%s: the server redirects to another protocol, which is not followed: what "
+                        "was asked for over HTTPS comes over HTTPS",
+                        url);
+    }
     if (result != CURLE_OK) {
         *again = may_pass(result, code);
         return clm_fail(CLM_ERROR_NETWORK, "%s: %s", url,

@@ -154,7 +154,7 @@ static void redirects_end(void **state) {
     served[0].redirect = "file:///etc/passwd";
     served[0].linked_etag = "\"\"";
     assert_status(CLM_ERROR_NETWORK, get());
-    assert_message_has("file");
+    assert_message_has("redirects to another protocol");
     assert_false(clm_file_exists(target));
 }
 
