@@ -5,7 +5,6 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -116,46 +115,6 @@ clm_status clm_file_read(const char *path, clm_file_kind kind, char **bytes, siz
         (void)close(descriptor);
     }
     return status;
-}
-
-clm_status clm_file_map_open(clm_file_map *map, const char *path) {
-    *map = (clm_file_map){0};
-    struct stat information;
-    int descriptor = -1;
-    clm_status status = open_to_read(&descriptor, path, O_NONBLOCK);
-    if (status != CLM_OK) {
-        return status;
-    }
-    static const clm_file_limit any = {.what = "a file of weights"};
-    CLM_TRY(check_kind(descriptor, path, &any, &information));
-    static const unsigned char nothing;
-    map->data = &nothing;
-    if (information.st_size > 0) {
-        size_t size_bytes = (size_t)information.st_size;
-        void *mapping = mmap(NULL, size_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_NORESERVE,
-                             descriptor, 0);
-        if (mapping == MAP_FAILED) {
-            status = clm_fail_errno(errno, "%s: cannot be mapped", path);
-            goto cleanup;
-        }
-        *map = (clm_file_map){.data = mapping, .size_bytes = size_bytes, .mapping = mapping};
-    }
-cleanup:
-    (void)close(descriptor);
-    return status;
-}
-
-void clm_file_map_close(clm_file_map *map) {
-    if (map->mapping != NULL) {
-        (void)munmap(map->mapping, map->size_bytes);
-    }
-    *map = (clm_file_map){0};
-}
-
-void clm_file_map_forget(const clm_file_map *map) {
-    if (map->mapping != NULL) {
-        (void)madvise(map->mapping, map->size_bytes, MADV_DONTNEED);
-    }
 }
 
 /* ---- others ---- */

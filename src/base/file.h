@@ -1,4 +1,4 @@
-/* Files by the paths that people give: read whole, mapped, written aside and renamed.
+/* Files by the paths that people give: read whole, written aside and renamed.
  *
  * Links in such a path are followed. What clm keeps inside a folder under names of its own is in
  * base/folder.h.
@@ -22,20 +22,6 @@ clm_status clm_file_read(const char *path, clm_file_kind kind, char **bytes, siz
 /* The same of a descriptor, which stays open; `path` is for messages. */
 clm_status clm_file_read_descriptor(int descriptor, const char *path, clm_file_kind kind,
                                     char **bytes, size_t *size_bytes);
-
-/* A file in memory: what might be written there does not reach it. `data` is never NULL, also for
- * an empty file. */
-typedef struct clm_file_map {
-    const unsigned char *data;
-    size_t size_bytes;
-    void *mapping;
-} clm_file_map;
-
-clm_status clm_file_map_open(clm_file_map *map, const char *path);
-void clm_file_map_close(clm_file_map *map); /* fine on a zeroed one */
-
-/* Lets the system take back the memory of what was read so far; it is read again when wanted. */
-void clm_file_map_forget(const clm_file_map *map);
 
 /* A file that appears under its name only when it is whole: it is written to a part in the same
  * folder (base/folder.h), synced and renamed by clm_file_writer_commit(). Discard does nothing

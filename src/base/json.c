@@ -8,6 +8,7 @@
 #include "base/file.h"
 #include "base/memory.h"
 #include "base/number.h"
+#include "base/sniff.h"
 
 /* What cJSON does not see: it cuts strings at \u0000, and takes 64 bytes and more for each value
  * of two characters, so that is counted before it begins. Wrong syntax is left to it. */
@@ -85,6 +86,10 @@ clm_status clm_json_read(cJSON **json, const char *path, clm_file_kind kind) {
     clm_status status = clm_file_read(path, kind, &text, &count);
     if (status == CLM_OK) {
         status = parse(json, text, count, clm_file_limit_of(kind)->most_values, path);
+    }
+    if (status == CLM_ERROR_FORMAT && text != NULL) { /* else it was too large */
+        const clm_status named = clm_sniff_download(path, text, count);
+        status = named != CLM_OK ? named : status;
     }
     clm_free(text);
     return status;

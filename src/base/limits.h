@@ -1,7 +1,7 @@
 /* How large a file may be, and what may be read at all: one table for each kind of file, so that a
  * mistake or a hostile file ends in an error and not in all of the machine's memory.
  *
- * Weights are not here: they are mapped, and take no more than the device can hold.
+ * Weights are not here: they are read in pieces, and take no more than the device can hold.
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #ifndef CLM_BASE_LIMITS_H

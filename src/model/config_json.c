@@ -170,7 +170,9 @@ static clm_status read_labels(clm_model_config *config, const cJSON *json, const
     if (named && !cJSON_IsObject(map)) {
         return clm_fail(CLM_ERROR_FORMAT, "%s: \"id2label\" must be an object", where);
     }
-    CLM_TRY(clm_json_get_int(json, "num_labels", false, 1, 1 << 20, &stated, where));
+    /* A number alone must not ask for much memory. */
+    CLM_TRY(
+        clm_json_get_int(json, "num_labels", false, 1, named ? 1 << 20 : 1 << 16, &stated, where));
     if (named) {
         count = cJSON_GetArraySize(map);
     } else if (stated > 0) {

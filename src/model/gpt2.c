@@ -467,6 +467,7 @@ clm_status clm_model_forward_frozen(clm_model *model, const int32_t *tokens, con
     CLM_TRY(check_tokens(model, tokens, B, T));
     CLM_TRY(clm_activations_reserve(model, B, T, false));
     CLM_TRY(write_tokens(model, tokens, B, T));
+    CLM_TRY(clm_weights_check(model->weights));
     if (model->first_trained_layer == model->config.n_layer) { /* the top block is frozen, too */
         CLM_TRY(write_pooled_rows(model, lengths, B, T));
     }

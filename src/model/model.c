@@ -95,12 +95,28 @@ cleanup:
     return status;
 }
 
-/* `mapped` are the values where a file holds them as they are; else NULL. */
-static clm_status write_value(clm_model *model, const clm_parameter *parameter, const float *mapped,
+/* Values that lie in a file, a piece at a time. */
+static clm_status copy_from_file(const clm_model *model, const clm_parameter *parameter,
+                                 clm_buffer *buffer) {
+    const size_t piece = (size_t)1 << 18; /* a MiB stays in a cache between its two copies */
+    const size_t most = parameter->count < piece ? parameter->count : piece;
+    clm_status status = CLM_OK;
+    float *values = NULL;
+    CLM_TRY(clm_allocate(&values, most, sizeof *values, parameter->name));
+    for (size_t at = 0; at < parameter->count; at += most) {
+        const size_t count = parameter->count - at < most ? parameter->count - at : most;
+        CLM_TRY(clm_weights_read_part(model->weights, parameter, at, count, values));
+        CLM_TRY(clm_buffer_write(buffer, at * sizeof *values, values, count * sizeof *values));
+    }
+cleanup:
+    clm_free(values);
+    return status;
+}
+
+static clm_status write_value(clm_model *model, const clm_parameter *parameter,
                               clm_buffer *buffer) {
-    const size_t size_bytes = parameter->count * sizeof(float);
-    if (mapped != NULL) {
-        return clm_buffer_write(buffer, 0, mapped, size_bytes);
+    if (!is_new(model, parameter) && !clm_weights_are_drawn(model->weights)) {
+        return copy_from_file(model, parameter, buffer);
     }
     clm_status status = CLM_OK;
     float *values = NULL;
@@ -110,10 +126,19 @@ static clm_status write_value(clm_model *model, const clm_parameter *parameter, 
     } else {
         CLM_TRY(clm_weights_read(model->weights, parameter, values));
     }
-    CLM_TRY(clm_buffer_write(buffer, 0, values, size_bytes));
+    CLM_TRY(clm_buffer_write(buffer, 0, values, parameter->count * sizeof *values));
 cleanup:
     clm_free(values);
     return status;
+}
+
+/* Whether kernels read the values where the file has them: those of which a pass needs few rows,
+ * and those that are read once, where that copies nothing. */
+static bool stays_in_file(const clm_model *model, const clm_model_parameter *parameter) {
+    const clm_parameter *about = parameter->about;
+    return !parameter->trained && !is_new(model, about) && clm_device_is_cpu(model->device) &&
+           (about->kind == CLM_PARAMETER_WTE_WEIGHT ||
+            (can_be_packed(about) && model->one_pass && model->frozen_storage == CLM_F32));
 }
 
 static clm_gemm_storage gemm_storage(clm_dtype storage) {
@@ -143,14 +168,17 @@ cleanup:
 static clm_status load_parameter(clm_model *model, clm_model_parameter *parameter) {
     const clm_parameter *about = parameter->about;
     clm_status status = CLM_OK;
-    const float *mapped = is_new(model, about) ? NULL : clm_weights_data(model->weights, about);
+    const float *mapped = NULL;
+    if (stays_in_file(model, parameter)) {
+        CLM_TRY(clm_weights_map(model->weights, about, &mapped));
+    }
     if (!parameter->trained) {
         CLM_TRY(clm_buffer_create_in_parts(&parameter->value, model->device, mapped,
                                            about->count * sizeof(float),
                                            row_elements(about) * sizeof(float), about->name));
     }
-    if (parameter->trained || mapped == NULL) {
-        CLM_TRY(write_value(model, about, mapped, parameter->value));
+    if (mapped == NULL) {
+        CLM_TRY(write_value(model, about, parameter->value));
     }
     if (!parameter->trained && can_be_packed(about) &&
         !(model->one_pass && model->frozen_storage == CLM_F32)) {
@@ -317,7 +345,9 @@ clm_status clm_model_open(clm_model **model, clm_device *device, const char *sou
     CLM_TRY(set_up_trained(opened));
     for (size_t i = 0; i < opened->table.count; i++) {
         CLM_TRY(load_parameter(opened, &opened->parameters[i]));
-        clm_weights_forget(opened->weights); /* the device has them now: not twice in memory */
+    }
+    if (!opened->one_pass) {
+        CLM_TRY(clm_buffer_pool_trim(device)); /* of what weights were packed from */
     }
     *model = opened;
     opened = NULL;
@@ -389,12 +419,13 @@ clm_status clm_model_set_pooling(clm_model *model, clm_pooling pooling, int pad_
 
 clm_status clm_model_logits(clm_model *model, const int32_t *tokens, const int32_t *lengths, int B,
                             int T, float *logits) {
-    clm_status status = clm_model_forward(model, tokens, lengths, B, T, false);
-    if (status != CLM_OK) {
-        return status;
-    }
-    return clm_buffer_read(model->activations.logits, 0, logits,
-                           (size_t)B * (size_t)model->config.n_labels * sizeof *logits);
+    clm_status status = CLM_OK;
+    CLM_TRY(clm_model_forward(model, tokens, lengths, B, T, false));
+    CLM_TRY(clm_buffer_read(model->activations.logits, 0, logits,
+                            (size_t)B * (size_t)model->config.n_labels * sizeof *logits));
+    CLM_TRY(clm_weights_check(model->weights)); /* of what the answer was computed */
+cleanup:
+    return status;
 }
 
 int clm_largest_logit(const float *logits, int count) {

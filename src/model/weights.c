@@ -12,6 +12,7 @@
 #include "base/random.h"
 #include "base/string.h"
 #include "model/config.h"
+#include "model/folder_kind.h"
 #include "model/formats/dtype.h"
 #include "model/formats/safetensors.h"
 
@@ -35,7 +36,7 @@ static const char *without_prefix(const char *name) {
 
 /* The tensor of that name, with or without the prefix, and the file it is in; NULL when missing. */
 static const clm_safetensors_tensor *find(const clm_weights *weights, const char *name,
-                                          const clm_safetensors **file) {
+                                          clm_safetensors **file) {
     char longer[prefix_length + 64];
     (void)snprintf(longer, sizeof longer, "%s%s", prefix, name);
     for (size_t i = 0; i < weights->file_count; i++) {
@@ -97,7 +98,7 @@ static clm_status check_parameters(const clm_weights *weights) {
     size_t missing_count = 0;
     for (size_t i = 0; i < weights->table.count; i++) {
         const clm_parameter *parameter = &weights->table.parameters[i];
-        const clm_safetensors *file = NULL;
+        clm_safetensors *file = NULL;
         const clm_safetensors_tensor *tensor = find(weights, parameter->name, &file);
         if (tensor != NULL) {
             CLM_TRY(check_tensor(file, tensor, parameter));
@@ -118,27 +119,46 @@ cleanup:
     return status;
 }
 
+enum { piece_bytes = 1 << 20 };
+
+/* Elements [first, first + count) of a tensor, as floats; `raw` has piece_bytes. */
+static clm_status read_floats(const clm_safetensors *file, const clm_safetensors_tensor *tensor,
+                              size_t first, size_t count, float *out, unsigned char *raw) {
+    clm_status status = CLM_OK;
+    const size_t element_bytes = clm_dtype_size(tensor->dtype);
+    if (tensor->dtype == CLM_F32) {
+        return clm_safetensors_read(file, tensor, first * element_bytes, out,
+                                    count * element_bytes);
+    }
+    for (size_t done = 0; done < count;) {
+        const size_t most = piece_bytes / element_bytes;
+        const size_t now = count - done < most ? count - done : most;
+        CLM_TRY(clm_safetensors_read(file, tensor, (first + done) * element_bytes, raw,
+                                     now * element_bytes));
+        CLM_TRY(clm_dtype_to_float(out + done, raw, tensor->dtype, now));
+        done += now;
+    }
+cleanup:
+    return status;
+}
+
 /* The head may stand in the file beside the embedding that it is tied to. */
 static clm_status check_tied(const clm_weights *weights, const clm_safetensors *file,
                              const clm_safetensors_tensor *head) {
-    enum { chunk = 1024 };
-    float a[chunk];
-    float b[chunk];
+    enum { piece = piece_bytes / sizeof(float) };
     clm_status status = CLM_OK;
-    const clm_safetensors *ignored = NULL;
-    const clm_safetensors_tensor *wte = find(weights, "wte.weight", &ignored);
+    clm_safetensors *wte_file = NULL;
+    float *values = NULL; /* pieces of either */
+    unsigned char *raw = NULL;
+    const clm_safetensors_tensor *wte = find(weights, "wte.weight", &wte_file);
     bool equal = wte != NULL && head->count == wte->count;
-    if (equal && head->dtype == wte->dtype) {
-        equal = memcmp(head->data, wte->data, wte->size_bytes) == 0;
-    } else if (equal) {
-        size_t head_bytes = clm_dtype_size(head->dtype);
-        size_t wte_bytes = clm_dtype_size(wte->dtype);
-        for (size_t at = 0; at < wte->count && equal; at += chunk) {
-            size_t count = wte->count - at < chunk ? wte->count - at : chunk;
-            CLM_TRY(clm_dtype_to_float(a, head->data + at * head_bytes, head->dtype, count));
-            CLM_TRY(clm_dtype_to_float(b, wte->data + at * wte_bytes, wte->dtype, count));
-            equal = memcmp(a, b, count * sizeof *a) == 0;
-        }
+    CLM_TRY(clm_allocate(&values, (size_t)piece * 2, sizeof *values, "weights"));
+    CLM_TRY(clm_allocate(&raw, piece_bytes, sizeof *raw, "weights"));
+    for (size_t at = 0; equal && at < wte->count; at += piece) {
+        const size_t count = wte->count - at < piece ? wte->count - at : piece;
+        CLM_TRY(read_floats(file, head, at, count, values, raw));
+        CLM_TRY(read_floats(wte_file, wte, at, count, values + piece, raw));
+        equal = memcmp(values, values + piece, count * sizeof *values) == 0;
     }
     if (!equal) {
         status =
@@ -148,6 +168,8 @@ static clm_status check_tied(const clm_weights *weights, const clm_safetensors *
                      clm_safetensors_path(file), head->name);
     }
 cleanup:
+    clm_free(values);
+    clm_free(raw);
     return status;
 }
 
@@ -171,7 +193,7 @@ static clm_status check_name(const clm_weights *weights, size_t file_index,
         return check_tied(weights, file, tensor);
     }
     if (clm_parameter_named(&weights->table, name) != NULL) {
-        const clm_safetensors *where = NULL;
+        clm_safetensors *where = NULL;
         if (find(weights, name, &where) != tensor) {
             return clm_fail(CLM_ERROR_FORMAT, "%s: tensor \"%.100s\" stands twice in the model",
                             clm_safetensors_path(file), tensor->name);
@@ -271,7 +293,7 @@ cleanup:
 
 /* The classes of weights that have a head, though "architectures" did not name the classifier. */
 static clm_status read_head(clm_weights *weights, const char *config) {
-    const clm_safetensors *file = NULL;
+    clm_safetensors *file = NULL;
     if (weights->config.n_labels > 0 || find(weights, "score.weight", &file) == NULL) {
         return CLM_OK;
     }
@@ -284,40 +306,44 @@ static clm_status open_folder(clm_weights *weights, const char *folder) {
     char *config = NULL;
     char *whole = NULL;
     char *index = NULL;
-    char *pickle = NULL;
     CLM_TRY(clm_path_join(&config, folder, "config.json"));
     CLM_TRY(clm_path_join(&whole, folder, "model.safetensors"));
     CLM_TRY(clm_path_join(&index, folder, "model.safetensors.index.json"));
-    CLM_TRY(clm_path_join(&pickle, folder, "pytorch_model.bin"));
-    CLM_TRY(clm_model_config_read(&weights->config, config));
-    if (!clm_file_exists(whole) && clm_file_exists(index)) {
-        CLM_TRY(open_shards(weights, folder, index));
-    } else if (!clm_file_exists(whole) && clm_file_exists(pickle)) {
-        status = clm_fail(CLM_ERROR_UNSUPPORTED,
-                          "%s: clm reads safetensors, not pickles: save the model again with "
-                          "transformers' save_pretrained(), which writes model.safetensors",
-                          pickle);
-    } else {
-        CLM_TRY(add_file(weights, whole));
+    CLM_TRY(clm_folder_check_adapter(folder));
+    const bool sharded = !clm_file_exists(whole) && clm_file_exists(index);
+    if (!sharded && !clm_file_exists(whole)) {
+        CLM_TRY(clm_folder_has_no_model(folder));
     }
-    CLM_TRY(status);
+    CLM_TRY(clm_model_config_read(&weights->config, config));
+    CLM_TRY(sharded ? open_shards(weights, folder, index) : add_file(weights, whole));
     CLM_TRY(read_head(weights, config));
 cleanup:
     clm_free(config);
     clm_free(whole);
     clm_free(index);
-    clm_free(pickle);
     return status;
+}
+
+/* Whether tensors are those of a LoRA adapter, as in PEFT's adapter_model.safetensors. */
+static bool has_adapter(const clm_weights *weights) {
+    bool found = false;
+    for (size_t i = 0; i < clm_safetensors_count(weights->files[0]) && !found; i++) {
+        found = strstr(clm_safetensors_at(weights->files[0], i)->name, ".lora_A.") != NULL;
+    }
+    return found;
 }
 
 /* What the tensor of that name has along one dimension. */
 static clm_status dimension_of(const clm_weights *weights, const char *name, int rank, int which,
                                int *value) {
-    const clm_safetensors *file = NULL;
+    clm_safetensors *file = NULL;
     const clm_safetensors_tensor *tensor = find(weights, name, &file);
     if (tensor == NULL) {
-        return clm_fail(CLM_ERROR_FORMAT, "%s: tensor \"%s\" is missing: not a GPT-2",
-                        weights->model, name);
+        return clm_fail(CLM_ERROR_FORMAT, "%s: tensor \"%s\" is missing: not a GPT-2%s",
+                        weights->model, name,
+                        has_adapter(weights) ? ", but an adapter (LoRA): merge it into its base "
+                                               "model with PEFT's merge_and_unload() and save that"
+                                             : "");
     }
     if (tensor->rank != rank || tensor->shape[which] > INT32_MAX) {
         char has[128];
@@ -333,7 +359,7 @@ static clm_status dimension_of(const clm_weights *weights, const char *name, int
 static clm_status deduce_config(clm_weights *weights) {
     clm_status status = CLM_OK;
     clm_model_config *config = &weights->config;
-    const clm_safetensors *file = NULL;
+    clm_safetensors *file = NULL;
     int n_inner = 0;
     int n_labels = 0;
     *config = (clm_model_config)CLM_MODEL_CONFIG_DEFAULT;
@@ -445,37 +471,68 @@ bool clm_weights_has(const clm_weights *weights, const clm_parameter *parameter)
     return own != NULL && own->count == parameter->count && own->shape[0] == parameter->shape[0];
 }
 
+clm_status clm_weights_read_part(const clm_weights *weights, const clm_parameter *parameter,
+                                 size_t first, size_t count, float *out) {
+    clm_status status = CLM_OK;
+    const clm_parameter *own = NULL;
+    clm_safetensors *file = NULL;
+    unsigned char *raw = NULL;
+    CLM_TRY(own_entry(weights, parameter, &own));
+    const clm_safetensors_tensor *tensor = find(weights, own->name, &file);
+    if (tensor == NULL) { /* score.bias: all others were found when the model was opened */
+        memset(out, 0, count * sizeof *out);
+        goto cleanup;
+    }
+    if (tensor->dtype != CLM_F32) {
+        const size_t all_bytes = count * clm_dtype_size(tensor->dtype);
+        CLM_TRY(clm_allocate(&raw, all_bytes < piece_bytes ? all_bytes : piece_bytes, sizeof *raw,
+                             "weights"));
+    }
+    CLM_TRY(read_floats(file, tensor, first, count, out, raw));
+cleanup:
+    clm_free(raw);
+    return status;
+}
+
 clm_status clm_weights_read(const clm_weights *weights, const clm_parameter *parameter,
                             float *out) {
     const clm_parameter *own = NULL;
-    const clm_safetensors *file = NULL;
     clm_status status = own_entry(weights, parameter, &own);
-    if (status != CLM_OK) {
-        return status;
-    }
-    if (weights->random) {
+    if (status == CLM_OK && weights->random) {
         clm_parameter_fill(own, weights->seed, out);
         return CLM_OK;
     }
-    const clm_safetensors_tensor *tensor = find(weights, own->name, &file);
-    if (tensor == NULL) { /* score.bias: all others were found when the model was opened */
-        memset(out, 0, own->count * sizeof *out);
-        return CLM_OK;
-    }
-    return clm_dtype_to_float(out, tensor->data, tensor->dtype, tensor->count);
+    return status == CLM_OK ? clm_weights_read_part(weights, parameter, 0, own->count, out)
+                            : status;
 }
 
-const float *clm_weights_data(const clm_weights *weights, const clm_parameter *parameter) {
-    const clm_safetensors *file = NULL;
+bool clm_weights_are_drawn(const clm_weights *weights) {
+    return weights->random;
+}
+
+clm_status clm_weights_map(const clm_weights *weights, const clm_parameter *parameter,
+                           const float **values) {
+    clm_safetensors *file = NULL;
+    const unsigned char *data = NULL;
+    *values = NULL;
     if (weights->random || !clm_weights_has(weights, parameter)) {
-        return NULL;
+        return CLM_OK;
     }
     const clm_safetensors_tensor *tensor = find(weights, parameter->name, &file);
-    if (tensor == NULL || tensor->dtype != CLM_F32 ||
-        (uintptr_t)tensor->data % sizeof(float) != 0) {
-        return NULL;
+    if (tensor == NULL || tensor->dtype != CLM_F32 || tensor->at % sizeof(float) != 0) {
+        return CLM_OK;
     }
-    return (const float *)(const void *)tensor->data;
+    const clm_status status = clm_safetensors_map(file, tensor, &data);
+    *values = (const float *)(const void *)data;
+    return status;
+}
+
+clm_status clm_weights_check(const clm_weights *weights) {
+    clm_status status = CLM_OK;
+    for (size_t i = 0; i < weights->file_count && status == CLM_OK; i++) {
+        status = clm_safetensors_check(weights->files[i]);
+    }
+    return status;
 }
 
 void clm_parameter_fill(const clm_parameter *parameter, uint64_t seed, float *out) {
@@ -487,12 +544,6 @@ void clm_parameter_fill(const clm_parameter *parameter, uint64_t seed, float *ou
     }
     for (size_t i = 0; i < parameter->count; i++) {
         out[i] = parameter->init == CLM_INIT_ONE ? 1.0F : 0.0F;
-    }
-}
-
-void clm_weights_forget(const clm_weights *weights) {
-    for (size_t i = 0; i < weights->file_count; i++) {
-        clm_safetensors_forget(weights->files[i]);
     }
 }
 

@@ -26,7 +26,8 @@ typedef struct clm_weights clm_weights;
  * names the first that are missing, CLM_ERROR_SHAPE the one that does not fit. A head without
  * score.bias has a zero one. Other tensors are ignored with a note in the log.
  *
- * Files stay mapped until clm_weights_close(). Reads no data yet, but for comparing lm_head. */
+ * Files stay open until clm_weights_close(). Reads no data yet, but for comparing lm_head. A file
+ * that is cut short or written to while it is open is CLM_ERROR_IO wherever it is read. */
 clm_status clm_weights_open(clm_weights **weights, const char *model);
 
 /* Lent. A caller that wants another head copies it and makes its own table of parameters. */
@@ -40,15 +41,24 @@ bool clm_weights_has(const clm_weights *weights, const clm_parameter *parameter)
  * CLM_ERROR_SHAPE when it has another shape. */
 clm_status clm_weights_read(const clm_weights *weights, const clm_parameter *parameter, float *out);
 
-/* The same without a copy, lent until clm_weights_close(), when the file holds aligned F32; else
- * NULL. */
-const float *clm_weights_data(const clm_weights *weights, const clm_parameter *parameter);
+/* Elements [first, first + count) of it, of weights that are not drawn. */
+clm_status clm_weights_read_part(const clm_weights *weights, const clm_parameter *parameter,
+                                 size_t first, size_t count, float *out);
+
+/* Whether they are random numbers, and in no file. */
+bool clm_weights_are_drawn(const clm_weights *weights);
+
+/* The values where the file has them, through *values, lent until clm_weights_close(): in the
+ * memory that it is mapped to. NULL when it does not hold aligned F32. clm_weights_check() right
+ * before and after they are used says whether they still are what they were; a file that shrinks in
+ * between ends the process. */
+clm_status clm_weights_map(const clm_weights *weights, const clm_parameter *parameter,
+                           const float **values);
+/* CLM_ERROR_IO when a file that is mapped was cut short or written to since it was opened. */
+clm_status clm_weights_check(const clm_weights *weights);
 
 /* Fills a parameter as GPT-2 initialises it, from a seed and its name. */
 void clm_parameter_fill(const clm_parameter *parameter, uint64_t seed, float *out);
-
-/* Lets the system take back the memory of values that were read; they can be read again. */
-void clm_weights_forget(const clm_weights *weights);
 
 void clm_weights_close(clm_weights *weights); /* NULL is fine */
 

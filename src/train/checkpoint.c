@@ -114,6 +114,25 @@ static clm_status find_tensor(const clm_safetensors_tensor **tensor, const clm_s
     return CLM_OK;
 }
 
+/* A piece at a time. */
+static clm_status copy_to_device(const clm_safetensors *file, const clm_safetensors_tensor *tensor,
+                                 clm_buffer *buffer) {
+    const size_t piece_bytes = (size_t)1 << 20;
+    const size_t most = tensor->size_bytes < piece_bytes ? tensor->size_bytes : piece_bytes;
+    clm_status status = CLM_OK;
+    unsigned char *bytes = NULL;
+    CLM_TRY(clm_allocate(&bytes, most, sizeof *bytes, "a checkpoint"));
+    for (size_t at = 0; at < tensor->size_bytes; at += most) {
+        const size_t left = tensor->size_bytes - at;
+        const size_t now = left < most ? left : most;
+        CLM_TRY(clm_safetensors_read(file, tensor, at, bytes, now));
+        CLM_TRY(clm_buffer_write(buffer, at, bytes, now));
+    }
+cleanup:
+    clm_free(bytes);
+    return status;
+}
+
 /* With `write` false only looks whether all is there, so that a bad checkpoint changes nothing. */
 static clm_status read_tensors(const clm_safetensors *file, const clm_optimizer *optimizer,
                                bool write) {
@@ -127,8 +146,7 @@ static clm_status read_tensors(const clm_safetensors *file, const clm_optimizer 
             CLM_TRY(tensor_name(&name, about, which));
             CLM_TRY(find_tensor(&tensor, file, name.text, CLM_F32, about->count * sizeof(float)));
             if (write) {
-                CLM_TRY(clm_buffer_write(buffer_of(optimizer, i, which), 0, tensor->data,
-                                         tensor->size_bytes));
+                CLM_TRY(copy_to_device(file, tensor, buffer_of(optimizer, i, which)));
             }
         }
     }
@@ -161,7 +179,7 @@ static clm_status read_state(const clm_safetensors *file, clm_train_state *state
     clm_status status =
         find_tensor(&random, file, random_name, CLM_U8, CLM_TORCH_RANDOM_STATE_BYTES);
     if (status == CLM_OK) {
-        memcpy(state->random, random->data, sizeof state->random);
+        status = clm_safetensors_read(file, random, 0, state->random, sizeof state->random);
     }
     return status;
 }

@@ -17,6 +17,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/file_input.h"
 #include "base/folder.h"
 #include "base/memory.h"
 
@@ -168,13 +169,13 @@ static void only_files_are_read(void **state) {
     (void)state;
     char *bytes = NULL;
     size_t size_bytes = 0;
-    clm_file_map map = {0};
+    clm_file_input input = {0};
     const char *fifo = clm_test_path("unread");
     assert_int_equal(mkfifo(fifo, 0600), 0);
     assert_status(CLM_ERROR_IO, clm_file_read(fifo, CLM_FILE_CONFIG, &bytes, &size_bytes));
     assert_message_has("is a pipe");
-    assert_status(CLM_ERROR_IO, clm_file_map_open(&map, fifo));
-    assert_status(CLM_ERROR_IO, clm_file_map_open(&map, "/dev/zero"));
+    assert_status(CLM_ERROR_IO, clm_file_input_open(&input, fifo));
+    assert_status(CLM_ERROR_IO, clm_file_input_open(&input, "/dev/zero"));
     for (int kind = 0; kind < CLM_FILE_KIND_COUNT; kind++) {
         assert_status(CLM_ERROR_IO,
                       clm_file_read("/dev/zero", (clm_file_kind)kind, &bytes, &size_bytes));

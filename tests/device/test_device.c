@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/file.h"
+#include "base/file_input.h"
 #include "base/memory.h"
 #include "device/internal.h"
 
@@ -98,7 +98,8 @@ static void bytes_of_the_host_arrive(clm_device *device) {
     enum { count = 5000, first = 3, writes = 50 };
     float values[count];
     float got[count];
-    clm_file_map map = {0};
+    clm_file_input input = {0};
+    const unsigned char *mapped = NULL;
     clm_buffer *lent = NULL;
     clm_buffer *copy = NULL;
     for (int i = 0; i < count; i++) {
@@ -106,13 +107,13 @@ static void bytes_of_the_host_arrive(clm_device *device) {
     }
     const char *path = clm_test_path("values");
     clm_test_write(path, values, sizeof values);
-    assert_ok(clm_file_map_open(&map, path));
-    const float *bytes = (const float *)(const void *)map.data + first;
+    assert_ok(clm_file_input_open(&input, path));
+    assert_ok(clm_file_input_map(&input, &mapped));
+    const float *bytes = (const float *)(const void *)mapped + first;
     const size_t size_bytes = (count - first) * sizeof(float);
     assert_ok(clm_buffer_create_lent(&lent, device, bytes, size_bytes, "a file"));
     assert_int_equal(clm_buffer_size_bytes(lent), size_bytes);
     assert_ok(clm_buffer_create(&copy, device, size_bytes, "a copy"));
-    clm_file_map_forget(&map);
     assert_ok(clm_buffer_copy(copy, 0, lent, 0, size_bytes));
     assert_ok(clm_buffer_read(copy, 0, got, size_bytes));
     assert_memory_equal(got, values + first, size_bytes);
@@ -137,7 +138,7 @@ static void bytes_of_the_host_arrive(clm_device *device) {
     assert_status(CLM_ERROR_ARGUMENT, clm_buffer_write_lent(copy, size_bytes, got, 1));
     clm_buffer_release(copy);
     assert_ok(clm_device_finish(device));
-    clm_file_map_close(&map);
+    clm_file_input_close(&input);
 }
 
 /* Writes that the queue has not come to yet keep what they were given, however large they are and

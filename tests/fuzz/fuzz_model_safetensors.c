@@ -18,15 +18,15 @@ static void check_tensor(const clm_safetensors *file, const clm_safetensors_tens
                          const uint8_t *data, size_t size) {
     float first = 0.0F;
     FUZZ_CHECK(clm_safetensors_find(file, tensor->name) == tensor);
-    FUZZ_CHECK(tensor->data >= data && tensor->data <= data + size);
-    FUZZ_CHECK(tensor->size_bytes <= (size_t)(data + size - tensor->data));
+    FUZZ_CHECK(tensor->at >= 8 && tensor->at <= size);
+    FUZZ_CHECK(tensor->size_bytes <= size - tensor->at);
     FUZZ_CHECK(tensor->count == tensor->size_bytes / clm_dtype_size(tensor->dtype));
     if (tensor->count > 0 && clm_dtype_is_floating(tensor->dtype)) {
-        FUZZ_CHECK(clm_dtype_to_float(&first, tensor->data, tensor->dtype, 1) == CLM_OK);
+        FUZZ_CHECK(clm_dtype_to_float(&first, data + tensor->at, tensor->dtype, 1) == CLM_OK);
     }
 }
 
-static void check_written(const clm_safetensors *file) {
+static void check_written(const clm_safetensors *file, const uint8_t *data) {
     const char *path = fuzz_path("written.safetensors");
     clm_safetensors_writer *writer = NULL;
     clm_safetensors *back = NULL;
@@ -39,7 +39,7 @@ static void check_written(const clm_safetensors *file) {
     }
     for (size_t i = 0; i < count; i++) {
         const clm_safetensors_tensor *t = clm_safetensors_at(file, i);
-        FUZZ_CHECK(clm_safetensors_writer_add(writer, t->data, t->size_bytes) == CLM_OK);
+        FUZZ_CHECK(clm_safetensors_writer_add(writer, data + t->at, t->size_bytes) == CLM_OK);
     }
     FUZZ_CHECK(clm_safetensors_writer_commit(writer) == CLM_OK);
     clm_safetensors_writer_discard(writer);
@@ -50,9 +50,12 @@ static void check_written(const clm_safetensors *file) {
         const clm_safetensors_tensor *b = clm_safetensors_at(back, i);
         FUZZ_CHECK(strcmp(a->name, b->name) == 0 && a->dtype == b->dtype && a->rank == b->rank);
         FUZZ_CHECK(memcmp(a->shape, b->shape, sizeof a->shape) == 0);
-        FUZZ_CHECK(a->size_bytes == b->size_bytes && memcmp(a->data, b->data, a->size_bytes) == 0);
+        const unsigned char *bytes = NULL;
+        FUZZ_CHECK(clm_safetensors_map(back, b, &bytes) == CLM_OK);
+        FUZZ_CHECK(a->size_bytes == b->size_bytes &&
+                   memcmp(data + a->at, bytes, a->size_bytes) == 0);
     }
-    clm_safetensors_forget(back);
+    FUZZ_CHECK(clm_safetensors_check(back) == CLM_OK);
     clm_safetensors_close(back);
 }
 
@@ -63,7 +66,9 @@ void fuzz_one(const uint8_t *data, size_t size) {
     if (status != CLM_OK) {
         FUZZ_CHECK(file == NULL);
         fuzz_check_refused(status);
-        FUZZ_CHECK(strncmp(clm_error_message(), "fuzz: byte ", 11) == 0);
+        /* Where it is broken, or what it is instead. */
+        FUZZ_CHECK(strncmp(clm_error_message(), "fuzz: byte ", 11) == 0 ||
+                   strncmp(clm_error_message(), "fuzz: is ", 9) == 0);
         return;
     }
     for (size_t i = 0; i < clm_safetensors_count(file); i++) {
@@ -72,6 +77,6 @@ void fuzz_one(const uint8_t *data, size_t size) {
     }
     FUZZ_CHECK(data_bytes <= size);
     (void)clm_safetensors_metadata(file, "format");
-    check_written(file);
+    check_written(file, data);
     clm_safetensors_close(file);
 }

@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "support/test_support.h"
 
+#include <fcntl.h>
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/file.h"
 #include "base/folder.h"
@@ -148,7 +151,8 @@ static void assert_values(const char *model, const variant *v) {
         assert_true(clm_weights_has(weights, p));
         assert_ok(clm_weights_read(weights, p, got));
         assert_memory_equal(got, expected, p->count * sizeof *got);
-        const float *mapped = clm_weights_data(weights, p);
+        const float *mapped = NULL;
+        assert_ok(clm_weights_map(weights, p, &mapped));
         bool missing = is(v->without, p->name);
         assert_int_equal(mapped != NULL, v->dtype == CLM_F32 && !missing);
         if (mapped != NULL) {
@@ -246,14 +250,11 @@ static void wrong_models_are_refused_by_name(void **state) {
     assert_message_has("nowhere");
     assert_ok(clm_folder_make(clm_test_path("empty")));
     assert_status(CLM_ERROR_NOT_FOUND, clm_weights_open(&weights, clm_test_path("empty")));
-    assert_message_has("config.json");
+    assert_message_has("empty: holds no model");
     clm_model_config config = tiny_config(true);
     assert_ok(clm_model_config_write(&config, clm_test_path("empty/config.json")));
     assert_status(CLM_ERROR_NOT_FOUND, clm_weights_open(&weights, clm_test_path("empty")));
     assert_message_has("model.safetensors");
-    clm_test_write(clm_test_path("empty/pytorch_model.bin"), "x", 1);
-    assert_status(CLM_ERROR_UNSUPPORTED, clm_weights_open(&weights, clm_test_path("empty")));
-    assert_message_has("pytorch_model.bin: clm reads safetensors");
     const variant headless = {.prefix = ""};
     write_shard(clm_test_path("empty/model.safetensors"), &headless, 0, 1);
     assert_status(CLM_ERROR_FORMAT, clm_weights_open(&weights, clm_test_path("empty")));
@@ -261,6 +262,102 @@ static void wrong_models_are_refused_by_name(void **state) {
     clm_test_write(clm_test_path("empty.safetensors"), "\2\0\0\0\0\0\0\0{}", 10);
     assert_status(CLM_ERROR_FORMAT, clm_weights_open(&weights, clm_test_path("empty.safetensors")));
     assert_message_has("\"wte.weight\" is missing: not a GPT-2");
+}
+
+/* Folders and files of other programs, and downloads that failed: each says what it is. */
+static void what_is_no_safetensors_is_named(void **state) {
+    (void)state;
+    static const struct {
+        const char *name; /* beside config.json in a folder, or with model.safetensors the file */
+        const char *text;
+        const char *message;
+    } others[] = {
+        {"pytorch_model.bin", "x", "pytorch_model.bin: clm reads safetensors, not pickles: save"},
+        {"pytorch_model.bin.index.json", "{}", "not pickles, in several files"},
+        {"tf_model.h5", "x", "TensorFlow"},
+        {"model.ckpt.index", "x", "not TensorFlow's checkpoints"},
+        {"flax_model.msgpack", "x", "Flax"},
+        {"gpt2-q4.gguf", "x", "gpt2-q4.gguf: clm reads safetensors, not GGUF"},
+        {"adapter_config.json", "{\"base_model_name_or_path\": \"openai-community/gpt2\"}",
+         "is an adapter of PEFT (as LoRA), not a whole model: merge it into its base model "
+         "(openai-community/gpt2)"},
+        {"adapter_config.json", "{", "is an adapter of PEFT"},
+        {"checkpoint-500", NULL, "but checkpoint-500: name that folder"},
+        {"snapshots", NULL, "a folder of Hugging Face's cache"},
+        {"other.safetensors", "x", "but other.safetensors: name that file"},
+        {"model.safetensors", "", "model.safetensors: is empty: perhaps a download"},
+        {"model.safetensors",
+         "version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 548105171\n",
+         "is a Git LFS pointer"},
+        {"model.safetensors", "\n<!DOCTYPE html><html>", "is a web page"},
+        {"model.safetensors", "<HTML><head>", "is a web page"},
+        {"model.safetensors", "Invalid username or password.",
+         "is text that begins with \"Invalid username or password.\""},
+        {"model.safetensors", "GGUF\3\1\1\1\1\1\1\1", "is a GGUF file"},
+        {"model.safetensors", "PK\3\4\24\2\10\10\2\2", "is a zip archive, perhaps a pickle"},
+        {"model.safetensors", "\x80\2\x8A\12\x6C\xFC\x9C\x46\xF9", "is a pickle of PyTorch"},
+        {"model.safetensors", "\x89HDF\r\n\x1A\n", "is an HDF5 file"},
+        {"config.json", "", "config.json: is empty"},
+        {"config.json", "version https://git-lfs.github.com/spec/v1\n", "is a Git LFS pointer"},
+        {"config.json", "<html>", "config.json: is a web page"},
+        {"config.json", "{\"n_layer\": 2,}", "config.json: byte"},
+    };
+    const variant good = {.prefix = ""};
+    for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
+        char name[40];
+        char path[120];
+        clm_weights *weights = NULL;
+        (void)snprintf(name, sizeof name, "other-%zu", i);
+        const char *folder = write_model(name, &good, true);
+        (void)snprintf(path, sizeof path, "%s/model.safetensors", name);
+        if (strncmp(others[i].name, "config", 6) != 0) {
+            assert_int_equal(remove(clm_test_path(path)), 0);
+        }
+        (void)snprintf(path, sizeof path, "%s/%s", name, others[i].name);
+        if (others[i].text == NULL) {
+            assert_ok(clm_folder_make(clm_test_path(path)));
+        } else {
+            clm_test_write(clm_test_path(path), others[i].text, strlen(others[i].text));
+        }
+        assert_true(clm_weights_open(&weights, folder) != CLM_OK);
+        assert_message_has(name);
+        assert_message_has(others[i].message);
+    }
+}
+
+/* A file that another program writes to while it is open ends in an error, never in a signal. */
+static void a_file_that_changes_is_named(void **state) {
+    (void)state;
+    const variant v = {.prefix = "", .dtype = CLM_F32};
+    for (int how = 0; how < 3; how++) {
+        clm_weights *weights = NULL;
+        clm_parameter_table table;
+        float values[512];
+        const float *mapped = NULL;
+        const char *folder = write_model("changing", &v, true);
+        const char *path = clm_test_path("changing/model.safetensors");
+        assert_ok(clm_weights_open(&weights, folder));
+        assert_ok(clm_parameter_table_make(&table, clm_weights_config(weights)));
+        assert_ok(clm_weights_check(weights));
+        if (how == 0) {
+            assert_int_equal(truncate(path, 600), 0);
+        } else if (how == 1) {
+            assert_int_equal(truncate(path, 1 << 20), 0);
+        } else {
+            const struct timespec times[2] = {{.tv_nsec = UTIME_NOW}, {.tv_sec = 1}};
+            assert_int_equal(utimensat(AT_FDCWD, path, times, 0), 0);
+        }
+        for (size_t i = 0; i < table.count; i++) {
+            assert_status(CLM_ERROR_IO, clm_weights_read(weights, &table.parameters[i], values));
+            assert_message_has("changing/model.safetensors: was ");
+        }
+        assert_ok(clm_weights_check(weights)); /* nothing is mapped */
+        assert_ok(clm_weights_map(weights, &table.parameters[0], &mapped));
+        assert_status(CLM_ERROR_IO, clm_weights_check(weights));
+        clm_parameter_table_free(&table);
+        clm_weights_close(weights);
+        assert_int_equal(remove(path), 0);
+    }
 }
 
 /* With 154,368 draws the mean's standard error is 0.02 / 393 and that of the deviation a factor of
@@ -319,6 +416,8 @@ int main(void) {
         cmocka_unit_test(models_are_read_in_every_form),
         cmocka_unit_test(shards_are_put_together),
         cmocka_unit_test(wrong_models_are_refused_by_name),
+        cmocka_unit_test(what_is_no_safetensors_is_named),
+        cmocka_unit_test(a_file_that_changes_is_named),
         cmocka_unit_test(random_weights_are_as_gpt2_begins),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -40,7 +40,7 @@ void *clm_test_golden_tensor(const clm_safetensors *file, const char *name, size
     }
     void *values = malloc(found->size_bytes);
     assert_non_null(values);
-    memcpy(values, found->data, found->size_bytes);
+    assert_ok(clm_safetensors_read(file, found, 0, values, found->size_bytes));
     if (count != NULL) {
         *count = found->count;
     }

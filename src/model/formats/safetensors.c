@@ -1,17 +1,21 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "model/formats/safetensors.h"
 
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/file.h"
+#include "base/file_input.h"
 #include "base/memory.h"
+#include "base/sniff.h"
 #include "model/formats/safetensors_header.h"
 
 enum { length_bytes = 8, max_header_bytes = 100000000 };
 
 struct clm_safetensors {
-    clm_file_map map;
+    clm_file_input input;
+    const unsigned char *bytes; /* of a file in memory; else NULL */
+    size_t size_bytes;
     char *path;
     clm_header header; /* owns names and metadata */
     clm_safetensors_tensor *tensors;
@@ -51,8 +55,7 @@ static int by_key(const void *a, const void *b) {
 
 /* Checks one entry against the end of the one before it, and makes it a tensor. */
 static clm_status take_tensor(clm_safetensors *file, const clm_header_tensor *entry,
-                              uint64_t expected_begin, const unsigned char *data,
-                              size_t data_bytes) {
+                              uint64_t expected_begin, size_t data_at, size_t data_bytes) {
     if (entry->begin > entry->end) {
         return broken(file, entry, "\"data_offsets\" end before they begin");
     }
@@ -92,13 +95,12 @@ static clm_status take_tensor(clm_safetensors *file, const clm_header_tensor *en
                         clm_dtype_name(entry->dtype),
                         (unsigned long long)(entry->end - entry->begin));
     }
-    tensor.data = data + entry->begin;
+    tensor.at = data_at + (size_t)entry->begin;
     file->tensors[file->count++] = tensor;
     return CLM_OK;
 }
 
-static clm_status take_tensors(clm_safetensors *file, const unsigned char *data,
-                               size_t data_bytes) {
+static clm_status take_tensors(clm_safetensors *file, size_t data_at, size_t data_bytes) {
     clm_status status = CLM_OK;
     clm_header *header = &file->header;
     CLM_TRY(clm_allocate(&file->tensors, header->tensor_count, sizeof *file->tensors,
@@ -108,13 +110,13 @@ static clm_status take_tensors(clm_safetensors *file, const unsigned char *data,
     }
     uint64_t end = 0;
     for (size_t i = 0; i < header->tensor_count; i++) {
-        CLM_TRY(take_tensor(file, &header->tensors[i], end, data, data_bytes));
+        CLM_TRY(take_tensor(file, &header->tensors[i], end, data_at, data_bytes));
         end = header->tensors[i].end;
     }
     if (end != data_bytes) {
-        status = clm_fail(CLM_ERROR_FORMAT,
-                          "%s: byte %zu: %zu bytes follow the data of the last tensor", file->path,
-                          (size_t)(data - file->map.data) + (size_t)end, data_bytes - (size_t)end);
+        status =
+            clm_fail(CLM_ERROR_FORMAT, "%s: byte %zu: %zu bytes follow the data of the last tensor",
+                     file->path, data_at + (size_t)end, data_bytes - (size_t)end);
     }
 cleanup:
     return status;
@@ -154,36 +156,69 @@ cleanup:
     return status;
 }
 
-static clm_status read_all(clm_safetensors *file) {
-    const unsigned char *bytes = file->map.data;
-    size_t size_bytes = file->map.size_bytes;
-    if (size_bytes < length_bytes) {
+static clm_status read_bytes(const clm_safetensors *file, size_t at, void *out, size_t size_bytes) {
+    if (file->bytes == NULL) {
+        return clm_file_input_read(&file->input, at, out, size_bytes);
+    }
+    if (size_bytes > 0) {
+        memcpy(out, file->bytes + at, size_bytes);
+    }
+    return CLM_OK;
+}
+
+/* A length that cannot be: what is the file, if it is no safetensors file? */
+static clm_status sniff(const clm_safetensors *file) {
+    unsigned char first[CLM_SNIFF_BYTES];
+    const size_t count = file->size_bytes < sizeof first ? file->size_bytes : sizeof first;
+    const clm_status status = read_bytes(file, 0, first, count);
+    return status == CLM_OK ? clm_sniff_weights(file->path, first, count) : status;
+}
+
+/* The length of the header, which stands before it and fits into the file. */
+static clm_status read_length(const clm_safetensors *file, size_t *length) {
+    clm_status status = CLM_OK;
+    unsigned char bytes[length_bytes];
+    uint64_t header_bytes = 0;
+    if (file->size_bytes < length_bytes) {
+        CLM_TRY(sniff(file));
         return clm_fail(CLM_ERROR_FORMAT,
                         "%s: byte %zu: the file ends within its first 8 bytes: no safetensors file",
-                        file->path, size_bytes);
+                        file->path, file->size_bytes);
     }
-    uint64_t header_bytes = 0;
+    CLM_TRY(read_bytes(file, 0, bytes, length_bytes));
     for (int i = length_bytes - 1; i >= 0; i--) {
         header_bytes = header_bytes << 8 | bytes[i];
     }
     if (header_bytes > max_header_bytes) {
+        CLM_TRY(sniff(file));
         return clm_fail(CLM_ERROR_FORMAT,
                         "%s: byte 0: a header of %llu bytes, and safetensors allows 100000000: "
                         "perhaps no safetensors file",
                         file->path, (unsigned long long)header_bytes);
     }
-    if (header_bytes > size_bytes - length_bytes) {
+    if (header_bytes > file->size_bytes - length_bytes) {
         return clm_fail(CLM_ERROR_FORMAT,
                         "%s: byte %zu: the file ends within its header of %llu bytes", file->path,
-                        size_bytes, (unsigned long long)header_bytes);
+                        file->size_bytes, (unsigned long long)header_bytes);
     }
-    size_t data_at = length_bytes + (size_t)header_bytes;
-    clm_status status = clm_header_parse(&file->header, bytes + length_bytes, (size_t)header_bytes,
-                                         length_bytes, file->path);
-    if (status == CLM_OK) {
-        status = take_tensors(file, bytes + data_at, size_bytes - data_at);
-    }
-    return status == CLM_OK ? index_names(file) : status;
+    *length = (size_t)header_bytes;
+cleanup:
+    return status;
+}
+
+static clm_status read_header(clm_safetensors *file) {
+    clm_status status = CLM_OK;
+    unsigned char *text = NULL;
+    size_t count = 0;
+    CLM_TRY(read_length(file, &count));
+    CLM_TRY(clm_allocate(&text, count, sizeof *text, "a header"));
+    CLM_TRY(read_bytes(file, length_bytes, text, count));
+    CLM_TRY(clm_header_parse(&file->header, text, count, length_bytes, file->path));
+    CLM_TRY(take_tensors(file, length_bytes + count, file->size_bytes - length_bytes - count));
+    CLM_TRY(index_names(file));
+cleanup:
+    clm_free(text);
+    return status;
 }
 
 clm_status clm_safetensors_open_bytes(clm_safetensors **file, const void *bytes, size_t size_bytes,
@@ -192,9 +227,10 @@ clm_status clm_safetensors_open_bytes(clm_safetensors **file, const void *bytes,
     clm_status status = CLM_OK;
     clm_safetensors *fresh = NULL;
     CLM_TRY(clm_allocate(&fresh, 1, sizeof *fresh, "a safetensors file"));
-    fresh->map = (clm_file_map){.data = bytes, .size_bytes = size_bytes};
+    fresh->bytes = bytes;
+    fresh->size_bytes = size_bytes;
     CLM_TRY(clm_duplicate(&fresh->path, where));
-    CLM_TRY(read_all(fresh));
+    CLM_TRY(read_header(fresh));
     *file = fresh;
     fresh = NULL;
 cleanup:
@@ -204,17 +240,41 @@ cleanup:
 
 clm_status clm_safetensors_open(clm_safetensors **file, const char *path) {
     *file = NULL;
-    clm_file_map map = {0};
-    clm_status status = clm_file_map_open(&map, path);
+    clm_status status = CLM_OK;
+    clm_safetensors *fresh = NULL;
+    CLM_TRY(clm_allocate(&fresh, 1, sizeof *fresh, "a safetensors file"));
+    CLM_TRY(clm_duplicate(&fresh->path, path));
+    CLM_TRY(clm_file_input_open(&fresh->input, path));
+    fresh->size_bytes = fresh->input.size_bytes;
+    CLM_TRY(read_header(fresh));
+    *file = fresh;
+    fresh = NULL;
+cleanup:
+    clm_safetensors_close(fresh);
+    return status;
+}
+
+clm_status clm_safetensors_read(const clm_safetensors *file, const clm_safetensors_tensor *tensor,
+                                size_t begin, void *out, size_t size_bytes) {
+    if (begin > tensor->size_bytes || size_bytes > tensor->size_bytes - begin) {
+        return clm_fail(CLM_ERROR_ARGUMENT, "%s: tensor \"%.200s\" has %zu bytes", file->path,
+                        tensor->name, tensor->size_bytes);
+    }
+    return read_bytes(file, tensor->at + begin, out, size_bytes);
+}
+
+clm_status clm_safetensors_map(clm_safetensors *file, const clm_safetensors_tensor *tensor,
+                               const unsigned char **data) {
+    const unsigned char *bytes = file->bytes;
+    const clm_status status = bytes == NULL ? clm_file_input_map(&file->input, &bytes) : CLM_OK;
     if (status == CLM_OK) {
-        status = clm_safetensors_open_bytes(file, map.data, map.size_bytes, path);
+        *data = bytes + tensor->at;
     }
-    if (status != CLM_OK) {
-        clm_file_map_close(&map);
-        return status;
-    }
-    (*file)->map = map;
-    return CLM_OK;
+    return status;
+}
+
+clm_status clm_safetensors_check(const clm_safetensors *file) {
+    return file->input.mapping != NULL ? clm_file_input_check(&file->input) : CLM_OK;
 }
 
 size_t clm_safetensors_count(const clm_safetensors *file) {
@@ -248,15 +308,11 @@ const char *clm_safetensors_path(const clm_safetensors *file) {
     return file->path;
 }
 
-void clm_safetensors_forget(const clm_safetensors *file) {
-    clm_file_map_forget(&file->map);
-}
-
 void clm_safetensors_close(clm_safetensors *file) {
     if (file == NULL) {
         return;
     }
-    clm_file_map_close(&file->map);
+    clm_file_input_close(&file->input);
     clm_header_free(&file->header);
     clm_free(file->tensors);
     clm_free(file->by_name);

@@ -1,4 +1,4 @@
-/* safetensors files: read through a map, and written in one pass.
+/* safetensors files: read in pieces, and written in one pass.
  *
  * Format (huggingface/safetensors, README, "Format"): eight bytes, the length N of the header, a
  * little-endian unsigned integer of at most 100,000,000; N bytes of UTF-8 JSON that begin with '{'
@@ -23,14 +23,14 @@ typedef struct clm_safetensors_tensor {
     clm_dtype dtype;
     int rank; /* 0 for a scalar */
     size_t shape[CLM_SAFETENSORS_MAX_RANK];
-    size_t count;              /* elements: the product of the shape, 1 for a scalar */
-    size_t size_bytes;         /* count * clm_dtype_size(dtype) */
-    const unsigned char *data; /* of any alignment */
+    size_t count;      /* elements: the product of the shape, 1 for a scalar */
+    size_t size_bytes; /* count * clm_dtype_size(dtype) */
+    size_t at;         /* the byte of the file where its data begin; of any alignment */
 } clm_safetensors_tensor;
 
-/* Maps the file and checks all of its header. Errors name the file, the byte and the tensor:
- * CLM_ERROR_FORMAT for a broken rule, CLM_ERROR_UNSUPPORTED for an element type that the format
- * has and clm has not, or a rank over 8. */
+/* Opens the file, reads its header and checks all of it. Errors name the file, the byte and the
+ * tensor: CLM_ERROR_FORMAT for a broken rule, CLM_ERROR_UNSUPPORTED for an element type that the
+ * format has and clm has not, or a rank over 8. */
 clm_status clm_safetensors_open(clm_safetensors **file, const char *path);
 
 /* The same for bytes in memory, which must outlive *file. `where` names them in errors. */
@@ -47,8 +47,18 @@ const char *clm_safetensors_metadata(const clm_safetensors *file, const char *ke
 /* The path or `where` it was opened with. */
 const char *clm_safetensors_path(const clm_safetensors *file);
 
-/* Lets the system take back the memory of data that was read; see clm_file_map_forget(). */
-void clm_safetensors_forget(const clm_safetensors *file);
+/* Bytes [begin, begin + size_bytes) of a tensor's data. CLM_ERROR_IO also when the file was cut
+ * short or written to since it was opened. */
+clm_status clm_safetensors_read(const clm_safetensors *file, const clm_safetensors_tensor *tensor,
+                                size_t begin, void *out, size_t size_bytes);
+
+/* All of a tensor's data through *data, where they are: in the memory that the file is mapped to,
+ * until it is closed. clm_safetensors_check() right before and after every use says whether the
+ * file still is what it was; when it shrinks in between, the process ends. */
+clm_status clm_safetensors_map(clm_safetensors *file, const clm_safetensors_tensor *tensor,
+                               const unsigned char **data);
+/* CLM_ERROR_IO when a mapped file was cut short or written to since it was opened. */
+clm_status clm_safetensors_check(const clm_safetensors *file);
 
 void clm_safetensors_close(clm_safetensors *file); /* NULL is fine */
 
