@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """Does Hugging Face transformers compute with a folder that clm saved what clm means by it?
 
-  check_hf_folder.py BUILD_DIR
+  check_hf_folder.py WRITER
 
-Runs BUILD_DIR/tests/model/write_hf_folder for each kind of model, opens the folder with
+Runs WRITER (build/tests/model/write_hf_folder) for each kind of model, opens the folder with
 transformers, and compares its logits for a padded batch with a plain PyTorch computation on the
 parameters before the head's bias was folded into ln_f.bias. Needs torch, transformers, safetensors.
 SPDX-License-Identifier: Apache-2.0
@@ -75,4 +75,4 @@ def check(program, kind):
 
 if __name__ == "__main__":
     for kind in ("last_position", "last_token", "language"):
-        check(os.path.join(sys.argv[1], "tests", "model", "write_hf_folder"), kind)
+        check(sys.argv[1], kind)
