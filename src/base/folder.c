@@ -87,6 +87,7 @@ static void close_folder(clm_folder *folder, bool remove) {
     }
     (void)close(folder->descriptor);
     clm_free(folder->path);
+    clm_free(folder->shown);
     *folder = (clm_folder){0};
 }
 
@@ -107,7 +108,7 @@ clm_status clm_folder_path(char **path, const clm_folder *folder, const char *na
         return clm_fail(CLM_ERROR_ARGUMENT, "%s: \"%s\" is no name of a file in it", folder->path,
                         name);
     }
-    return clm_path_join(path, folder->path, name);
+    return clm_path_join(path, folder->shown != NULL ? folder->shown : folder->path, name);
 }
 
 bool clm_folder_has(const clm_folder *folder, const char *name) {

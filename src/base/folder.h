@@ -13,7 +13,8 @@
 
 /* Closed when zeroed. */
 typedef struct clm_folder {
-    char *path; /* as it was given, for messages; NULL when closed */
+    char *path;  /* as it was given; NULL when closed */
+    char *shown; /* in messages: of a part, what it is to become; NULL: the path */
     int descriptor;
     int lock;
     bool is_locked;
@@ -61,7 +62,7 @@ clm_status clm_folder_open_file(int *descriptor, const clm_folder *folder, const
 /* Fine when it is not there. A link goes, not what it points to. */
 clm_status clm_folder_remove(const clm_folder *folder, const char *name);
 
-/* "<folder>/<name>", for messages and for what needs a path, through *path (clm_free). */
+/* "<folder>/<name>" as messages show it, through *path (clm_free). */
 clm_status clm_folder_path(char **path, const clm_folder *folder, const char *name);
 
 /* ---- one process at a time ---- */

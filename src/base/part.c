@@ -92,6 +92,10 @@ clm_status clm_part_make_folder(clm_folder *part, const char *path) {
         }
         status = clm_folder_open(part, made);
         if (status == CLM_OK && hold_part(part->descriptor)) {
+            status = clm_duplicate(&part->shown, trimmed.text);
+            if (status != CLM_OK) {
+                clm_folder_close_and_remove(part);
+            }
             goto cleanup;
         }
         clm_folder_close(part);

@@ -386,6 +386,20 @@ static void only_abandoned_parts_are_removed(void **state) {
     }
 }
 
+static void messages_name_what_a_part_becomes(void **state) {
+    (void)state;
+    static const char large[1000];
+    clm_folder part = {0};
+    assert_ok(clm_part_make_folder(&part, clm_test_path("becomes/")));
+    clm_test_limit_files(500);
+    assert_status(CLM_ERROR_NO_SPACE, clm_folder_write(&part, "inside", large, sizeof large));
+    clm_test_limit_files(UINT64_MAX);
+    assert_message_has("becomes/inside: cannot be written");
+    assert_null(strstr(clm_error_message(), "-part-"));
+    clm_folder_close_and_remove(&part);
+    assert_null(part_in(clm_test_folder()));
+}
+
 static void files_of_strangers_stay(void **state) {
     (void)state;
     static const char *const names[] = {"data.part-1",
@@ -625,7 +639,43 @@ static void the_cache_is_the_callers_alone(void **state) {
     free(before);
 }
 
-int main(void) {
+/* What test_containers.sh runs several of at once, each as the process number 1: files that are
+ * replaced, a cache that is cleaned, and a folder that is made aside and put in place, by one of
+ * all.
+ */
+static int write_as_one(const char *path) {
+    clm_folder folder = {0};
+    clm_status status = getpid() == 1 ? clm_folder_open(&folder, path) : CLM_ERROR_INTERNAL;
+    for (int i = 0; status == CLM_OK && i < 200; i++) {
+        clm_folder part = {0};
+        char target[1024];
+        (void)snprintf(target, sizeof target, "%s/folder", path);
+        status = clm_folder_write(&folder, "file", "whole", 5);
+        clm_folder_remove_parts(&folder);
+        if (status == CLM_OK) {
+            status = clm_part_make_folder(&part, target);
+        }
+        if (status == CLM_OK) {
+            status = clm_folder_write(&part, "inside", "whole", 5);
+        }
+        if (status == CLM_OK && rename(part.path, target) == 0) {
+            clm_folder_close(&part);
+        } else if (part.path != NULL) {
+            (void)clm_folder_remove(&part, "inside");
+            clm_folder_close_and_remove(&part);
+        }
+    }
+    if (status != CLM_OK) {
+        (void)printf("process %ld: %s\n", (long)getpid(), clm_error_message());
+    }
+    clm_folder_close(&folder);
+    return status != CLM_OK;
+}
+
+int main(int argc, char **argv) {
+    if (argc == 3 && strcmp(argv[1], "--write-as-one") == 0) {
+        return write_as_one(argv[2]);
+    }
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_file_keeps_its_mode),
         cmocka_unit_test(a_typed_link_stays_and_its_target_is_replaced),
@@ -638,6 +688,7 @@ int main(void) {
         cmocka_unit_test(what_keeps_a_folder_from_being_made_is_told),
         cmocka_unit_test(links_under_own_names_are_refused),
         cmocka_unit_test(only_abandoned_parts_are_removed),
+        cmocka_unit_test(messages_name_what_a_part_becomes),
         cmocka_unit_test(files_of_strangers_stay),
         cmocka_unit_test(threads_do_not_meet),
         cmocka_unit_test(one_process_has_the_lock),
