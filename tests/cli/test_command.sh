@@ -43,5 +43,18 @@ if "$clm" --help >/dev/full 2>/dev/null; then
     echo "clm --help to a full disk: status 0"
     wrong=1
 fi
+# A limit on the size of files, in blocks, is an error of writing and not the end of the process.
+awk 'BEGIN { for (i = 0; i < 4000; i++) print (i % 2 ? "ham" : "spam") "\tmessage number " i }' \
+    >"$work/large.tsv"
+got=0
+(ulimit -f 20 && exec "$clm" data classes --input "$work/large.tsv" --out "$work/limited") \
+    >/dev/null 2>"$work/err" || got=$?
+if [ "$got" != 5 ] || ! says "limited/train.csv: cannot be written: File too" "$work/err" ||
+    [ -e "$work/limited" ] || ls -A "$work" | grep -q -- -part-; then
+    echo "clm data beyond ulimit -f: status $got"
+    cat "$work/err"
+    wrong=1
+fi
+expect 2 '' 'is empty' data classes --input "$work/large.tsv" --out ''
 [ "$wrong" = 0 ] || exit 1
 echo "every command has its help and its exit statuses"

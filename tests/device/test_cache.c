@@ -6,6 +6,7 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -312,6 +313,54 @@ static void the_oldest_go_first(void **state) {
     assert_true(is_there(folder, "notes.bin"));
 }
 
+/* ---- threads ---- */
+
+typedef struct user {
+    clm_device *device;
+    const char *source;
+    cl_program program;
+    int missed;
+} user;
+
+/* Each entry is there from the first store on, whoever stores, loads and cleans up meanwhile. */
+static void *store_and_load(void *context) {
+    user *u = context;
+    for (int i = 0; i < 20; i++) {
+        cl_program loaded = NULL;
+        clm_kernel_cache_store(u->device, u->program, u->source, "");
+        u->missed +=
+            clm_kernel_cache_load(&loaded, u->device, u->source, "") != CLM_OK || loaded == NULL;
+        if (loaded != NULL) {
+            (void)clReleaseProgram(loaded);
+        }
+    }
+    return NULL;
+}
+
+static void threads_do_not_disturb_each_other(clm_device *device) {
+    const char *source = "__kernel void one(__global float *x) { x[0] = 1.0f; }";
+    cl_int code = CL_SUCCESS;
+    pthread_t threads[4];
+    user users[4];
+    (void)use_cache("threads", device);
+    cl_program program = clCreateProgramWithSource(device->context, 1, &source, NULL, &code);
+    assert_int_equal(code, CL_SUCCESS);
+    assert_int_equal(clBuildProgram(program, 1, &device->id, "", NULL, NULL), CL_SUCCESS);
+    for (size_t i = 0; i < 4; i++) {
+        users[i] = (user){device, source, program, 0};
+        assert_int_equal(pthread_create(&threads[i], NULL, store_and_load, &users[i]), 0);
+    }
+    int missed = 0;
+    for (size_t i = 0; i < 4; i++) {
+        assert_int_equal(pthread_join(threads[i], NULL), 0);
+        missed += users[i].missed;
+    }
+    (void)clReleaseProgram(program);
+    clm_log_set_sink(NULL, NULL, CLM_LOG_DEBUG);
+    assert_int_equal(missed, 0);
+}
+
+CLM_ON_EACH_DEVICE(threads_do_not_disturb_each_other)
 CLM_ON_EACH_DEVICE(kernels_are_kept_and_damage_is_mended)
 CLM_ON_EACH_DEVICE(a_cache_that_cannot_be_used_does_no_harm)
 CLM_ON_EACH_DEVICE(processes_do_not_disturb_each_other)
@@ -324,6 +373,7 @@ int main(int argc, char **argv) {
         cmocka_unit_test(the_oldest_go_first),
         cmocka_unit_test(kernels_are_kept_and_damage_is_mended_test),
         cmocka_unit_test(a_cache_that_cannot_be_used_does_no_harm_test),
+        cmocka_unit_test(threads_do_not_disturb_each_other_test),
         cmocka_unit_test(processes_do_not_disturb_each_other_test),
     };
     return cmocka_run_group_tests(tests, NULL, clm_test_close_devices);
