@@ -85,22 +85,6 @@ void clm_error_put_back(const clm_error_aside *aside) {
     held = aside->held;
 }
 
-/* A message is one line of valid UTF-8, also when it quotes a name that holds a newline, or one
- * that was cut within a character. */
-static void make_line(char *text) {
-    unsigned char *at = (unsigned char *)text;
-    for (size_t left = strlen(text); left > 0;) {
-        uint32_t code_point = 0;
-        size_t length = clm_utf8_decode(at, left, &code_point);
-        if (length == 0 || code_point < 0x20 || (code_point >= 0x7F && code_point < 0xA0)) {
-            memset(at, '?', length > 0 ? length : 1);
-        }
-        length = length > 0 ? length : 1;
-        at += length;
-        left -= length;
-    }
-}
-
 clm_status clm_fail(clm_status status, const char *format, ...) {
     if (held > 0) {
         return status;
@@ -111,8 +95,8 @@ clm_status clm_fail(clm_status status, const char *format, ...) {
     va_start(arguments, format);
     (void)clm_format_list(text, sizeof text, format, arguments);
     va_end(arguments);
-    make_line(text);
-    memcpy(message, text, sizeof text);
+    /* A message is one line, and controls no terminal, whatever the names are that it quotes. */
+    clm_show_text(message, sizeof message, text);
     return status;
 }
 

@@ -8,6 +8,7 @@
 #include <stdbool.h>
 
 #include "base/number.h"
+#include "base/string.h"
 
 /* Held while a note is given to the sink, so that notes come one at a time, and none comes to a
  * sink that was replaced. A sink that calls clm holds it already. */
@@ -47,13 +48,15 @@ void clm_log(clm_log_level level, const char *format, ...) {
         return;
     }
     char text[1024];
+    char shown[1024];
     va_list arguments;
     va_start(arguments, format);
     (void)clm_format_list(text, sizeof text, format, arguments);
     va_end(arguments);
+    clm_show_text(shown, sizeof shown, text);
     const bool was_inside = enter();
     if (log_sink != NULL) {
-        log_sink(log_context, level, text);
+        log_sink(log_context, level, shown);
     }
     leave(was_inside);
 }

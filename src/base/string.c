@@ -139,6 +139,55 @@ size_t clm_utf8_check(const void *bytes, size_t count) {
     return count;
 }
 
+bool clm_is_visible(uint32_t code_point) {
+    return code_point >= 0x20 && !(code_point >= 0x7F && code_point <= 0x9F) &&
+           code_point != 0x61C && !(code_point >= 0x200B && code_point <= 0x200F) &&
+           !(code_point >= 0x2028 && code_point <= 0x202E) &&
+           !(code_point >= 0x2066 && code_point <= 0x2069);
+}
+
+size_t clm_show_character(char shown[CLM_SHOWN_CAPACITY], const char *text, size_t length) {
+    uint32_t code_point = 0;
+    const size_t taken = clm_utf8_decode((const unsigned char *)text, length, &code_point);
+    if (taken > 0 && clm_is_visible(code_point)) {
+        memcpy(shown, text, taken);
+        shown[taken] = '\0';
+    } else if (taken == 0) {
+        (void)clm_format(shown, CLM_SHOWN_CAPACITY, "\\x%02x", (unsigned char)*text);
+    } else if (*text == '\n' || *text == '\r' || *text == '\t') {
+        (void)clm_format(shown, CLM_SHOWN_CAPACITY, "\\%c",
+                         *text == '\n'   ? 'n'
+                         : *text == '\r' ? 'r'
+                                         : 't');
+    } else {
+        (void)clm_format(shown, CLM_SHOWN_CAPACITY, "\\u%04x", (unsigned)code_point);
+    }
+    return taken > 0 ? taken : 1;
+}
+
+void clm_show_text(char *to, size_t capacity, const char *text) {
+    char shown[CLM_SHOWN_CAPACITY];
+    size_t put = 0;
+    for (const char *end = text + strlen(text); text < end;) {
+        text += clm_show_character(shown, text, (size_t)(end - text));
+        const size_t length = strlen(shown);
+        if (put + length >= capacity) {
+            break;
+        }
+        memcpy(to + put, shown, length);
+        put += length;
+    }
+    to[put] = '\0';
+}
+
+void clm_string_add_visible(clm_string *string, const char *text, size_t length) {
+    char shown[CLM_SHOWN_CAPACITY];
+    for (size_t at = 0; at < length;) {
+        at += clm_show_character(shown, text + at, length - at);
+        clm_string_add(string, shown);
+    }
+}
+
 static unsigned char lower(char letter) {
     return (unsigned char)(letter >= 'A' && letter <= 'Z' ? letter - 'A' + 'a' : letter);
 }

@@ -7,15 +7,7 @@
 #include "base/string.h"
 #include "bench/bench.h"
 
-/* Control characters, and those that turn the direction of text, by which a name could show as
- * another. */
-static bool is_plain(uint32_t code_point) {
-    return code_point >= 0x20 && code_point != 0x7F && !(code_point >= 0x80 && code_point < 0xA0) &&
-           !(code_point >= 0x200E && code_point <= 0x200F) &&
-           !(code_point >= 0x2028 && code_point <= 0x202E) &&
-           !(code_point >= 0x2066 && code_point <= 0x2069);
-}
-
+/* What is not visible, by which a name could show as another, becomes a question mark. */
 void clm_bench_copy_text(char *to, size_t size, const char *from) {
     size_t length = strlen(from);
     size_t put = 0;
@@ -23,7 +15,7 @@ void clm_bench_copy_text(char *to, size_t size, const char *from) {
         uint32_t code_point = 0;
         const unsigned char *bytes = (const unsigned char *)from + at;
         size_t taken = clm_utf8_decode(bytes, length - at, &code_point);
-        const bool plain = taken > 0 && is_plain(code_point);
+        const bool plain = taken > 0 && clm_is_visible(code_point);
         const size_t needed = plain ? taken : 1;
         if (put + needed >= size) {
             break;

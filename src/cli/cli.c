@@ -2,6 +2,7 @@
 #include "cli/cli.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -9,10 +10,13 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/file.h"
+#include "base/memory.h"
 #include "base/number.h"
 #include "cli/stop.h"
 #include "clm/device.h"
 #include "clm/selftest.h"
+#include "model/config.h"
 
 static int exit_status_of(clm_status status) {
     switch (status) {
@@ -56,20 +60,29 @@ static int exit_status_of(clm_status status) {
 /* Set when a device hangs: what it runs would be waited for at the end of the process. */
 static bool device_hangs;
 
+/* The path of standard output when a file is written there; "" else. */
+static char claimed_output[32];
+
 int clm_cli_fail(clm_status status) {
+    const char *message = clm_error_message();
+    const size_t length = strlen(claimed_output);
+    const bool names_output = length > 0 && strncmp(message, claimed_output, length) == 0;
     device_hangs = device_hangs || status == CLM_ERROR_TIMEOUT;
     (void)clm_cli_flush();
-    (void)fprintf(stderr, "clm: %s\n", clm_error_message());
+    (void)fprintf(stderr, "clm: %s%s\n", names_output ? "standard output" : "",
+                  message + (names_output ? length : 0));
     return exit_status_of(status);
 }
 
 int clm_cli_usage(const char *command, const char *format, ...) {
+    char text[1024];
+    char shown[1024];
     va_list arguments;
     va_start(arguments, format);
-    (void)fputs("clm: ", stderr);
-    clm_print_list(stderr, format, arguments);
+    (void)clm_format_list(text, sizeof text, format, arguments);
     va_end(arguments);
-    (void)fprintf(stderr, "; see 'clm %s --help'\n", command);
+    clm_show_text(shown, sizeof shown, text);
+    (void)fprintf(stderr, "clm: %s; see 'clm %s --help'\n", shown, command);
     return CLM_EXIT_USAGE;
 }
 
@@ -81,6 +94,23 @@ int clm_cli_print(clm_string *text) {
     }
     clm_string_free(text);
     return status == CLM_OK ? CLM_EXIT_DONE : clm_cli_fail(status);
+}
+
+clm_status clm_cli_print_json(clm_string *json) {
+    clm_string shown = {0};
+    clm_status status = clm_string_status(json);
+    if (status == CLM_OK) {
+        clm_string_add_visible(&shown, json->text, json->length);
+        clm_string_add(&shown, "\n");
+        status = clm_string_status(&shown);
+    }
+    if (status == CLM_OK) {
+        (void)fwrite(shown.text, 1, shown.length, stdout);
+        (void)clm_cli_can_write(); /* while errno is that of a write that failed */
+    }
+    clm_string_free(&shown);
+    clm_string_free(json);
+    return status;
 }
 
 /* Why standard output could not be written at first; 0 for no reason. */
@@ -109,6 +139,17 @@ int clm_cli_finish(int status) {
     }
     (void)fprintf(stderr, "clm: standard output cannot be written: %s\n", strerror(output_error));
     return output_error == ENOSPC || output_error == EFBIG ? CLM_EXIT_NO_ROOM : CLM_EXIT_OTHER;
+}
+
+clm_status clm_cli_claim_output(const char **path) {
+    (void)clm_cli_flush();
+    const int output = fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 3);
+    if (output < 0 || dup2(STDERR_FILENO, STDOUT_FILENO) < 0) {
+        return clm_fail_errno(errno, "standard output");
+    }
+    (void)clm_format(claimed_output, sizeof claimed_output, "/dev/fd/%d", output);
+    *path = claimed_output;
+    return CLM_OK;
 }
 
 int clm_cli_on_all_devices(clm_status (*run)(void *context, const char *index), void *context) {
@@ -155,6 +196,16 @@ clm_status clm_cli_open_device(clm_device **device, const clm_cli_device *wanted
         clm_device_close(*device);
         *device = NULL;
     }
+    return status;
+}
+
+clm_status clm_cli_read_config(clm_model_config *config, const char *run) {
+    char *path = NULL;
+    clm_status status = clm_path_join(&path, run, "config.json");
+    if (status == CLM_OK) {
+        status = clm_model_config_read_head(config, path, true);
+    }
+    clm_free(path);
     return status;
 }
 

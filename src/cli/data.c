@@ -44,8 +44,9 @@ static int check(settings *s) {
 static void print_classes(const char *what, const clm_table *table) {
     (void)printf("%s: %zu rows:", what, clm_table_count(table));
     for (int k = 0; k < clm_table_label_count(table); k++) {
-        (void)printf("%s %zu %s", k > 0 ? "," : "", clm_table_label_rows(table, k),
-                     clm_table_label_name(table, k));
+        char name[64];
+        clm_show_text(name, sizeof name, clm_table_label_name(table, k));
+        (void)printf("%s %zu %s", k > 0 ? "," : "", clm_table_label_rows(table, k), name);
     }
     (void)printf("\n");
 }

@@ -123,17 +123,11 @@ static clm_status print_json(const entry *entries, size_t count) {
     clm_string out = {0};
     clm_string_add(&out, "[");
     for (size_t i = 0; i < count; i++) {
-        clm_string_add(&out, i > 0 ? ",\n " : "");
+        clm_string_add(&out, i > 0 ? ", " : "");
         add_json(&out, &entries[i]);
     }
-    clm_string_add(&out, "]\n");
-    const clm_status status = clm_string_status(&out);
-    if (status == CLM_OK) {
-        (void)fputs(out.text, stdout);
-        (void)clm_cli_can_write(); /* while errno is that of a write that failed */
-    }
-    clm_string_free(&out);
-    return status;
+    clm_string_add(&out, "]");
+    return clm_cli_print_json(&out);
 }
 
 /* ---- the page ---- */

@@ -2,13 +2,11 @@
 #include <inttypes.h>
 #include <stdio.h>
 
-#include "base/file.h"
 #include "base/json.h"
 #include "base/memory.h"
 #include "base/number.h"
 #include "cli/cli.h"
 #include "cli/table.h"
-#include "clm/config.h"
 #include "clm/data.h"
 #include "clm/infer.h"
 
@@ -66,13 +64,19 @@ static clm_status print_json(const clm_evaluation_report *report,
         clm_json_add_double(&out, scores->f1);
         clm_string_add(&out, "}");
     }
-    clm_string_add(&out, "]}\n");
-    clm_status status = clm_string_status(&out);
-    if (status == CLM_OK) {
-        (void)fputs(out.text, stdout);
-    }
-    clm_string_free(&out);
-    return status;
+    clm_string_add(&out, "]}");
+    return clm_cli_print_json(&out);
+}
+
+/* A class's name as a table shows it: escaped, and cut where it is very long. */
+typedef struct shown_name {
+    char text[64];
+} shown_name;
+
+static shown_name show_name(const clm_classifier *classifier, int label) {
+    shown_name name;
+    clm_show_text(name.text, sizeof name.text, clm_classifier_label_name(classifier, label));
+    return name;
 }
 
 static void print_table(const clm_evaluation_report *report, const clm_classifier *classifier) {
@@ -84,17 +88,16 @@ static void print_table(const clm_evaluation_report *report, const clm_classifie
               "class", "texts", "precision", "recall", "F1");
     for (int c = 0; c < n; c++) {
         const clm_class_scores *scores = &report->classes[c];
-        clm_print(stdout, "%-16s %9" PRId64 " %9.4f %9.4f %9.4f\n",
-                  clm_classifier_label_name(classifier, c), scores->rows, scores->precision,
-                  scores->recall, scores->f1);
+        clm_print(stdout, "%-16s %9" PRId64 " %9.4f %9.4f %9.4f\n", show_name(classifier, c).text,
+                  scores->rows, scores->precision, scores->recall, scores->f1);
     }
     (void)printf("\nconfusion (rows: what it is, columns: the answer)\n%-16s", "");
     for (int c = 0; c < n; c++) {
-        (void)printf(" %9s", clm_classifier_label_name(classifier, c));
+        (void)printf(" %9s", show_name(classifier, c).text);
     }
     for (int i = 0; i < n * n; i++) {
         if (i % n == 0) {
-            (void)printf("\n%-16s", clm_classifier_label_name(classifier, i / n));
+            (void)printf("\n%-16s", show_name(classifier, i / n).text);
         }
         (void)printf(" %9" PRId64, report->confusion[i]);
     }
@@ -111,47 +114,17 @@ typedef struct settings {
     bool json;
 } settings;
 
-static clm_status read_table(clm_table **table, const settings *s, const char *const *labels,
-                             int label_count) {
-    clm_table_options options = s->table;
-    options.labels = labels;
-    options.label_count = label_count;
-    return clm_table_read(table, s->data, &options);
-}
-
-/* Reads the table with the classes of config.json, so that a fault of either shows before a device
- * is opened and the model read. *table stays NULL when the config does not have them. */
-static clm_status read_table_early(clm_table **table, const settings *s) {
+/* The classes are those of the model, which its config names. */
+static clm_status read_table(clm_table **table, const settings *s) {
     clm_model_config config = {0};
-    char *path = NULL;
+    clm_table_options options = s->table;
     clm_status status = CLM_OK;
-    CLM_TRY(clm_path_join(&path, s->model, "config.json"));
-    CLM_TRY(clm_model_config_read(&config, path));
-    if (config.n_labels > 0) {
-        CLM_TRY(read_table(table, s, (const char *const *)config.labels, config.n_labels));
-    }
+    CLM_TRY(clm_cli_read_config(&config, s->model));
+    options.label_count = config.n_labels;
+    options.labels = (const char *const *)config.labels;
+    CLM_TRY(clm_table_read(table, s->data, &options));
 cleanup:
     clm_model_config_free(&config);
-    clm_free(path);
-    return status;
-}
-
-/* The same with the classes of the opened model, if it was not read before. */
-static clm_status read_table_late(clm_table **table, const settings *s,
-                                  const clm_classifier *classifier) {
-    const int count = clm_classifier_label_count(classifier);
-    const char **names = NULL;
-    clm_status status = CLM_OK;
-    if (*table != NULL) {
-        return CLM_OK;
-    }
-    CLM_TRY(clm_allocate(&names, (size_t)count, sizeof *names, "labels"));
-    for (int i = 0; i < count; i++) {
-        names[i] = clm_classifier_label_name(classifier, i);
-    }
-    CLM_TRY(read_table(table, s, names, count));
-cleanup:
-    clm_free(names);
     return status;
 }
 
@@ -166,10 +139,9 @@ static clm_status evaluate(const settings *s) {
     options.batch = s->passes.batch;
     options.in_order = s->passes.in_order;
     clm_status status = CLM_OK;
-    CLM_TRY(read_table_early(&table, s));
+    CLM_TRY(read_table(&table, s));
     CLM_TRY(clm_cli_open_device(&device, &s->device, NULL));
     CLM_TRY(clm_classifier_open(&classifier, device, s->model, &options));
-    CLM_TRY(read_table_late(&table, s, classifier));
     CLM_TRY(rows_of(&r, table));
     CLM_TRY(clm_evaluate(classifier, r.texts, r.lengths, r.labels, r.count, &report));
     clm_cli_warn_of_cuts(clm_classifier_cut_count(classifier));

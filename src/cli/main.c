@@ -26,18 +26,45 @@ static int print_overview(FILE *stream) {
 }
 
 static int no_such_command(const char *name) {
+    char shown[64];
     const clm_cli_command *command = NULL;
+    clm_show_text(shown, sizeof shown, name);
     clm_cli_suggestion near = {0};
     for (size_t i = 0; (command = clm_cli_command_at(i)) != NULL; i++) {
         clm_cli_suggest(&near, name, strlen(name), command->name, command->synonyms);
     }
     if (near.best != NULL) {
-        (void)fprintf(stderr, "clm: there is no command \"%s\"; did you mean 'clm %s'?\n", name,
+        (void)fprintf(stderr, "clm: there is no command \"%s\"; did you mean 'clm %s'?\n", shown,
                       near.best);
     } else {
-        (void)fprintf(stderr, "clm: there is no command \"%s\"; 'clm --help' lists them\n", name);
+        (void)fprintf(stderr, "clm: there is no command \"%s\"; 'clm --help' lists them\n", shown);
     }
     return CLM_EXIT_USAGE;
+}
+
+/* "-" where a file is to be written is standard output, of which there is one. */
+static int claim_output(const clm_cli_arguments *arguments) {
+    const char *owner = NULL;
+    const char *path = NULL;
+    for (size_t i = 0; i < arguments->given_count; i++) {
+        const clm_cli_given *given = &arguments->given[i];
+        if (given->option->kind != CLM_CLI_OUTPUT || strcmp(given->text, "-") != 0) {
+            continue;
+        }
+        if (owner != NULL) {
+            return clm_cli_usage(arguments->command->name, "%s and %s are both standard output",
+                                 owner, given->option->name);
+        }
+        owner = given->option->name;
+        clm_status status = clm_cli_claim_output(&path);
+        if (status == CLM_OK) {
+            status = clm_cli_set(arguments, owner, path);
+        }
+        if (status != CLM_OK) {
+            return clm_cli_fail(status);
+        }
+    }
+    return -1;
 }
 
 /* `argv` begins with the command's name. */
@@ -52,6 +79,9 @@ static int run_command(const clm_cli_command *command, int argc, char **argv) {
         return clm_cli_fail(status);
     }
     int result = clm_cli_parse(&arguments, command, argc, argv, settings);
+    if (result < 0) {
+        result = claim_output(&arguments);
+    }
     if (result < 0) {
         result = command->run(&arguments);
     }

@@ -41,7 +41,7 @@ static void device_text(cl_device_id id, cl_device_info what, char *text, size_t
         long_text[0] = '\0';
     }
     trim(long_text);
-    (void)snprintf(text, capacity, "%.*s", (int)capacity - 1, long_text);
+    clm_show_text(text, capacity, long_text); /* it will go to terminals, reports and logs */
 }
 
 static void platform_text(cl_platform_id id, cl_platform_info what, char *text, size_t capacity) {
@@ -50,7 +50,7 @@ static void platform_text(cl_platform_id id, cl_platform_info what, char *text, 
         long_text[0] = '\0';
     }
     trim(long_text);
-    (void)snprintf(text, capacity, "%.*s", (int)capacity - 1, long_text);
+    clm_show_text(text, capacity, long_text); /* it will go to terminals, reports and logs */
 }
 
 static bool has_word(const char *words, const char *word) {

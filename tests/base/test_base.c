@@ -39,9 +39,46 @@ static void first_error_wins(void **state) {
     assert_string_equal(clm_error_message(), "while 7: first");
     assert_int_equal(clm_fail_errno(ENOSPC, "x"), CLM_ERROR_NO_SPACE);
     (void)clm_fail(CLM_ERROR_IO, "a \"%s\"", "b\nc\x1B[1m");
-    assert_string_equal(clm_error_message(), "a \"b?c?[1m\"");
+    assert_string_equal(clm_error_message(), "a \"b\\nc\\u001b[1m\"");
     (void)clm_fail(CLM_ERROR_IO, "%.3s, %s, %s", "ab\xC3\xA9", "\xC2\x9B", "\xC3\xA9\xFF");
-    assert_string_equal(clm_error_message(), "ab?, ??, \xC3\xA9?"); /* cut within a character */
+    assert_string_equal(clm_error_message(), "ab\\xc3, \\u009b, \xC3\xA9\\xff"); /* cut inside */
+}
+
+/* What a file says can neither control a terminal nor pass for another line or text. */
+static void texts_are_shown(void **state) {
+    (void)state;
+    static const struct {
+        const char *text;
+        const char *shown;
+    } cases[] = {
+        {"", ""},
+        {"caf\xC3\xA9 \xE6\x97\xA5\xE6\x9C\xAC \xF0\x9F\x98\x80",
+         "caf\xC3\xA9 \xE6\x97\xA5\xE6\x9C\xAC \xF0\x9F\x98\x80"},
+        {"a\nb\rc\td", "a\\nb\\rc\\td"},
+        {"\x1B]0;x\x07\x7F", "\\u001b]0;x\\u0007\\u007f"},
+        {"\xC2\x80\xC2\x9F\xC2\xA0", "\\u0080\\u009f\xC2\xA0"},
+        {"\xD8\x9C\xD8\x9B", "\\u061c\xD8\x9B"},
+        {"\xE2\x80\x8A\xE2\x80\x8B\xE2\x80\x8F\xE2\x80\x90",
+         "\xE2\x80\x8A\\u200b\\u200f\xE2\x80\x90"},
+        {"\xE2\x80\xA8\xE2\x80\xAE\xE2\x80\xAF", "\\u2028\\u202e\xE2\x80\xAF"},
+        {"\xE2\x81\xA5\xE2\x81\xA6\xE2\x81\xA9", "\xE2\x81\xA5\\u2066\\u2069"},
+        {"\xFF\xC3(\xE2\x80", "\\xff\\xc3(\\xe2\\x80"},
+        {"C:\\n", "C:\\n"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        char shown[64];
+        clm_string all = {0};
+        clm_string_add(&all, ">");
+        clm_string_add_visible(&all, cases[i].text, strlen(cases[i].text));
+        assert_ok(clm_string_status(&all));
+        assert_string_equal(all.text + 1, cases[i].shown);
+        clm_string_free(&all);
+        clm_show_text(shown, sizeof shown, cases[i].text);
+        assert_string_equal(shown, cases[i].shown);
+    }
+    char little[6];
+    clm_show_text(little, sizeof little, "abc\x1B");
+    assert_string_equal(little, "abc"); /* no half of an escape */
 }
 
 static void the_version_is_three_numbers(void **state) {
@@ -330,6 +367,7 @@ int main(int argc, char **argv) {
         cmocka_unit_test(a_file_appears_whole_or_not_at_all),
         cmocka_unit_test(nobody_chooses_a_hash),
         cmocka_unit_test(json_is_bounded),
+        cmocka_unit_test(texts_are_shown),
         cmocka_unit_test(utf8_is_checked_as_the_standard_says),
         cmocka_unit_test(hashes_are_fnv1a),
         cmocka_unit_test(json_tells_full_memory_from_bad_text),

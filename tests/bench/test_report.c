@@ -295,6 +295,8 @@ static void texts_are_made_fit_to_print(void **state) {
     char text[8];
     clm_bench_copy_text(text, sizeof text, "a\nb\x7F\xFF");
     assert_string_equal(text, "a?b??");
+    clm_bench_copy_text(text, sizeof text, "a\xD8\x9C\xE2\x80\x8B");
+    assert_string_equal(text, "a??");
     clm_bench_copy_text(text, sizeof text, "123456\xC3\xBC"); /* no half of a character */
     assert_string_equal(text, "123456");
     clm_bench_copy_text(text, sizeof text, "12345\xC3\xBC");

@@ -114,7 +114,16 @@ static void training_data_is_checked(void **state) {
     assert_false(clm_file_exists(clm_test_path("w")));
 }
 
-/* Lines before the bad one are answered. */
+static size_t count_rows(const char *output, bool with_answer) {
+    size_t count = 0;
+    for (const char *at = output; *at != '\0'; at += strcspn(at, "\n") + 1) {
+        count += (*at != '\t') == with_answer;
+    }
+    return count;
+}
+
+/* What has no answer costs no other text its own; with --strict it ends the command, and lines
+ * before it are answered. */
 static void bad_lines_are_named(void **state) {
     (void)state;
     static const struct {
@@ -123,7 +132,7 @@ static void bad_lines_are_named(void **state) {
         const char *what;
     } bad[] = {
         {"one\ntwo\n\nfour\n", 14, "empty"},
-        {"one\ntwo\nt\xFFo\n", 12, "byte 1 of the text, 0xFF, is not valid UTF-8"},
+        {"one\ntwo\nt\xFFo\nfour\n", 17, "byte 1 of the text, 0xFF, is not valid UTF-8"},
         {"one\ntwo\nto\0o\nfour\n", 18, "byte 2 of the text is NUL"},
     };
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
@@ -133,17 +142,48 @@ static void bad_lines_are_named(void **state) {
         static const char *const batches[] = {"1", "2", "8"};
         for (size_t k = 0; k < 3; k++) {
             clm_test_outcome outcome = run_clm(CLASSIFY, "--file", "lines", "--batch", batches[k]);
+            assert_fails(outcome, 3, "1 of 4 texts has no answer");
+            assert_has(outcome.errors, "warning: lines:3: ");
+            assert_has(outcome.errors, bad[i].what);
+            assert_int_equal(count_rows(outcome.output, true), 3);
+            assert_int_equal(count_rows(outcome.output, false), 1);
+            outcome = run_clm(CLASSIFY, "--strict", "--file", "lines", "--batch", batches[k]);
             assert_fails(outcome, 3, "clm: lines:3: ", bad[i].what);
-            size_t answers = 0;
-            for (const char *at = outcome.output; *at != '\0'; at++) {
-                answers += *at == '\n';
-            }
-            assert_int_equal(answers, 2);
+            assert_int_equal(count_rows(outcome.output, true), 2);
+            assert_int_equal(count_rows(outcome.output, false), 0);
         }
-        assert_fails(run_clm_in(&piped, CLASSIFY), 3, "clm: standard input:3: ", bad[i].what);
+        clm_test_outcome outcome = run_clm_in(&piped, CLASSIFY);
+        assert_fails(outcome, 3, "1 of 4 texts");
+        assert_has(outcome.errors, "warning: standard input:3: ");
+        outcome = run_clm_in(&piped, CLASSIFY, "--strict");
+        assert_fails(outcome, 3, "clm: standard input:3: ", bad[i].what);
+        outcome = run_clm_in(&piped, CLASSIFY, "--json");
+        assert_has(outcome.output,
+                   "{\"label\":null,\"probability\":null,\"probabilities\":null,"
+                   "\"error\":\"standard input:3: ");
+        assert_fails(outcome, 3, "1 of 4 texts");
     }
-    assert_fails(run_clm(CLASSIFY, "fine", ""), 3, "clm: text 2: ", "empty");
-    assert_fails(run_clm(CLASSIFY, "\xC3("), 3, "clm: text 1: ", "byte 0");
+    clm_test_outcome outcome = run_clm(CLASSIFY, "fine", "", "\xC3(");
+    assert_fails(outcome, 3, "2 of 3 texts have no answer");
+    assert_has(outcome.errors, "warning: text 2: ");
+    assert_has(outcome.errors, "warning: text 3: ");
+    assert_int_equal(count_rows(outcome.output, true), 1);
+    outcome = run_clm(CLASSIFY, "--strict", "fine", "");
+    assert_fails(outcome, 3, "clm: text 2: ", "empty");
+    assert_int_equal(count_rows(outcome.output, true), 1);
+}
+
+/* Nothing is opened for a command that cannot succeed: no device is asked, though there is none. */
+static void files_are_looked_at_before_the_device(void **state) {
+    (void)state;
+    const clm_test_surroundings nowhere = {.environment = {"CLM_DEVICE=no such device"}};
+    assert_fails(run_clm_in(&nowhere, CLASSIFY, "--file", "missing"), 3, "missing");
+    assert_fails(run_clm_in(&nowhere, "classify", "--model", "missing", "a"), 3, "missing");
+    assert_fails(run_clm_in(&nowhere, "eval", "--model", "missing", "--data", "data/test.csv"), 3,
+                 "missing");
+    assert_fails(run_clm_in(&nowhere, EVAL, "missing"), 3, "missing");
+    assert_fails(run_clm_in(&nowhere, EVAL, "data/test.csv", "--text-column", "body"), 3, "body");
+    assert_fails(run_clm_in(&nowhere, CLASSIFY, "a"), 4, "no such device");
 }
 
 static void long_texts_are_cut_and_counted(void **state) {
@@ -386,6 +426,7 @@ int main(void) {
         cmocka_unit_test(files_that_are_no_table),
         cmocka_unit_test(training_data_is_checked),
         cmocka_unit_test(bad_lines_are_named),
+        cmocka_unit_test(files_are_looked_at_before_the_device),
         cmocka_unit_test(long_texts_are_cut_and_counted),
         cmocka_unit_test(bad_weights),
         cmocka_unit_test(shapes_that_contradict_the_config),

@@ -6,6 +6,7 @@
 
 #include <cjson/cJSON.h>
 
+#include "base/file.h"
 #include "fixture.h"
 
 static const char *const commands[] = {"devices",  "fetch", "data", "tokenize", "finetune", "eval",
@@ -199,6 +200,47 @@ static void empty_paths_are_refused(void **state) {
     assert_fails(run_clm("bench", "--compare", "a.json", ""), 2, "NAME is empty");
 }
 
+/* A file is written where it is asked for: into what is no regular file, and into a pipe that
+ * gets nothing else. */
+static void outputs_may_be_anything(void **state) {
+    (void)state;
+    const clm_test_surroundings full = {.output = "/dev/full"};
+    const clm_test_surroundings closed = {.output_is_closed_pipe = true};
+#define BENCH "bench", "layernorm/forward", "--quick", "--seconds", "0.01"
+    clm_test_outcome outcome = run_clm(BENCH, "--json", "-");
+    assert_done(outcome);
+    cJSON *report = cJSON_Parse(outcome.output);
+    assert_non_null(report);
+    cJSON_Delete(report);
+    assert_has(outcome.errors, "GFLOP/s"); /* the table */
+    assert_done(run_clm(BENCH, "--json", "/dev/null", "--csv", "/dev/null"));
+    assert_fails(run_clm("bench", "--json", "-", "--csv=-"), 2, "both standard output");
+    assert_fails(run_clm(BENCH, "--json", "/dev/full"), 5, "/dev/full");
+    outcome = run_clm_in(&full, BENCH, "--json", "-");
+    assert_int_equal(outcome.status, 5);
+    assert_has(outcome.errors, "clm: standard output: cannot be written: No space");
+    outcome = run_clm_in(&closed, BENCH, "--json", "-");
+    assert_int_equal(outcome.status, 3);
+    assert_has(outcome.errors, "Broken pipe");
+    assert_done(run_clm("tune", "--export", "/dev/null"));
+    outcome = run_clm("tune", "--export", "-");
+    assert_done(outcome);
+    report = cJSON_Parse(outcome.output);
+    assert_non_null(report);
+    cJSON_Delete(report);
+    assert_false(clm_file_exists(clm_test_path("-")));
+}
+
+/* Platforms that have no device, or no platform at all: advice, not silence. */
+static void no_device_is_told_by_all(void **state) {
+    (void)state;
+    const clm_test_surroundings none = {.environment = {"OCL_ICD_VENDORS=nowhere"}};
+    assert_fails(run_clm_in(&none, "bench", "--all"), 4, "OpenCL");
+    assert_fails(run_clm_in(&none, "selftest", "--all"), 4, "OpenCL");
+    assert_fails(run_clm_in(&none, "tune", "--all"), 4, "OpenCL");
+    assert_fails(run_clm_in(&none, "devices"), 4, "OpenCL");
+}
+
 static void devices_are_listed(void **state) {
     (void)state;
     clm_test_outcome table = run_clm("devices");
@@ -286,6 +328,8 @@ int main(void) {
         cmocka_unit_test(lost_output_is_a_failure),
         cmocka_unit_test(mistakes_get_a_suggestion),
         cmocka_unit_test(empty_paths_are_refused),
+        cmocka_unit_test(outputs_may_be_anything),
+        cmocka_unit_test(no_device_is_told_by_all),
     };
     return cmocka_run_group_tests(tests, make_inputs, NULL);
 }
