@@ -204,7 +204,7 @@ static clm_status train(const settings *job) {
     options.min_frequency = job->min_frequency;
     CLM_TRY(corpus_read(&c, job));
     CLM_TRY(clm_tokenizer_train(&tokenizer, c.texts, c.lengths, c.count, &options));
-    CLM_TRY(clm_tokenizer_save(tokenizer, job->out));
+    CLM_TRY(clm_tokenizer_save(tokenizer, job->out, NULL));
     (void)printf("%s: %d tokens\n", job->out, clm_tokenizer_vocab_size(tokenizer));
 cleanup:
     clm_tokenizer_close(tokenizer);
@@ -216,9 +216,9 @@ static const clm_cli_option text_options[] = {
     {"--vocab", "DIR", "the folder with the tokenizer's files", CLM_CLI_FOLDER_AT(settings, vocab),
      .excludes = "--train", .synonyms = "--tokenizer --model --vocabulary"},
     {"--ids", NULL, "print ids only", CLM_CLI_FLAG_AT(settings, ids)},
-    {"--decode", NULL, "take ids, and print their text", CLM_CLI_FLAG_AT(settings, decode),
-     .excludes = "--ids", .synonyms = "--detokenize"},
-    {"--special", NULL, "take special tokens such as <|endoftext|> in the text as tokens",
+    {"--decode", NULL, "take ids, and print their text, that of special tokens too",
+     CLM_CLI_FLAG_AT(settings, decode), .excludes = "--ids", .synonyms = "--detokenize"},
+    {"--special", NULL, "take special tokens such as <|endoftext|> as tokens, as training does",
      CLM_CLI_FLAG_AT(settings, special), .synonyms = "--special-tokens"},
     {NULL},
 };

@@ -9,9 +9,16 @@
 clm_status clm_dataset_create(clm_dataset **dataset, const clm_table *table,
                               const struct clm_tokenizer *tokenizer,
                               const clm_dataset_options *options) {
+    /* A special token such as <url> is one token in texts that a model learns from, as it is where
+     * transformers reads them. */
+    static const clm_encode_options as_transformers = {.special_tokens = true};
     *dataset = NULL;
     clm_status status = CLM_OK;
     size_t count = clm_table_count(table);
+    const int limit = options == NULL       ? 0
+                      : options->length > 0 ? options->length
+                                            : options->length_limit;
+    const size_t most = limit > 0 ? (size_t)limit : 0;
     int32_t **ids = NULL;
     size_t *lengths = NULL;
     int32_t *labels = NULL;
@@ -21,11 +28,15 @@ clm_status clm_dataset_create(clm_dataset **dataset, const clm_table *table,
     for (size_t row = 0; row < count; row++) {
         size_t length_bytes = 0;
         const char *text = clm_table_text(table, row, &length_bytes);
-        status =
-            clm_tokenizer_encode(tokenizer, text, length_bytes, NULL, &ids[row], &lengths[row]);
+        status = clm_tokenizer_encode(tokenizer, text, length_bytes, &as_transformers, &ids[row],
+                                      &lengths[row]);
         if (status != CLM_OK) {
             status = clm_error_prefix(status, "text %zu", row);
             goto cleanup;
+        }
+        if (most > 0) {
+            /* The data set cuts and counts; here only what ends a text moves to where it does. */
+            (void)clm_tokenizer_cut(tokenizer, ids[row], lengths[row], most);
         }
         labels[row] = clm_table_label(table, row);
     }

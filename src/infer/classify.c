@@ -32,7 +32,7 @@ static clm_status choose_padding(clm_classifier *classifier, const char *folder)
     }
     classifier->pad_token = config->pad_token;
     if (classifier->pad_token < 0 || classifier->pad_token >= config->n_vocab) {
-        classifier->pad_token = clm_tokenizer_end_of_text(classifier->tokenizer);
+        classifier->pad_token = clm_tokenizer_pad_token(classifier->tokenizer);
     }
     if (classifier->pad_token < 0) {
         return clm_fail(CLM_ERROR_FORMAT,
@@ -132,13 +132,16 @@ static void encoded_free(encoded_text *encoded, size_t count) {
 static clm_status encode(encoded_text *encoded, clm_classifier *classifier,
                          const char *const *texts, const size_t *lengths, size_t count) {
     clm_status status = CLM_OK;
+    /* As the texts were read that the model learned from. */
+    static const clm_encode_options as_transformers = {.special_tokens = true};
     for (size_t i = 0; i < count; i++) {
         size_t token_count = 0;
         CLM_TRY(clm_tokenizer_encode(classifier->tokenizer, texts[i],
-                                     lengths != NULL ? lengths[i] : strlen(texts[i]), NULL,
-                                     &encoded[i].ids, &token_count));
+                                     lengths != NULL ? lengths[i] : strlen(texts[i]),
+                                     &as_transformers, &encoded[i].ids, &token_count));
         if (token_count > (size_t)classifier->most_tokens) {
-            token_count = (size_t)classifier->most_tokens;
+            token_count = clm_tokenizer_cut(classifier->tokenizer, encoded[i].ids, token_count,
+                                            (size_t)classifier->most_tokens);
             classifier->cut_count++;
         }
         encoded[i].length = (int)token_count;

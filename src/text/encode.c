@@ -12,6 +12,8 @@ typedef struct clm_encoding {
     int32_t *ids;
     size_t count;
     size_t capacity;
+    unsigned char *spaced; /* a text with a space before it */
+    size_t spaced_capacity;
 } clm_encoding;
 
 /* Room for `more` ids. */
@@ -40,42 +42,46 @@ cleanup:
     return status;
 }
 
-/* The special token that starts at `text`, the longest of them, or -1. */
-static int32_t special_at(const clm_tokenizer *tokenizer, const unsigned char *text,
-                          size_t length) {
-    if (!tokenizer->special_start[text[0]]) {
-        return -1;
+/* A text between added tokens. */
+static clm_status encode_between(clm_encoding *encoding, const unsigned char *text, size_t length) {
+    clm_status status = CLM_OK;
+    if (!encoding->tokenizer->prefix_space || length == 0 || text[0] == ' ') {
+        return encode_plain(encoding, text, length);
     }
-    for (size_t i = 0; i < tokenizer->special_count; i++) {
-        size_t token_length = 0;
-        const unsigned char *bytes =
-            clm_token_bytes(tokenizer, tokenizer->specials[i], &token_length);
-        if (token_length <= length && memcmp(bytes, text, token_length) == 0) {
-            return tokenizer->specials[i];
-        }
-    }
-    return -1;
+    CLM_TRY(clm_reserve(&encoding->spaced, &encoding->spaced_capacity, length + 1, 1, "a text"));
+    encoding->spaced[0] = ' ';
+    memcpy(encoding->spaced + 1, text, length);
+    CLM_TRY(encode_plain(encoding, encoding->spaced, length + 1));
+cleanup:
+    return status;
 }
 
-static clm_status encode_with_specials(clm_encoding *encoding, const unsigned char *text,
-                                       size_t length) {
+static clm_status encode_with_added(clm_encoding *encoding, const unsigned char *text,
+                                    size_t length, bool special_tokens) {
     clm_status status = CLM_OK;
-    size_t from = 0;
-    for (size_t at = 0; at < length;) {
-        int32_t id = special_at(encoding->tokenizer, text + at, length - at);
-        if (id < 0) {
-            at++;
+    clm_added_parts parts = {0};
+    CLM_TRY(clm_added_cut(encoding->tokenizer->added, text, length, special_tokens, &parts));
+    for (size_t i = 0; i < parts.count; i++) {
+        const clm_added_part *part = &parts.parts[i];
+        if (part->id < 0) {
+            CLM_TRY(encode_between(encoding, part->text, part->length));
             continue;
         }
-        CLM_TRY(encode_plain(encoding, text + from, at - from));
         CLM_TRY(make_room(encoding, 1));
-        encoding->ids[encoding->count++] = id;
-        size_t token_length = 0;
-        (void)clm_token_bytes(encoding->tokenizer, id, &token_length);
-        at += token_length;
-        from = at;
+        encoding->ids[encoding->count++] = part->id;
     }
-    CLM_TRY(encode_plain(encoding, text + from, length - from));
+cleanup:
+    clm_added_parts_free(&parts);
+    return status;
+}
+
+static clm_status add_frame(clm_encoding *encoding, int side) {
+    clm_status status = CLM_OK;
+    const clm_template *frame = &encoding->tokenizer->frame;
+    CLM_TRY(make_room(encoding, frame->counts[side]));
+    for (size_t i = 0; i < frame->counts[side]; i++) {
+        encoding->ids[encoding->count++] = frame->ids[side][i];
+    }
 cleanup:
     return status;
 }
@@ -83,21 +89,29 @@ cleanup:
 clm_status clm_tokenizer_encode(const clm_tokenizer *tokenizer, const char *text,
                                 size_t length_bytes, const clm_encode_options *options,
                                 int32_t **ids, size_t *count) {
+    static const clm_encode_options defaults = CLM_ENCODE_OPTIONS_DEFAULT;
     clm_status status = CLM_OK;
     clm_encoding encoding = {.tokenizer = tokenizer};
     const unsigned char *bytes = (const unsigned char *)(length_bytes > 0 ? text : "");
+    options = options != NULL ? options : &defaults;
     *ids = NULL;
     *count = 0;
-    if (length_bytes > INT32_MAX) {
+    if (length_bytes > INT32_MAX - 1) {
         return clm_fail(CLM_ERROR_ARGUMENT, "a text of %zu bytes is too long: encode it in parts",
                         length_bytes);
     }
     CLM_TRY(clm_split_begin(&encoding.split, tokenizer->splitter));
     CLM_TRY(make_room(&encoding, length_bytes / 3 + 1));
-    if (options != NULL && options->special_tokens) {
-        CLM_TRY(encode_with_specials(&encoding, bytes, length_bytes));
+    if (!options->bare) {
+        CLM_TRY(add_frame(&encoding, 0));
+    }
+    if (clm_added_can_match(tokenizer->added, options->special_tokens)) {
+        CLM_TRY(encode_with_added(&encoding, bytes, length_bytes, options->special_tokens));
     } else {
-        CLM_TRY(encode_plain(&encoding, bytes, length_bytes));
+        CLM_TRY(encode_between(&encoding, bytes, length_bytes));
+    }
+    if (!options->bare) {
+        CLM_TRY(add_frame(&encoding, 1));
     }
     *ids = encoding.ids;
     *count = encoding.count;
@@ -105,6 +119,18 @@ clm_status clm_tokenizer_encode(const clm_tokenizer *tokenizer, const char *text
 cleanup:
     clm_split_end(&encoding.split);
     clm_merge_space_free(&encoding.space);
+    clm_free(encoding.spaced);
     clm_free(encoding.ids);
     return status;
+}
+
+size_t clm_tokenizer_cut(const clm_tokenizer *tokenizer, int32_t *ids, size_t count, size_t most) {
+    const size_t behind = tokenizer->frame.counts[1];
+    if (count <= most) {
+        return count;
+    }
+    if (behind < most) {
+        memmove(ids + most - behind, ids + count - behind, behind * sizeof *ids);
+    }
+    return most;
 }

@@ -33,7 +33,7 @@ clm_quoted clm_quote(const char *text, size_t length) {
     return quoted;
 }
 
-clm_status clm_vocab_reader_parse(cJSON **json, const clm_source *source) {
+clm_status clm_source_parse(cJSON **json, const clm_source *source) {
     static const char nul[] = "\\u0000";
     *json = NULL;
     const char *end = source->text + source->length;
@@ -79,7 +79,6 @@ static clm_status take_token(clm_vocab_reader *reader, const cJSON *item,
     reader->names[(size_t)id] = name;
     token->bytes = *free_bytes;
     token->word = clm_alphabet_read(name, length, *free_bytes, &token->length);
-    token->special = !token->word;
     if (!token->word) {
         memcpy(*free_bytes, name, length);
         token->length = length;
@@ -88,7 +87,7 @@ static clm_status take_token(clm_vocab_reader *reader, const cJSON *item,
     return CLM_OK;
 }
 
-clm_status clm_vocab_reader_take_vocab(clm_vocab_reader *reader, const cJSON *vocab, size_t more) {
+clm_status clm_vocab_reader_take_vocab(clm_vocab_reader *reader, const cJSON *vocab) {
     clm_status status = CLM_OK;
     if (!cJSON_IsObject(vocab)) {
         return clm_fail(CLM_ERROR_FORMAT, "%s: the vocabulary must be an object {\"token\": id}",
@@ -96,7 +95,6 @@ clm_status clm_vocab_reader_take_vocab(clm_vocab_reader *reader, const cJSON *vo
     }
     size_t total = 0;
     const cJSON *item = NULL;
-    reader->capacity = more;
     cJSON_ArrayForEach(item, vocab) {
         reader->capacity++;
         total += strlen(item->string);
@@ -142,7 +140,7 @@ void clm_vocab_reader_free(clm_vocab_reader *reader) {
 static int32_t find_result(const clm_merge_list *list, size_t length) {
     const clm_tokenizer *tokenizer = list->tokenizer;
     int32_t next = list->count > 0 ? list->merges[list->count - 1].result + 1 : 0;
-    if (next < tokenizer->vocab_size && !tokenizer->special[next]) {
+    if (next < tokenizer->listed_size) {
         size_t next_length = 0;
         const unsigned char *bytes = clm_token_bytes(tokenizer, next, &next_length);
         if (next_length == length && memcmp(bytes, list->scratch, length) == 0) {
@@ -225,130 +223,111 @@ static clm_status read_merges(clm_merge_list *list, const clm_source *source, si
     return CLM_OK;
 }
 
-/* What is no byte and what no merge makes can only be a special token. */
-static clm_status mark_specials(clm_tokenizer *tokenizer) {
-    bool *made = NULL;
-    clm_status status = clm_allocate(&made, (size_t)tokenizer->vocab_size, sizeof *made, "tokens");
+static clm_status take_merges_file(clm_tokenizer *tokenizer, const clm_source *merges) {
+    clm_status status = CLM_OK;
+    clm_merge_list list = {.tokenizer = tokenizer};
+    size_t first_line = 1;
+    size_t repeated = 0;
+    CLM_TRY(read_merges(&list, merges, &first_line));
+    status = clm_tokenizer_take_merges(tokenizer, list.merges, list.count, &repeated);
+    list.merges = NULL;
+    if (status != CLM_OK && repeated < list.count) {
+        status = clm_error_prefix(status, "%s: line %zu", merges->where, first_line + repeated);
+    }
+cleanup:
+    clm_merge_list_free(&list);
+    return status;
+}
+
+/* What is read on the way to a tokenizer. */
+typedef struct clm_loading {
+    const clm_tokenizer_files *files;
+    const clm_source *main; /* where the vocabulary is */
+    cJSON *json;            /* of the main file */
+    clm_settings settings;
+    clm_vocab_reader reader;
+    clm_named_tokens listed; /* tokenizer.json's added tokens */
+    clm_added_token *added;
+    size_t added_count;
+    clm_tokenizer *tokenizer;
+} clm_loading;
+
+/* All tokens, and a tokenizer of them that merges nothing yet. */
+static clm_status load_tokens(clm_loading *l) {
+    clm_status status = CLM_OK;
+    const cJSON *vocab = l->json;
+    size_t count = 0;
+    CLM_TRY(clm_source_parse(&l->json, l->main));
+    vocab = l->json;
+    if (l->files->json != NULL) {
+        CLM_TRY(clm_json_check(l->json, &l->settings, l->main->where));
+        CLM_TRY(clm_json_list_added(&l->listed, l->json, l->main->where));
+        vocab = cJSON_GetObjectItemCaseSensitive(cJSON_GetObjectItemCaseSensitive(l->json, "model"),
+                                                 "vocab");
+    }
+    CLM_TRY(clm_vocab_reader_take_vocab(&l->reader, vocab));
+    CLM_TRY(clm_vocab_reader_count(&l->reader, &count));
+    const size_t listed_count = count;
+    CLM_TRY(
+        clm_load_added(&l->added, &l->added_count, &l->reader, &count, &l->settings, &l->listed));
+    status = clm_tokenizer_make(&l->tokenizer, l->reader.tokens, count);
     if (status != CLM_OK) {
-        return status;
+        return clm_error_prefix(status, "%s", l->main->where);
     }
-    for (size_t rank = 0; rank < tokenizer->merge_count; rank++) {
-        made[tokenizer->merges[rank].result] = true;
+    l->tokenizer->listed_size = (int32_t)listed_count;
+    CLM_TRY(clm_tokenizer_take_added(l->tokenizer, l->added, l->added_count));
+    clm_load_roles(l->tokenizer, &l->settings);
+cleanup:
+    return status;
+}
+
+/* What GPT2Tokenizer does to a pair of files. */
+static void take_pair_scheme(clm_tokenizer *tokenizer, const clm_settings *settings) {
+    const clm_role roles[2] = {clm_role_bos, clm_role_eos};
+    const bool adds[2] = {settings->add_bos, settings->add_eos};
+    tokenizer->prefix_space = settings->prefix_space;
+    for (int side = 0; side < 2; side++) {
+        const int32_t id = tokenizer->roles[roles[side]];
+        if (adds[side] && id >= 0) {
+            tokenizer->frame.ids[side][0] = id;
+            tokenizer->frame.counts[side] = 1;
+        }
     }
-    for (size_t byte = 0; byte < 256; byte++) {
-        made[tokenizer->byte_ids[byte]] = true;
+}
+
+clm_status clm_load_files(clm_tokenizer **tokenizer, const clm_tokenizer_files *files) {
+    clm_status status = CLM_OK;
+    clm_loading l = {.files = files, .main = files->json != NULL ? files->json : files->vocab};
+    l.reader.where = l.main->where;
+    *tokenizer = NULL;
+    CLM_TRY(clm_settings_read(&l.settings, files));
+    CLM_TRY(load_tokens(&l));
+    if (files->json != NULL) {
+        CLM_TRY(clm_json_take_merges(l.tokenizer, l.json, l.main->where));
+        CLM_TRY(clm_json_take_scheme(l.tokenizer, l.json, &l.settings, l.main->where));
+    } else {
+        CLM_TRY(take_merges_file(l.tokenizer, files->merges));
+        take_pair_scheme(l.tokenizer, &l.settings);
     }
-    for (int32_t id = 0; id < tokenizer->vocab_size; id++) {
-        tokenizer->special[id] = !made[id];
-    }
-    clm_free(made);
-    return clm_tokenizer_list_specials(tokenizer);
+    *tokenizer = l.tokenizer;
+    l.tokenizer = NULL;
+cleanup:
+    clm_tokenizer_close(l.tokenizer);
+    clm_free(l.added);
+    clm_free(l.listed.tokens);
+    clm_vocab_reader_free(&l.reader);
+    cJSON_Delete(l.json);
+    clm_settings_free(&l.settings);
+    return status;
 }
 
 clm_status clm_load_pair(clm_tokenizer **tokenizer, const clm_source *vocab,
                          const clm_source *merges) {
-    clm_status status = CLM_OK;
-    cJSON *json = NULL;
-    clm_vocab_reader reader = {.where = vocab->where};
-    clm_merge_list list = {0};
-    clm_tokenizer *made = NULL;
-    size_t count = 0;
-    size_t first_line = 1;
-    size_t repeated = 0;
-    *tokenizer = NULL;
-    CLM_TRY(clm_vocab_reader_parse(&json, vocab));
-    CLM_TRY(clm_vocab_reader_take_vocab(&reader, json, 0));
-    CLM_TRY(clm_vocab_reader_count(&reader, &count));
-    status = clm_tokenizer_make(&made, reader.tokens, count);
-    if (status != CLM_OK) {
-        status = clm_error_prefix(status, "%s", vocab->where);
-        goto cleanup;
-    }
-    list.tokenizer = made;
-    CLM_TRY(read_merges(&list, merges, &first_line));
-    status = clm_tokenizer_take_merges(made, list.merges, list.count, &repeated);
-    list.merges = NULL;
-    if (status != CLM_OK) {
-        status = repeated < list.count ? clm_error_prefix(status, "%s: line %zu", merges->where,
-                                                          first_line + repeated)
-                                       : status;
-        goto cleanup;
-    }
-    CLM_TRY(mark_specials(made));
-    *tokenizer = made;
-    made = NULL;
-cleanup:
-    clm_tokenizer_close(made);
-    clm_merge_list_free(&list);
-    clm_vocab_reader_free(&reader);
-    cJSON_Delete(json);
-    return status;
+    const clm_tokenizer_files files = {.vocab = vocab, .merges = merges};
+    return clm_load_files(tokenizer, &files);
 }
 
-static clm_status read_source(clm_source *source, char **text, const char *path) {
-    source->where = path;
-    clm_status status = clm_file_read(path, CLM_FILE_TOKENIZER, text, &source->length);
-    if (status == CLM_OK) {
-        status = clm_text_refuse_nul(*text, source->length, path);
-        const size_t mark = clm_text_mark(*text, source->length);
-        source->text = *text + mark;
-        source->length -= mark;
-    }
-    return status;
-}
-
-static clm_status open_pair(clm_tokenizer **tokenizer, const char *vocab, const char *merges) {
-    clm_status status = CLM_OK;
-    char *vocab_text = NULL;
-    char *merges_text = NULL;
-    clm_source vocab_source;
-    clm_source merges_source;
-    CLM_TRY(read_source(&vocab_source, &vocab_text, vocab));
-    CLM_TRY(read_source(&merges_source, &merges_text, merges));
-    CLM_TRY(clm_load_pair(tokenizer, &vocab_source, &merges_source));
-cleanup:
-    clm_free(vocab_text);
-    clm_free(merges_text);
-    return status;
-}
-
-static clm_status open_json(clm_tokenizer **tokenizer, const char *path) {
-    char *text = NULL;
-    clm_source source;
-    clm_status status = read_source(&source, &text, path);
-    if (status == CLM_OK) {
-        status = clm_load_tokenizer_json(tokenizer, &source);
-    }
-    clm_free(text);
-    return status;
-}
-
-clm_status clm_tokenizer_open(clm_tokenizer **tokenizer, const char *folder) {
-    static const char *const names[] = {"tokenizer.json", "vocab.json", "merges.txt",
-                                        "encoder.json", "vocab.bpe"};
-    enum { name_count = sizeof names / sizeof *names };
-    clm_status status = CLM_OK;
-    char *paths[name_count] = {0};
-    *tokenizer = NULL;
-    for (size_t i = 0; i < name_count; i++) {
-        CLM_TRY(clm_path_join(&paths[i], folder, names[i]));
-    }
-    if (clm_file_exists(paths[0])) {
-        CLM_TRY(open_json(tokenizer, paths[0]));
-    } else if (clm_file_exists(paths[1])) {
-        CLM_TRY(open_pair(tokenizer, paths[1], paths[2]));
-    } else if (clm_file_exists(paths[3])) {
-        CLM_TRY(open_pair(tokenizer, paths[3], paths[4]));
-    } else {
-        status = clm_fail(CLM_ERROR_NOT_FOUND,
-                          "%s: no tokenizer here: needs tokenizer.json, vocab.json with "
-                          "merges.txt, or encoder.json with vocab.bpe (GPT-2's come with "
-                          "`clm fetch gpt2`)",
-                          folder);
-    }
-cleanup:
-    for (size_t i = 0; i < name_count; i++) {
-        clm_free(paths[i]);
-    }
-    return status;
+clm_status clm_load_tokenizer_json(clm_tokenizer **tokenizer, const clm_source *source) {
+    const clm_tokenizer_files files = {.json = source};
+    return clm_load_files(tokenizer, &files);
 }

@@ -1,5 +1,5 @@
-/* Reading a vocabulary from memory; clm_tokenizer_open() reads the files. `where` names the
- * source in errors.
+/* Reading a tokenizer from memory; clm_tokenizer_open() reads the files. `where` names the source
+ * in errors.
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #ifndef CLM_TEXT_LOAD_H
@@ -8,20 +8,15 @@
 #include <cjson/cJSON.h>
 
 #include "base/string.h"
+#include "text/settings.h"
 #include "text/tokenizer.h"
 
-typedef struct clm_source {
-    const char *text;
-    size_t length;
-    const char *where;
-} clm_source;
+/* A tokenizer from the files of a folder. */
+clm_status clm_load_files(clm_tokenizer **tokenizer, const clm_tokenizer_files *files);
 
-/* encoder.json and vocab.bpe, or vocab.json and merges.txt: {"token": id, ...}, and a line
- * "left right" a merge, after an optional first line "#version: ...". */
+/* The same from a pair of files or a tokenizer.json alone, as where no other file is there. */
 clm_status clm_load_pair(clm_tokenizer **tokenizer, const clm_source *vocab,
                          const clm_source *merges);
-
-/* tokenizer.json of Hugging Face tokenizers. */
 clm_status clm_load_tokenizer_json(clm_tokenizer **tokenizer, const clm_source *source);
 
 /* What both have in common. Start from `{0}` but for `where`. */
@@ -34,16 +29,49 @@ typedef struct clm_vocab_reader {
     unsigned char *bytes; /* what the tokens' bytes are lent from */
 } clm_vocab_reader;
 
-/* Parses; a string with a NUL character, which no vocabulary has, is CLM_ERROR_FORMAT. */
-clm_status clm_vocab_reader_parse(cJSON **json, const clm_source *source);
+/* Parses; a string with a NUL character, which no token has, is CLM_ERROR_FORMAT. */
+clm_status clm_source_parse(cJSON **json, const clm_source *source);
 
-/* Takes {"token": id, ...}, with room for `more` tokens. A token with a character that stands for
- * no byte is a special one. */
-clm_status clm_vocab_reader_take_vocab(clm_vocab_reader *reader, const cJSON *vocab, size_t more);
+/* Takes {"token": id, ...}. A token with a character that stands for no byte is no word. */
+clm_status clm_vocab_reader_take_vocab(clm_vocab_reader *reader, const cJSON *vocab);
 
 /* How many tokens there are, from id 0 on without a hole. */
 clm_status clm_vocab_reader_count(const clm_vocab_reader *reader, size_t *count);
+
+/* The tokens that are added to a vocabulary of *count tokens: those that tokenizer.json lists
+ * (`listed`), and those of the settings. Those that are new get the next ids, and *count counts
+ * them. *added is owned by the caller (clm_free), its contents are lent.
+ * CLM_ERROR_FORMAT: a token has another id than its file says. */
+clm_status clm_load_added(clm_added_token **added, size_t *added_count, clm_vocab_reader *reader,
+                          size_t *count, clm_settings *settings, const clm_named_tokens *listed);
+
+/* The id of each role, once the tokenizer has its added tokens, and the length. */
+void clm_load_roles(clm_tokenizer *tokenizer, const clm_settings *settings);
 void clm_vocab_reader_free(clm_vocab_reader *reader);
+
+/* tokenizer.json beside its vocabulary and merges: what is not honoured and would change ids is
+ * refused. The members, one by one:
+ *
+ *   version         "1.0", else refused
+ *   added_tokens    honoured: id, content, special, normalized, lstrip, rstrip, single_word
+ *   normalizer      null, else refused
+ *   pre_tokenizer   ByteLevel with use_regex (also alone in a Sequence), else refused;
+ *                   add_prefix_space is honoured, but for GPT2Tokenizer that of
+ *                   tokenizer_config.json counts; trim_offsets is irrelevant
+ *   post_processor  null, ByteLevel (irrelevant: offsets), TemplateProcessing (honoured for a
+ * single text), and a Sequence of these, else refused model           type BPE; vocab and merges;
+ * ignore_merges is honoured where the class is not GPT2Tokenizer, which leaves it out; dropout
+ * other than 0, continuing_subword_prefix and end_of_word_suffix are refused; byte_fallback,
+ *                   unk_token and fuse_unk are irrelevant, since each byte has a token
+ *   decoder         irrelevant: clm decodes bytes
+ *   truncation, padding   irrelevant: transformers sets them anew at each call */
+clm_status clm_json_check(const cJSON *json, const clm_settings *settings, const char *where);
+clm_status clm_json_list_added(clm_named_tokens *tokens, const cJSON *json, const char *where);
+clm_status clm_json_take_merges(clm_tokenizer *tokenizer, const cJSON *json, const char *where);
+
+/* prefix_space, ignore_merges and frame; the frame's ids must be the tokenizer's. */
+clm_status clm_json_take_scheme(clm_tokenizer *tokenizer, const cJSON *json,
+                                const clm_settings *settings, const char *where);
 
 /* The merges of one file, by rank. Start from `{0}` but for the tokenizer. */
 typedef struct clm_merge_list {

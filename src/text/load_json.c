@@ -44,89 +44,83 @@ static clm_status check_model(const cJSON *model, const char *where) {
             return unsupported(where, affixes[i], "only byte-level BPE without it is supported");
         }
     }
-    if (cJSON_IsTrue(member(model, "byte_fallback"))) {
-        return unsupported(where, "byte_fallback", "only byte-level BPE is supported");
+    return CLM_OK;
+}
+
+/* ByteLevel, also as the only one of a Sequence; NULL when it is anything else. */
+static const cJSON *find_byte_level(const cJSON *cut) {
+    if (has_type(cut, "Sequence")) {
+        const cJSON *list = member(cut, "pretokenizers");
+        cut = cJSON_GetArraySize(list) == 1 ? list->child : NULL;
+    }
+    return has_type(cut, "ByteLevel") ? cut : NULL;
+}
+
+static clm_status check_cut(const cJSON *json, const char *where) {
+    const cJSON *cut = member(json, "pre_tokenizer");
+    const cJSON *byte_level = find_byte_level(cut);
+    const char *type = cJSON_GetStringValue(member(cut, "type"));
+    if (byte_level == NULL) {
+        return clm_fail(CLM_ERROR_UNSUPPORTED,
+                        "%s: \"pre_tokenizer\" is %s: only ByteLevel, GPT-2's, is supported", where,
+                        type != NULL ? clm_quote(type, strlen(type)).text : "null");
+    }
+    if (cJSON_IsFalse(member(byte_level, "use_regex"))) {
+        return unsupported(where, "pre_tokenizer",
+                           "\"use_regex\" is false: only GPT-2's pattern is supported");
+    }
+    if (!cJSON_IsBool(member(byte_level, "add_prefix_space"))) {
+        return clm_fail(CLM_ERROR_FORMAT,
+                        "%s: \"pre_tokenizer\": \"add_prefix_space\" must be true or false", where);
     }
     return CLM_OK;
 }
 
-static clm_status check_scheme(const cJSON *json, const char *where) {
+clm_status clm_json_check(const cJSON *json, const clm_settings *settings, const char *where) {
+    clm_status status = CLM_OK;
     if (!cJSON_IsObject(json)) {
         return clm_fail(CLM_ERROR_FORMAT, "%s: not a JSON object", where);
     }
+    const cJSON *version = member(json, "version");
+    const char *number = cJSON_GetStringValue(version);
+    if (version != NULL && (number == NULL || strcmp(number, "1.0") != 0)) {
+        return unsupported(where, "version", "only version 1.0 is known");
+    }
     if (member(json, "normalizer") != NULL) {
-        return unsupported(where, "normalizer", "text is only encoded as it stands");
+        return unsupported(where, "normalizer", "must be null: text is encoded as it stands");
     }
-    const cJSON *cut = member(json, "pre_tokenizer");
-    if (!has_type(cut, "ByteLevel") || cJSON_IsFalse(member(cut, "use_regex"))) {
-        return unsupported(where, "pre_tokenizer", "only ByteLevel, GPT-2's, is supported");
+    CLM_TRY(check_cut(json, where));
+    CLM_TRY(check_model(member(json, "model"), where));
+    if (settings->gpt2 && cJSON_IsTrue(member(member(json, "model"), "ignore_merges"))) {
+        return unsupported(where, "ignore_merges",
+                           "is true, which the tokenizer_class GPT2Tokenizer leaves out: with "
+                           "PreTrainedTokenizerFast it is honoured");
     }
-    /* Its default is true. */
-    if (!cJSON_IsFalse(member(cut, "add_prefix_space"))) {
-        return unsupported(where, "add_prefix_space", "must be false, as in GPT-2");
-    }
-    return check_model(member(json, "model"), where);
-}
-
-static clm_status take_added_token(clm_vocab_reader *reader, const cJSON *added, int id,
-                                   const char *content) {
-    static const char *const options[] = {"single_word", "lstrip", "rstrip"};
-    for (size_t i = 0; i < sizeof options / sizeof *options; i++) {
-        if (cJSON_IsTrue(member(added, options[i]))) {
-            return unsupported(reader->where, options[i],
-                               "added tokens are only found as they stand");
-        }
-    }
-    if (content[0] == '\0') {
-        return clm_fail(CLM_ERROR_FORMAT, "%s: added token %d is empty", reader->where, id);
-    }
-    if ((size_t)id >= reader->capacity) {
-        reader->beyond = id > reader->beyond ? id : reader->beyond;
-        return CLM_OK;
-    }
-    const char *there = reader->names[id];
-    if (there != NULL && strcmp(there, content) != 0) {
-        return clm_fail(CLM_ERROR_FORMAT, "%s: id %d stands twice, for %s and for %s",
-                        reader->where, id, clm_quote(there, strlen(there)).text,
-                        clm_quote(content, strlen(content)).text);
-    }
-    clm_token *token = &reader->tokens[id];
-    size_t length = strlen(content);
-    /* Unlike the vocabulary, added tokens are written as the text that they are. */
-    bool word =
-        token->word && token->length == length && memcmp(token->bytes, content, length) == 0;
-    *token = (clm_token){(const unsigned char *)content, length, true, word};
-    reader->names[id] = content;
-    return CLM_OK;
-}
-
-static clm_status take_added(clm_vocab_reader *reader, const cJSON *added, size_t index) {
-    int id = 0;
-    const char *content = NULL;
-    clm_status status = CLM_OK;
-    clm_string where = {0};
-    clm_string_add_format(&where, "%s: added token %zu", reader->where, index);
-    CLM_TRY(clm_string_status(&where));
-    CLM_TRY(clm_json_get_int(added, "id", true, 0, INT32_MAX, &id, where.text));
-    CLM_TRY(clm_json_get_string(added, "content", true, &content, where.text));
-    CLM_TRY(take_added_token(reader, added, id, content));
 cleanup:
-    clm_string_free(&where);
     return status;
 }
 
-static clm_status read_tokens(clm_vocab_reader *reader, const cJSON *json) {
+clm_status clm_json_list_added(clm_named_tokens *tokens, const cJSON *json, const char *where) {
     clm_status status = CLM_OK;
-    const cJSON *added_tokens = member(json, "added_tokens");
-    if (added_tokens != NULL && !cJSON_IsArray(added_tokens)) {
-        return clm_fail(CLM_ERROR_FORMAT, "%s: \"added_tokens\" must be an array", reader->where);
-    }
-    size_t more = (size_t)cJSON_GetArraySize(added_tokens);
-    CLM_TRY(clm_vocab_reader_take_vocab(reader, member(member(json, "model"), "vocab"), more));
+    const cJSON *list = member(json, "added_tokens");
+    const cJSON *item = NULL;
     size_t index = 0;
-    const cJSON *added = NULL;
-    cJSON_ArrayForEach(added, added_tokens) {
-        CLM_TRY(take_added(reader, added, index++));
+    if (list != NULL && !cJSON_IsArray(list)) {
+        return clm_fail(CLM_ERROR_FORMAT, "%s: \"added_tokens\" must be an array", where);
+    }
+    cJSON_ArrayForEach(item, list) {
+        clm_named_token token;
+        int id = 0;
+        status = clm_named_token_read(&token, item, false, where);
+        if (status == CLM_OK) {
+            status = clm_json_get_int(item, "id", true, 0, INT32_MAX, &id, where);
+        }
+        if (status != CLM_OK) {
+            return clm_error_prefix(status, "added token %zu", index);
+        }
+        token.id = id;
+        CLM_TRY(clm_named_tokens_add(tokens, &token));
+        index++;
     }
 cleanup:
     return status;
@@ -154,8 +148,9 @@ static clm_status take_merge(clm_merge_list *list, const cJSON *item) {
     return clm_merge_list_add(list, left, left_length, right, strlen(right));
 }
 
-static clm_status read_merges(clm_tokenizer *tokenizer, const cJSON *merges, const char *where) {
+clm_status clm_json_take_merges(clm_tokenizer *tokenizer, const cJSON *json, const char *where) {
     clm_status status = CLM_OK;
+    const cJSON *merges = member(member(json, "model"), "merges");
     clm_merge_list list = {.tokenizer = tokenizer};
     size_t repeated = 0;
     if (!cJSON_IsArray(merges)) {
@@ -179,36 +174,100 @@ cleanup:
     return status;
 }
 
-clm_status clm_load_tokenizer_json(clm_tokenizer **tokenizer, const clm_source *source) {
-    clm_status status = CLM_OK;
-    cJSON *json = NULL;
-    clm_vocab_reader reader = {.where = source->where};
-    clm_tokenizer *made = NULL;
-    size_t count = 0;
-    *tokenizer = NULL;
-    CLM_TRY(clm_vocab_reader_parse(&json, source));
-    CLM_TRY(check_scheme(json, source->where));
-    CLM_TRY(read_tokens(&reader, json));
-    CLM_TRY(clm_vocab_reader_count(&reader, &count));
-    status = clm_tokenizer_make(&made, reader.tokens, count);
-    if (status != CLM_OK) {
-        status = clm_error_prefix(status, "%s", source->where);
-        goto cleanup;
+/* One piece of a template: {"SpecialToken": {"id": "<s>", ...}} or {"Sequence": {"id": "A", ...}}.
+ * *side goes from 0 to 1 at the text. */
+static clm_status take_piece(clm_tokenizer *tokenizer, const cJSON *piece, const cJSON *specials,
+                             int *side, const char *where) {
+    clm_template *frame = &tokenizer->frame;
+    const char *sequence = cJSON_GetStringValue(member(member(piece, "Sequence"), "id"));
+    const char *name = cJSON_GetStringValue(member(member(piece, "SpecialToken"), "id"));
+    if (sequence != NULL && strcmp(sequence, "A") == 0 && *side == 0) {
+        *side = 1;
+        return CLM_OK;
     }
-    const cJSON *model = member(json, "model");
-    CLM_TRY(read_merges(made, member(model, "merges"), source->where));
-    CLM_TRY(clm_tokenizer_list_specials(made));
-    if (cJSON_IsTrue(member(model, "ignore_merges"))) {
-        made->ignore_merges = true;
-        for (size_t id = 0; id < count; id++) {
-            atomic_init(&made->whole[id], clm_whole_yes);
+    const cJSON *ids = name != NULL ? member(member(specials, name), "ids") : NULL;
+    if (name == NULL || ids == NULL || !cJSON_IsArray(ids) || ids->child == NULL) {
+        return unsupported(where, "post_processor",
+                           "a template must be special tokens before and behind one text");
+    }
+    const cJSON *item = NULL;
+    cJSON_ArrayForEach(item, ids) {
+        const double id = item->valuedouble;
+        if (!cJSON_IsNumber(item) || !(id >= 0 && id < tokenizer->vocab_size) ||
+            (double)(int32_t)id != id) {
+            return clm_fail(CLM_ERROR_FORMAT,
+                            "%s: \"post_processor\": %s has an id that no token has", where,
+                            clm_quote(name, strlen(name)).text);
+        }
+        if (frame->counts[*side] == clm_template_most) {
+            return unsupported(where, "post_processor",
+                               "more than 16 tokens before or behind a text");
+        }
+        frame->ids[*side][frame->counts[*side]++] = (int32_t)id;
+    }
+    return CLM_OK;
+}
+
+static clm_status take_template(clm_tokenizer *tokenizer, const cJSON *processor,
+                                const char *where) {
+    clm_status status = CLM_OK;
+    const cJSON *single = member(processor, "single");
+    const cJSON *piece = NULL;
+    int side = 0;
+    if (!cJSON_IsArray(single)) {
+        return clm_fail(CLM_ERROR_FORMAT, "%s: \"post_processor\": \"single\" must be an array",
+                        where);
+    }
+    cJSON_ArrayForEach(piece, single) {
+        CLM_TRY(take_piece(tokenizer, piece, member(processor, "special_tokens"), &side, where));
+    }
+    if (side == 0) {
+        return unsupported(where, "post_processor", "the template has no place for the text");
+    }
+cleanup:
+    return status;
+}
+
+static clm_status take_processor(clm_tokenizer *tokenizer, const cJSON *processor, bool *has,
+                                 const char *where) {
+    if (has_type(processor, "ByteLevel")) {
+        return CLM_OK;
+    }
+    if (has_type(processor, "TemplateProcessing") && !*has) {
+        *has = true;
+        return take_template(tokenizer, processor, where);
+    }
+    const char *type = cJSON_GetStringValue(member(processor, "type"));
+    return clm_fail(CLM_ERROR_UNSUPPORTED,
+                    "%s: \"post_processor\" is %s: only ByteLevel and one TemplateProcessing are "
+                    "supported",
+                    where, type != NULL ? clm_quote(type, strlen(type)).text : "of no type");
+}
+
+clm_status clm_json_take_scheme(clm_tokenizer *tokenizer, const cJSON *json,
+                                const clm_settings *settings, const char *where) {
+    clm_status status = CLM_OK;
+    const cJSON *processor = member(json, "post_processor");
+    bool has = false;
+    tokenizer->prefix_space = settings->prefix_space;
+    if (!settings->gpt2) {
+        tokenizer->prefix_space = cJSON_IsTrue(
+            member(find_byte_level(member(json, "pre_tokenizer")), "add_prefix_space"));
+    }
+    if (has_type(processor, "Sequence")) {
+        const cJSON *item = NULL;
+        cJSON_ArrayForEach(item, member(processor, "processors")) {
+            CLM_TRY(take_processor(tokenizer, item, &has, where));
+        }
+    } else if (processor != NULL) {
+        CLM_TRY(take_processor(tokenizer, processor, &has, where));
+    }
+    if (cJSON_IsTrue(member(member(json, "model"), "ignore_merges"))) {
+        tokenizer->ignore_merges = true;
+        for (int32_t id = 0; id < tokenizer->listed_size; id++) {
+            atomic_init(&tokenizer->whole[id], clm_whole_yes);
         }
     }
-    *tokenizer = made;
-    made = NULL;
 cleanup:
-    clm_tokenizer_close(made);
-    clm_vocab_reader_free(&reader);
-    cJSON_Delete(json);
     return status;
 }

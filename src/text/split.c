@@ -34,29 +34,53 @@ static const char pattern[] =
     "'s|'t|'re|'ve|'m|'ll|'d| ?[" LETTERS "]++| ?[" NUMBERS "]++| ?[^" SPACES LETTERS NUMBERS
     "]++|[" SPACES "]+(?![^" SPACES "])|[" SPACES "]++";
 
+/* What else than LETTERS is part of a word; the circled and squared letters are alphabetic too. */
+#define WORD_MORE                                                                           \
+    "\\p{M}\\p{Nd}\\p{Nl}\\p{Pc}\\x{200C}\\x{200D}\\x{24B6}-\\x{24E9}\\x{1F130}-\\x{1F149}" \
+    "\\x{1F150}-\\x{1F169}\\x{1F170}-\\x{1F189}"
+/* Its marks and numbers of Unicode 15 to 16. */
+#define WORD_NEW                                                                           \
+    "\\x{897}\\x{CF3}\\x{ECE}\\x{10D40}-\\x{10D49}\\x{10D69}-\\x{10D6D}"                   \
+    "\\x{10EFC}-\\x{10EFF}\\x{11241}\\x{113B8}-\\x{113C0}\\x{113C2}\\x{113C5}"             \
+    "\\x{113C7}-\\x{113CA}\\x{113CC}-\\x{113D0}\\x{113D2}\\x{113E1}-\\x{113E2}"            \
+    "\\x{116D0}-\\x{116E3}\\x{11BF0}-\\x{11BF9}\\x{11F00}-\\x{11F01}\\x{11F03}"            \
+    "\\x{11F34}-\\x{11F3A}\\x{11F3E}-\\x{11F42}\\x{11F50}-\\x{11F5A}\\x{13440}"            \
+    "\\x{13447}-\\x{13455}\\x{1611E}-\\x{16139}\\x{16D70}-\\x{16D79}\\x{1CCF0}-\\x{1CCF9}" \
+    "\\x{1E08F}\\x{1E4EC}-\\x{1E4F9}\\x{1E5EE}-\\x{1E5EF}\\x{1E5F1}-\\x{1E5FA}"
+
+static const char word_pattern[] = "[" LETTERS WORD_MORE WORD_NEW "]";
+
 struct clm_splitter {
     pcre2_code *code;
     bool jit;
 };
 
+struct clm_word_class {
+    pcre2_code *code;
+};
+
+static clm_status compile(pcre2_code **code, const char *text, size_t length) {
+    int error = 0;
+    PCRE2_SIZE offset = 0;
+    *code = pcre2_compile((PCRE2_SPTR)text, length, PCRE2_UTF | PCRE2_UCP | PCRE2_ANCHORED, &error,
+                          &offset, NULL);
+    if (*code == NULL) {
+        unsigned char why[128] = "";
+        (void)pcre2_get_error_message(error, why, sizeof why);
+        return clm_fail(CLM_ERROR_UNSUPPORTED,
+                        "the tokenizer's pattern: PCRE2 refuses it at character %zu: %s; clm "
+                        "needs a PCRE2 built with Unicode",
+                        (size_t)offset, (const char *)why);
+    }
+    return CLM_OK;
+}
+
 clm_status clm_splitter_open(clm_splitter **splitter, bool jit) {
     clm_status status = CLM_OK;
-    int code = 0;
-    PCRE2_SIZE offset = 0;
     clm_splitter *made = NULL;
     *splitter = NULL;
     CLM_TRY(clm_allocate(&made, 1, sizeof *made, "the tokenizer's pattern"));
-    made->code = pcre2_compile((PCRE2_SPTR)pattern, sizeof pattern - 1,
-                               PCRE2_UTF | PCRE2_UCP | PCRE2_ANCHORED, &code, &offset, NULL);
-    if (made->code == NULL) {
-        unsigned char text[128] = "";
-        (void)pcre2_get_error_message(code, text, sizeof text);
-        status = clm_fail(CLM_ERROR_UNSUPPORTED,
-                          "the tokenizer's pattern: PCRE2 refuses it at character %zu: %s; clm "
-                          "needs a PCRE2 built with Unicode",
-                          (size_t)offset, (const char *)text);
-        goto cleanup;
-    }
+    CLM_TRY(compile(&made->code, pattern, sizeof pattern - 1));
     made->jit = jit && pcre2_jit_compile(made->code, PCRE2_JIT_COMPLETE) == 0;
     *splitter = made;
     made = NULL;
@@ -70,6 +94,50 @@ void clm_splitter_close(clm_splitter *splitter) {
         pcre2_code_free(splitter->code);
         clm_free(splitter);
     }
+}
+
+bool clm_is_space(uint32_t code_point) {
+    return (code_point >= 0x09 && code_point <= 0x0D) || code_point == 0x20 || code_point == 0x85 ||
+           code_point == 0xA0 || code_point == 0x1680 ||
+           (code_point >= 0x2000 && code_point <= 0x200A) || code_point == 0x2028 ||
+           code_point == 0x2029 || code_point == 0x202F || code_point == 0x205F ||
+           code_point == 0x3000;
+}
+
+clm_status clm_word_class_open(clm_word_class **word_class) {
+    clm_status status = CLM_OK;
+    clm_word_class *made = NULL;
+    *word_class = NULL;
+    CLM_TRY(clm_allocate(&made, 1, sizeof *made, "the pattern of words"));
+    CLM_TRY(compile(&made->code, word_pattern, sizeof word_pattern - 1));
+    *word_class = made;
+    made = NULL;
+cleanup:
+    clm_word_class_close(made);
+    return status;
+}
+
+void clm_word_class_close(clm_word_class *word_class) {
+    if (word_class != NULL) {
+        pcre2_code_free(word_class->code);
+        clm_free(word_class);
+    }
+}
+
+clm_status clm_word_class_has(const clm_word_class *word_class, const unsigned char *character,
+                              size_t length, bool *has) {
+    uint32_t code_point = 0;
+    *has = false;
+    if (length == 0 || clm_utf8_decode(character, length, &code_point) != length) {
+        return CLM_OK;
+    }
+    pcre2_match_data *match = pcre2_match_data_create(1, NULL);
+    if (match == NULL) {
+        return clm_fail(CLM_ERROR_MEMORY, "out of memory: no room to match a pattern");
+    }
+    *has = pcre2_match(word_class->code, character, length, 0, PCRE2_NO_UTF_CHECK, match, NULL) > 0;
+    pcre2_match_data_free(match);
+    return CLM_OK;
 }
 
 int clm_splitter_unicode_version(void) {

@@ -6,6 +6,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "base/error.h"
 
@@ -19,6 +20,19 @@ void clm_splitter_close(clm_splitter *splitter); /* NULL is fine */
 
 /* The Unicode version that this PCRE2 knows, without what follows its first point. */
 int clm_splitter_unicode_version(void);
+
+/* Whether a code point has Unicode's property White_Space, as \s in the pattern. */
+bool clm_is_space(uint32_t code_point);
+
+/* The characters that are part of a word: \w of Unicode's regular expressions (UTS 18, annex C):
+ * letters and what else is alphabetic, marks, decimal numbers, connecting punctuation, joiners. */
+typedef struct clm_word_class clm_word_class;
+clm_status clm_word_class_open(clm_word_class **word_class);
+void clm_word_class_close(clm_word_class *word_class); /* NULL is fine */
+
+/* Of one character; *has is false where the bytes are not valid UTF-8. */
+clm_status clm_word_class_has(const clm_word_class *word_class, const unsigned char *character,
+                              size_t length, bool *has);
 
 /* One pass over one text. Start from `{0}`, and end it in any case. */
 typedef struct clm_split {

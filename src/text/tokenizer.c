@@ -8,8 +8,7 @@
 
 static const char end_of_text[] = "<|endoftext|>";
 
-/* The number of slots, a power of two, of which `count` fill at most half. */
-static size_t slots_for(size_t count) {
+size_t clm_text_slots(size_t count) {
     size_t slots = 16;
     while (slots < 2 * count) {
         slots *= 2;
@@ -56,7 +55,6 @@ static clm_status copy_bytes(clm_tokenizer *tokenizer, const clm_token *tokens, 
     for (size_t id = 0; id < count; id++) {
         tokenizer->offsets[id] = at;
         memcpy(tokenizer->bytes + at, tokens[id].bytes, tokens[id].length);
-        tokenizer->special[id] = tokens[id].special;
         at += (uint32_t)tokens[id].length;
     }
     tokenizer->offsets[count] = at;
@@ -98,12 +96,16 @@ clm_status clm_tokenizer_make(clm_tokenizer **tokenizer, const clm_token *tokens
     *tokenizer = NULL;
     CLM_TRY(clm_allocate(&made, 1, sizeof *made, "a tokenizer"));
     made->end_of_text = -1;
+    for (int role = 0; role < clm_role_count; role++) {
+        made->roles[role] = -1;
+    }
     CLM_TRY(clm_allocate(&made->offsets, count + 1, sizeof *made->offsets, "tokens"));
     CLM_TRY(clm_allocate(&made->special, count, sizeof *made->special, "tokens"));
     CLM_TRY(clm_allocate(&made->whole, count, sizeof *made->whole, "tokens"));
     CLM_TRY(copy_bytes(made, tokens, count));
     made->vocab_size = (int32_t)count;
-    made->word_mask = slots_for(count) - 1;
+    made->listed_size = made->vocab_size;
+    made->word_mask = clm_text_slots(count) - 1;
     CLM_TRY(clm_allocate(&made->words, made->word_mask + 1, sizeof *made->words, "tokens"));
     CLM_TRY(index_words(made, tokens));
     CLM_TRY(clm_splitter_open(&made->splitter, true));
@@ -122,7 +124,7 @@ clm_status clm_tokenizer_take_merges(clm_tokenizer *tokenizer, clm_merge *merges
     if (count >= UINT32_MAX) {
         return clm_fail(CLM_ERROR_FORMAT, "%zu merges are more than a vocabulary has", count);
     }
-    size_t slots = slots_for(count);
+    size_t slots = clm_text_slots(count);
     clm_status status =
         clm_allocate(&tokenizer->pairs, slots, sizeof *tokenizer->pairs, "the table of merges");
     if (status != CLM_OK) {
@@ -153,40 +155,17 @@ static clm_status no_such_id(const clm_tokenizer *tokenizer, int32_t id) {
                     id, tokenizer->vocab_size - 1);
 }
 
-clm_status clm_tokenizer_list_specials(clm_tokenizer *tokenizer) {
-    size_t count = 0;
-    for (int32_t id = 0; id < tokenizer->vocab_size; id++) {
-        count += tokenizer->special[id];
-    }
-    clm_status status =
-        clm_allocate(&tokenizer->specials, count, sizeof *tokenizer->specials, "special tokens");
-    if (status != CLM_OK) {
-        return status;
-    }
-    tokenizer->special_count = 0;
-    for (int32_t id = 0; id < tokenizer->vocab_size; id++) {
-        if (!tokenizer->special[id]) {
-            continue;
+clm_status clm_tokenizer_take_added(clm_tokenizer *tokenizer, const clm_added_token *tokens,
+                                    size_t count) {
+    for (size_t i = 0; i < count; i++) {
+        const clm_added_token *token = &tokens[i];
+        tokenizer->special[token->id] = token->special;
+        if (token->special && token->length == sizeof end_of_text - 1 &&
+            memcmp(token->content, end_of_text, token->length) == 0) {
+            tokenizer->end_of_text = token->id;
         }
-        size_t length = 0;
-        const unsigned char *bytes = clm_token_bytes(tokenizer, id, &length);
-        tokenizer->special_start[bytes[0]] = true;
-        if (length == sizeof end_of_text - 1 && memcmp(bytes, end_of_text, length) == 0) {
-            tokenizer->end_of_text = id;
-        }
-        /* Insertion, because there are few. */
-        size_t at = tokenizer->special_count++;
-        for (; at > 0; at--) {
-            size_t length_before = 0;
-            (void)clm_token_bytes(tokenizer, tokenizer->specials[at - 1], &length_before);
-            if (length_before >= length) {
-                break;
-            }
-            tokenizer->specials[at] = tokenizer->specials[at - 1];
-        }
-        tokenizer->specials[at] = id;
     }
-    return CLM_OK;
+    return clm_added_make(&tokenizer->added, tokens, count);
 }
 
 void clm_tokenizer_close(clm_tokenizer *tokenizer) {
@@ -197,7 +176,7 @@ void clm_tokenizer_close(clm_tokenizer *tokenizer) {
     clm_free(tokenizer->offsets);
     clm_free(tokenizer->special);
     clm_free((void *)tokenizer->whole);
-    clm_free(tokenizer->specials);
+    clm_added_free(tokenizer->added);
     clm_free(tokenizer->merges);
     clm_free(tokenizer->pairs);
     clm_free(tokenizer->words);
@@ -210,7 +189,13 @@ int32_t clm_tokenizer_vocab_size(const clm_tokenizer *tokenizer) {
 }
 
 int32_t clm_tokenizer_end_of_text(const clm_tokenizer *tokenizer) {
-    return tokenizer->end_of_text;
+    const int32_t named = tokenizer->roles[clm_role_eos];
+    return named >= 0 ? named : tokenizer->end_of_text;
+}
+
+int32_t clm_tokenizer_pad_token(const clm_tokenizer *tokenizer) {
+    const int32_t named = tokenizer->roles[clm_role_pad];
+    return named >= 0 ? named : clm_tokenizer_end_of_text(tokenizer);
 }
 
 clm_status clm_tokenizer_token(const clm_tokenizer *tokenizer, int32_t id, const char **bytes,

@@ -11,6 +11,7 @@
 
 #include "base/error.h"
 #include "clm/text.h"
+#include "text/added.h"
 #include "text/split.h"
 
 /* The merge of rank r is merges[r]: left, right -> result. */
@@ -38,19 +39,46 @@ typedef struct clm_word_slot {
  * they find the same, so a relaxed store does. */
 enum { clm_whole_unknown = 0, clm_whole_yes = 1, clm_whole_no = 2 };
 
+/* What a token is for, by the names of transformers. */
+typedef enum clm_role {
+    clm_role_bos,
+    clm_role_eos,
+    clm_role_unk,
+    clm_role_sep,
+    clm_role_pad,
+    clm_role_cls,
+    clm_role_mask,
+    clm_role_count
+} clm_role;
+
+extern const char *const clm_role_names[clm_role_count];
+
+/* The ids that stand before (0) and behind (1) the ids of each text: BOS, EOS. */
+enum { clm_template_most = 16 };
+typedef struct clm_template {
+    int32_t ids[2][clm_template_most];
+    size_t counts[2];
+} clm_template;
+
+/* Text becomes tokens in five steps: there is no normalizer; added tokens are cut out (`added`);
+ * what is left is cut into pieces by the pattern (`prefix_space`, `splitter`); the model merges
+ * each piece (`words`, `pairs`); and the frame goes around it all (`frame`). */
 struct clm_tokenizer {
     int32_t vocab_size;
-    unsigned char *bytes; /* of all tokens, in the order of their ids */
-    uint32_t *offsets;    /* [V + 1], into bytes */
-    bool *special;        /* [V] */
-    atomic_uchar *whole;  /* [V] clm_whole_... */
-    int32_t *specials;    /* ids of the special tokens, the longest first */
-    size_t special_count;
-    bool special_start[256]; /* the bytes that a special token starts with */
+    unsigned char *bytes;          /* of all tokens, in the order of their ids */
+    uint32_t *offsets;             /* [V + 1], into bytes */
+    bool *special;                 /* [V] */
+    atomic_uchar *whole;           /* [V] clm_whole_... */
+    int32_t listed_size;           /* lower ids are the vocabulary's, the others added tokens' */
+    clm_added *added;              /* NULL where there are none */
+    int32_t roles[clm_role_count]; /* ids, or -1 */
+    int32_t max_length;            /* what a model reads, as the settings say; 0: they do not */
     int32_t byte_ids[256];
-    int32_t end_of_text;
-    bool ignore_merges; /* a piece that is a token is that token, whatever its merges give */
-    clm_merge *merges;  /* by rank */
+    int32_t end_of_text; /* the id of <|endoftext|>, or -1 */
+    bool prefix_space;   /* each text between added tokens that starts with no space gets one */
+    bool ignore_merges;  /* a piece that is a token is that token, whatever its merges give */
+    clm_template frame;
+    clm_merge *merges; /* by rank */
     size_t merge_count;
     clm_pair_slot *pairs;
     size_t pair_mask;
@@ -64,8 +92,7 @@ struct clm_tokenizer {
 typedef struct clm_token {
     const unsigned char *bytes; /* NULL where an id has no token yet */
     size_t length;
-    bool special;
-    bool word; /* whether merging can give it; a special token may be one too */
+    bool word; /* whether merging can give it */
 } clm_token;
 
 /* Makes a tokenizer without merges from the tokens 0 to count - 1, all of which are there.
@@ -77,8 +104,10 @@ clm_status clm_tokenizer_make(clm_tokenizer **tokenizer, const clm_token *tokens
 clm_status clm_tokenizer_take_merges(clm_tokenizer *tokenizer, clm_merge *merges, size_t count,
                                      size_t *repeated);
 
-/* Fills `specials` and what follows from it, once the flags in `special` are final. */
-clm_status clm_tokenizer_list_specials(clm_tokenizer *tokenizer);
+/* Takes the added tokens, whose ids are all below the number of tokens and whose contents differ.
+ */
+clm_status clm_tokenizer_take_added(clm_tokenizer *tokenizer, const clm_added_token *tokens,
+                                    size_t count);
 
 /* The word with these bytes, or -1. */
 int32_t clm_tokenizer_find(const clm_tokenizer *tokenizer, const void *bytes, size_t length);
@@ -121,5 +150,8 @@ typedef struct clm_merge_space {
 clm_status clm_merge_piece(const clm_tokenizer *tokenizer, const unsigned char *piece,
                            size_t length, clm_merge_space *space, int32_t *ids, size_t *count);
 void clm_merge_space_free(clm_merge_space *space);
+
+/* The number of slots, a power of two, of which `count` fill at most half. */
+size_t clm_text_slots(size_t count);
 
 #endif

@@ -157,7 +157,7 @@ static clm_status add_token(clm_trainer *trainer, unsigned char *bytes, size_t l
         clm_free(bytes);
         return status;
     }
-    trainer->tokens[trainer->token_count++] = (clm_token){bytes, length, special, !special};
+    trainer->tokens[trainer->token_count++] = (clm_token){bytes, length, !special};
     return CLM_OK;
 }
 
@@ -441,6 +441,16 @@ static clm_status check_options(const clm_tokenizer_train_options *options) {
     return CLM_OK;
 }
 
+/* The last token is <|endoftext|>, in the roles that GPT-2 gives it. */
+static clm_status name_end_of_text(clm_tokenizer *tokenizer) {
+    clm_added_token token = {.id = tokenizer->vocab_size - 1, .special = true};
+    token.content = clm_token_bytes(tokenizer, token.id, &token.length);
+    tokenizer->roles[clm_role_bos] = token.id;
+    tokenizer->roles[clm_role_eos] = token.id;
+    tokenizer->roles[clm_role_unk] = token.id;
+    return clm_tokenizer_take_added(tokenizer, &token, 1);
+}
+
 clm_status clm_tokenizer_train(clm_tokenizer **tokenizer, const char *const *texts,
                                const size_t *lengths_bytes, size_t text_count,
                                const clm_tokenizer_train_options *options) {
@@ -469,7 +479,9 @@ clm_status clm_tokenizer_train(clm_tokenizer **tokenizer, const char *const *tex
     status = clm_tokenizer_take_merges(made, trainer.merges, trainer.merge_count, &repeated);
     trainer.merges = NULL;
     CLM_TRY(status);
-    CLM_TRY(clm_tokenizer_list_specials(made));
+    if (options->end_of_text) {
+        CLM_TRY(name_end_of_text(made));
+    }
     *tokenizer = made;
     made = NULL;
 cleanup:

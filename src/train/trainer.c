@@ -351,7 +351,11 @@ static clm_status stage_final(trainer *t) {
     t->result = (clm_finetune_result){t->state.step, NAN, NAN, NAN};
     /* The model first: what was trained is safe before the long look at it. */
     if (t->tokenizer != NULL) {
-        CLM_TRY(clm_tokenizer_save(t->tokenizer, t->run));
+        const clm_model_config *config = clm_model_get_config(t->model);
+        const clm_tokenizer_save_options as_trained = {
+            .pad_token = config->pad_token,
+            .max_length = config->padded_length > 0 ? config->padded_length : config->n_ctx};
+        CLM_TRY(clm_tokenizer_save(t->tokenizer, t->run, &as_trained));
     }
     CLM_TRY(clm_model_save(t->model, t->run));
     if (t->options->final_accuracies) {

@@ -343,7 +343,7 @@ static clm_status run_save(bool again) {
     CLM_TRY(clm_tokenizer_open(&tokenizer, place("done")));
     CLM_TRY(jobs_open_device(&device, false));
     CLM_TRY(clm_model_open(&model, device, place("done"), NULL));
-    CLM_TRY(clm_tokenizer_save(tokenizer, place("over")));
+    CLM_TRY(clm_tokenizer_save(tokenizer, place("over"), NULL));
     CLM_TRY(clm_model_save(model, place("over")));
 cleanup:
     clm_model_close(model);

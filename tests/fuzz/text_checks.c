@@ -69,7 +69,7 @@ void fuzz_check_tokenizer_folder(void) {
         return;
     }
     const char *saved = fuzz_path("saved");
-    FUZZ_CHECK(clm_tokenizer_save(tokenizer, saved) == CLM_OK);
+    FUZZ_CHECK(clm_tokenizer_save(tokenizer, saved, NULL) == CLM_OK);
     FUZZ_CHECK(clm_tokenizer_open(&back, saved) == CLM_OK);
     check_same(tokenizer, back);
     clm_tokenizer_close(back);

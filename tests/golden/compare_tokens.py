@@ -2,10 +2,13 @@
 """Compares clm's tokens with Hugging Face tokenizers and tiktoken, and their speed.
 
     compare_tokens.py DRIVER [--strings 100000] [--seed 1] [--speed] [--opens FOLDER]
+                             [--settings FOLDERS]
 
 DRIVER is build/tests/text/token_driver. Reads the shared data from $CLM_SHARED_DATA (default: the
 folder beside the checkout) and exits with 1 at the first kind of difference.
-Needs: tokenizers, tiktoken; transformers for one comparison.
+With --settings only: so many folders by chance with added tokens, roles and other settings, and 500
+texts for each, as transformers reads them and as it reads what clm saves of them.
+Needs: tokenizers, tiktoken; transformers for the settings and what clm saves.
 
 SPDX-License-Identifier: Apache-2.0
 """
@@ -22,7 +25,10 @@ import time
 
 import tiktoken
 import tiktoken.load
+from make_tokenizers import (contents_of, random_case, random_text, transformers_ids, write_folder,
+                             written_cases)
 from tokenizers import ByteLevelBPETokenizer, Tokenizer
+from transformers import AutoTokenizer
 
 DATA = pathlib.Path(os.environ.get(
     "CLM_SHARED_DATA", pathlib.Path(__file__).resolve().parents[3] / "shared" / "data"))
@@ -154,12 +160,7 @@ def compare_training(driver):
 
 
 def compare_saved_folder(driver):
-    """What clm saves, transformers opens; without that package this is left out."""
-    try:
-        from transformers import AutoTokenizer
-    except ImportError:
-        print("transformers is not there: whether it opens what clm saves was not tried")
-        return True
+    """What clm saves, transformers opens."""
     texts = shared("sms/SMSSpamCollection").splitlines()
     with tempfile.TemporaryDirectory() as folder:
         drive(driver, folder, "train", texts, 2000, 2)
@@ -168,6 +169,41 @@ def compare_saved_folder(driver):
                      clm_encode(driver, folder, texts), peer(texts).input_ids)
         print(f"  {type(peer).__name__}, {len(peer)} tokens, end of text {peer.eos_token_id}")
         return good and len(peer) == 2000 and peer.eos_token_id == 1999
+
+
+def compare_settings(driver, folders, seed):
+    """Each folder as transformers reads it; and again, once clm has read and saved it."""
+    draw = random.Random(seed)
+    cases = written_cases()
+    for i in range(folders):
+        cases[f"by chance, {i}"] = random_case(draw)
+    checked = differing = 0
+    for name, files in cases.items():
+        texts = random_strings(60, draw.random()) + [
+            random_text(draw, contents_of(files)) for _ in range(440)]
+        rows = transformers_ids(files, texts)
+        texts = [row[0] for row in rows]
+        with tempfile.TemporaryDirectory() as folder, tempfile.TemporaryDirectory() as saved:
+            write_folder(folder, files)
+            drive(driver, folder, "save", [], saved)
+            for path in folder, saved:
+                for verb, column in ("special", 1), ("encode", 2):
+                    ours = clm_encode(driver, path, texts, verb)
+                    wrong = [i for i, ids in enumerate(ours) if ids != rows[i][column]]
+                    checked += len(texts)
+                    differing += len(wrong)
+                    for i in wrong[:2]:
+                        print(f"{name}, {verb}{', saved' if path == saved else ''}: {texts[i]!r}\n"
+                              f"  clm  {ours[i]}\n  peer {rows[i][column]}")
+            again = AutoTokenizer.from_pretrained(saved)
+            for text, ids, split in rows:
+                checked += 2
+                got = again(text).input_ids, again(text, split_special_tokens=True).input_ids
+                if got != (ids, split):
+                    differing += 1
+                    print(f"{name}, saved, in transformers: {text!r}\n  {got}\n  {ids, split}")
+    print(f"settings: {len(cases)} folders, {checked} comparisons, {differing} differ", flush=True)
+    return differing == 0
 
 
 def speed(driver, folder, reference, opens):
@@ -204,7 +240,10 @@ def main():
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--speed", action="store_true", help="only measure")
     parser.add_argument("--opens", nargs="*", default=[], help="further folders to time opening")
+    parser.add_argument("--settings", type=int, metavar="FOLDERS")
     arguments = parser.parse_args()
+    if arguments.settings is not None:
+        return 0 if compare_settings(arguments.driver, arguments.settings, arguments.seed) else 1
     folder = str(DATA / "gpt2")
     files = folder + "/encoder.json", folder + "/vocab.bpe"
     hugging_face = ByteLevelBPETokenizer.from_file(*files)

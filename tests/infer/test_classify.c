@@ -33,7 +33,7 @@ static const char *make_folder(clm_device *device, clm_pooling pooling, int padd
                              &options));
     assert_ok(
         clm_model_set_pooling(model, pooling, clm_tokenizer_end_of_text(tokenizer), padded_length));
-    assert_ok(clm_tokenizer_save(tokenizer, folder));
+    assert_ok(clm_tokenizer_save(tokenizer, folder, NULL));
     assert_ok(clm_model_save(model, folder));
     clm_model_close(model);
     clm_tokenizer_close(tokenizer);

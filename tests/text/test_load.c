@@ -128,14 +128,34 @@ static void a_tokenizer_of_another_kind_is_refused(void **state) {
          "x: \"normalizer\""},
         {"", "null", "", "", CLM_ERROR_UNSUPPORTED, "x: \"pre_tokenizer\""},
         {"", "{\"type\": \"Whitespace\"}", "", "", CLM_ERROR_UNSUPPORTED, "x: \"pre_tokenizer\""},
-        {"", "{\"type\": \"ByteLevel\"}", "", "", CLM_ERROR_UNSUPPORTED, "x: \"add_prefix_space\""},
+        {"", "{\"type\": \"ByteLevel\"}", "", "", CLM_ERROR_FORMAT,
+         "x: \"pre_tokenizer\": \"add_prefix_space\" must"},
         {"", "{\"type\": \"ByteLevel\", \"add_prefix_space\": false, \"use_regex\": false}", "", "",
          CLM_ERROR_UNSUPPORTED, "x: \"pre_tokenizer\""},
         {"", "", "\"type\": \"Unigram\",", "", CLM_ERROR_UNSUPPORTED, "only BPE"},
         {"", "", "\"dropout\": 0.1,", "", CLM_ERROR_UNSUPPORTED, "x: \"dropout\""},
         {"", "", "\"end_of_word_suffix\": \"</w>\",", "", CLM_ERROR_UNSUPPORTED,
          "x: \"end_of_word_suffix\""},
-        {"", "", "\"byte_fallback\": true,", "", CLM_ERROR_UNSUPPORTED, "x: \"byte_fallback\""},
+        {"", "", "\"continuing_subword_prefix\": \"##\",", "", CLM_ERROR_UNSUPPORTED,
+         "x: \"continuing_subword_prefix\""},
+        {"\"version\": \"2.0\",", "", "", "", CLM_ERROR_UNSUPPORTED, "x: \"version\""},
+        {"",
+         "{\"type\": \"Sequence\", \"pretokenizers\": [{\"type\": \"Digits\"}, {\"type\": "
+         "\"ByteLevel\"}]}",
+         "", "", CLM_ERROR_UNSUPPORTED, "x: \"pre_tokenizer\" is \"Sequence\""},
+        {"\"post_processor\": {\"type\": \"RobertaProcessing\"},", "", "", "",
+         CLM_ERROR_UNSUPPORTED, "x: \"post_processor\" is \"RobertaProcessing\""},
+        {"\"post_processor\": {\"type\": \"TemplateProcessing\", \"single\": [{\"Sequence\": "
+         "{\"id\": "
+         "\"A\"}}, {\"Sequence\": {\"id\": \"A\"}}]},",
+         "", "", "", CLM_ERROR_UNSUPPORTED, "x: \"post_processor\": a template must be"},
+        {"\"post_processor\": {\"type\": \"TemplateProcessing\", \"single\": [{\"SpecialToken\": "
+         "{\"id\": \"e\"}}], \"special_tokens\": {\"e\": {\"ids\": [257]}}},",
+         "", "", "", CLM_ERROR_FORMAT, "x: \"post_processor\": \"e\" has an id that no token has"},
+        {"\"post_processor\": {\"type\": \"TemplateProcessing\", \"single\": []},", "", "", "",
+         CLM_ERROR_UNSUPPORTED, "x: \"post_processor\": the template has no place"},
+        {"\"post_processor\": {\"type\": \"TemplateProcessing\", \"single\": 1},", "", "", "",
+         CLM_ERROR_FORMAT, "x: \"post_processor\": \"single\" must"},
         {"", "", "", "{}", CLM_ERROR_FORMAT, "x: \"merges\" must be an array"},
         {"", "", "", "[\"t h\", \"t q\"]", CLM_ERROR_FORMAT, "x: merge 1: \"t\" and \"q\" make"},
         {"", "", "", "[[\"t\", \"h\"], [\"t\"]]", CLM_ERROR_FORMAT, "x: merge 1: not two tokens"},
@@ -144,15 +164,15 @@ static void a_tokenizer_of_another_kind_is_refused(void **state) {
         {"", "", "", "[\"t h\", [\"t\", \"h\"]]", CLM_ERROR_FORMAT,
          "x: merge 1: a pair is merged twice"},
         {"\"added_tokens\": [{\"id\": 258, \"content\": \"<e>\"}],", "", "", "", CLM_ERROR_FORMAT,
-         "x: id 257 has no token"},
+         "x: added token \"<e>\" says that its id is 258, but it gets 257"},
         {"\"added_tokens\": [{\"id\": 256, \"content\": \"<e>\"}],", "", "", "", CLM_ERROR_FORMAT,
-         "x: id 256 stands twice, for \"th\" and for \"<e>\""},
+         "x: added token \"<e>\" says that its id is 256, but it gets 257"},
         {"\"added_tokens\": [{\"id\": 257}],", "", "", "", CLM_ERROR_FORMAT,
-         "x: added token 0: \"content\" is missing"},
+         "added token 0: x: \"content\" is missing"},
         {"\"added_tokens\": [{\"id\": 257, \"content\": \"\"}],", "", "", "", CLM_ERROR_FORMAT,
          "x: added token 257 is empty"},
-        {"\"added_tokens\": [{\"id\": 257, \"content\": \"<e>\", \"lstrip\": true}],", "", "", "",
-         CLM_ERROR_UNSUPPORTED, "x: \"lstrip\""},
+        {"\"added_tokens\": [{\"id\": 257, \"content\": \"<e>\", \"lstrip\": 1}],", "", "", "",
+         CLM_ERROR_FORMAT, "x: \"lstrip\""},
         {"\"added_tokens\": 3,", "", "", "", CLM_ERROR_FORMAT, "x: \"added_tokens\""},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
@@ -165,6 +185,93 @@ static void a_tokenizer_of_another_kind_is_refused(void **state) {
         assert_message_has(cases[i].message);
         clm_string_free(&text);
     }
+}
+
+/* Each of the settings beside tokenizer.json that cannot be read or honoured. */
+static void bad_settings_are_refused(void **state) {
+    (void)state;
+    const struct {
+        const char *config;
+        const char *map;
+        const char *added;
+        const char *model;
+        clm_status status;
+        const char *message;
+    } cases[] = {
+        {"[]", NULL, NULL, NULL, CLM_ERROR_FORMAT, "config: "},
+        {"{\"tokenizer_class\": \"LlamaTokenizer\"}", NULL, NULL, NULL, CLM_ERROR_UNSUPPORTED,
+         "config: \"tokenizer_class\" is \"LlamaTokenizer\": clm reads GPT2Tokenizer"},
+        {NULL, NULL, NULL, "{\"tokenizer_class\": \"RobertaTokenizerFast\"}", CLM_ERROR_UNSUPPORTED,
+         "model: \"tokenizer_class\" is \"RobertaTokenizerFast\""},
+        {"{\"tokenizer_class\": 5}", NULL, NULL, NULL, CLM_ERROR_FORMAT,
+         "config: \"tokenizer_class\""},
+        {"{\"add_prefix_space\": \"yes\"}", NULL, NULL, NULL, CLM_ERROR_FORMAT,
+         "config: \"add_prefix_space\""},
+        {"{\"vocab\": {\"a\": 0}}", NULL, NULL, NULL, CLM_ERROR_UNSUPPORTED, "config: \"vocab\""},
+        {"{\"init_inputs\": [1]}", NULL, NULL, NULL, CLM_ERROR_UNSUPPORTED,
+         "config: \"init_inputs\""},
+        {"{\"pad_token\": 3}", NULL, NULL, NULL, CLM_ERROR_FORMAT,
+         "config: \"pad_token\" must be a token"},
+        {"{\"pad_token\": {}}", NULL, NULL, NULL, CLM_ERROR_FORMAT,
+         "\"pad_token\": config: \"content\" is missing"},
+        {"{\"additional_special_tokens\": 3}", NULL, NULL, NULL, CLM_ERROR_FORMAT,
+         "config: \"additional_special_tokens\" must be a list"},
+        {"{\"added_tokens_decoder\": []}", NULL, NULL, NULL, CLM_ERROR_FORMAT,
+         "config: \"added_tokens_decoder\" must be an object"},
+        {"{\"added_tokens_decoder\": {\"a\": {\"content\": \"b\"}}}", NULL, NULL, NULL,
+         CLM_ERROR_FORMAT, "config: \"added_tokens_decoder\": \"a\" is no id"},
+        {"{\"added_tokens_decoder\": {\"9999999999\": {\"content\": \"b\"}}}", NULL, NULL, NULL,
+         CLM_ERROR_FORMAT, "config: \"added_tokens_decoder\": \"9999999999\" is no id"},
+        {"{\"added_tokens_decoder\": {\"258\": {\"content\": \"<url>\"}}}", NULL, NULL, NULL,
+         CLM_ERROR_FORMAT,
+         "config: added token \"<url>\" says that its id is 258, but it gets 257"},
+        {"{\"added_tokens_decoder\": {\"257\": {\"content\": \"\"}}}", NULL, NULL, NULL,
+         CLM_ERROR_FORMAT, "config: added token 257 is empty"},
+        {"{\"pad_token\": \"a\\u0000b\"}", NULL, NULL, NULL, CLM_ERROR_FORMAT,
+         "config: byte 16: a NUL character"},
+        {NULL, "{\"eos_token\": 1}", NULL, NULL, CLM_ERROR_FORMAT, "map: \"eos_token\" must be"},
+        {NULL, NULL, "[]", NULL, CLM_ERROR_FORMAT, "added: must be an object"},
+        {NULL, NULL, "{\"<url>\": -1}", NULL, CLM_ERROR_FORMAT, "added: the id of token \"<url>\""},
+        {NULL, NULL, "{\"<url>\": 300}", NULL, CLM_ERROR_FORMAT,
+         "added: added token \"<url>\" says that its id is 300"},
+    };
+    clm_string text = {0};
+    add_tokenizer_json(&text, "", "", "", "");
+    const clm_source json = {text.text, text.length, "x"};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        const char *const texts[] = {cases[i].config, cases[i].map, cases[i].added, cases[i].model};
+        const char *const names[] = {"config", "map", "added", "model"};
+        clm_source sources[4];
+        const clm_source *used[4];
+        for (size_t j = 0; j < 4; j++) {
+            sources[j] = (clm_source){texts[j], texts[j] != NULL ? strlen(texts[j]) : 0, names[j]};
+            used[j] = texts[j] != NULL ? &sources[j] : NULL;
+        }
+        const clm_tokenizer_files files = {.json = &json,
+                                           .config = used[0],
+                                           .special_map = used[1],
+                                           .added = used[2],
+                                           .model_config = used[3]};
+        clm_tokenizer *tokenizer = (clm_tokenizer *)1;
+        assert_status(cases[i].status, clm_load_files(&tokenizer, &files));
+        assert_null(tokenizer);
+        assert_message_has(cases[i].message);
+    }
+    clm_string_free(&text);
+}
+
+static void ignore_merges_needs_the_other_class(void **state) {
+    (void)state;
+    static const char config[] = "{\"tokenizer_class\": \"GPT2Tokenizer\"}";
+    const clm_source config_source = {config, sizeof config - 1, "config"};
+    clm_string text = {0};
+    clm_tokenizer *tokenizer = NULL;
+    add_tokenizer_json(&text, "", "", "\"ignore_merges\": true,", "[]");
+    const clm_source json = {text.text, text.length, "x"};
+    const clm_tokenizer_files files = {.json = &json, .config = &config_source};
+    assert_status(CLM_ERROR_UNSUPPORTED, clm_load_files(&tokenizer, &files));
+    assert_message_has("x: \"ignore_merges\": is true, which the tokenizer_class GPT2Tokenizer");
+    clm_string_free(&text);
 }
 
 static void added_tokens_may_be_words_too(void **state) {
@@ -242,6 +349,8 @@ int main(void) {
         cmocka_unit_test(a_bad_vocabulary_is_refused),
         cmocka_unit_test(a_bad_merge_is_refused),
         cmocka_unit_test(a_tokenizer_of_another_kind_is_refused),
+        cmocka_unit_test(bad_settings_are_refused),
+        cmocka_unit_test(ignore_merges_needs_the_other_class),
         cmocka_unit_test(added_tokens_may_be_words_too),
         cmocka_unit_test(ignore_merges_takes_whole_tokens),
         cmocka_unit_test(missing_files_are_named),

@@ -50,7 +50,7 @@ static void training_gives_the_golden_vocabulary(void **state) {
     assert_ok(clm_tokenizer_train(&trained, (const char *const *)&text, &length, 1, &options));
     assert_ok(clm_tokenizer_open(&golden, clm_test_source("golden/tokens")));
     assert_equal_tokenizers(trained, golden);
-    assert_ok(clm_tokenizer_save(trained, clm_test_path("trained")));
+    assert_ok(clm_tokenizer_save(trained, clm_test_path("trained"), NULL));
     assert_same_file(clm_test_path("trained/merges.txt"),
                      clm_test_source("golden/tokens/merges.txt"));
     clm_tokenizer_close(trained);
@@ -113,7 +113,7 @@ static void random_training_round_trips(void **state) {
         assert_ok(clm_tokenizer_train(&trained, texts, &length, 1, &options));
         assert_true(clm_tokenizer_vocab_size(trained) <= options.vocab_size);
         const char *folder = clm_test_path("random");
-        assert_ok(clm_tokenizer_save(trained, folder));
+        assert_ok(clm_tokenizer_save(trained, folder, NULL));
         assert_ok(clm_tokenizer_open(&opened, folder));
         assert_equal_tokenizers(trained, opened);
         int32_t *ids = NULL;
@@ -150,7 +150,7 @@ static void saving_says_what_went_wrong(void **state) {
     clm_tokenizer *tokenizer = NULL;
     assert_ok(clm_tokenizer_train(&tokenizer, NULL, NULL, 0, NULL));
     clm_test_write(clm_test_path("file"), "x", 1);
-    assert_status(CLM_ERROR_EXISTS, clm_tokenizer_save(tokenizer, clm_test_path("file")));
+    assert_status(CLM_ERROR_EXISTS, clm_tokenizer_save(tokenizer, clm_test_path("file"), NULL));
     assert_message_has("/file");
     clm_tokenizer_close(tokenizer);
 }

@@ -2,6 +2,7 @@
  *     token_driver FOLDER encode|special < RECORDS    a line of ids for each text
  *     token_driver FOLDER time RUNS < RECORDS         processor seconds for encoding all, a line a
  * run token_driver FOLDER open RUNS                   processor seconds for opening the folder
+ *     token_driver FOLDER save TO                     opens the folder and saves it into another
  *     token_driver FOLDER train SIZE FREQUENCY < RECORDS    trains and saves into the folder
  * A record is the length in decimal, a newline, and so many bytes.
  *
@@ -100,7 +101,7 @@ static clm_status train(const char *folder, const records *all, int size, int fr
     options.min_frequency = frequency;
     CLM_TRY(clm_tokenizer_train(&tokenizer, (const char *const *)all->texts, all->lengths_bytes,
                                 all->count, &options));
-    CLM_TRY(clm_tokenizer_save(tokenizer, folder));
+    CLM_TRY(clm_tokenizer_save(tokenizer, folder, NULL));
 cleanup:
     clm_tokenizer_close(tokenizer);
     return status;
@@ -120,6 +121,10 @@ static clm_status run(int argc, char **argv) {
         goto cleanup;
     }
     CLM_TRY(clm_tokenizer_open(&tokenizer, argv[1]));
+    if (strcmp(verb, "save") == 0) {
+        CLM_TRY(clm_tokenizer_save(tokenizer, argv[3], NULL));
+        goto cleanup;
+    }
     if (strcmp(verb, "time") != 0) {
         CLM_TRY(encode(tokenizer, &all, strcmp(verb, "special") == 0, true));
         goto cleanup;
@@ -138,7 +143,8 @@ cleanup:
 int main(int argc, char **argv) {
     if (argc < 3 ||
         (argc < 4 && strcmp(argv[2], "encode") != 0 && strcmp(argv[2], "special") != 0)) {
-        (void)fprintf(stderr, "token_driver FOLDER encode|special|time|open|train [ARGUMENTS]\n");
+        (void)fprintf(stderr,
+                      "token_driver FOLDER encode|special|time|open|save|train [ARGUMENTS]\n");
         return 2;
     }
     if (run(argc, argv) != CLM_OK) {
