@@ -19,6 +19,7 @@
 #include "clm/device.h"
 #include "clm/dtype.h"
 #include "clm/fetch.h"
+#include "clm/graph.h"
 #include "clm/infer.h"
 #include "clm/log.h"
 #include "clm/model.h"

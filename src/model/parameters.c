@@ -13,7 +13,7 @@ typedef enum size_symbol { none, V, P, C, C3, I, K } size_symbol;
 typedef struct role {
     const char *name; /* within its block, for those that have one */
     size_symbol shape[2];
-    clm_parameter_init init;
+    clm_init init;
     bool in_block;
     bool residual; /* a projection back to the residual stream */
 } role;

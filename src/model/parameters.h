@@ -13,6 +13,7 @@
 
 #include "base/error.h"
 #include "clm/config.h"
+#include "clm/graph.h"
 
 typedef enum clm_parameter_kind {
     CLM_PARAMETER_WTE_WEIGHT = 0,   /* (V, C), also the language model's head */
@@ -36,12 +37,6 @@ typedef enum clm_parameter_kind {
     CLM_PARAMETER_KINDS
 } clm_parameter_kind;
 
-typedef enum clm_parameter_init {
-    CLM_INIT_ZERO = 0,
-    CLM_INIT_ONE,
-    CLM_INIT_NORMAL /* mean 0, standard deviation init_std */
-} clm_parameter_init;
-
 typedef struct clm_parameter {
     char name[40]; /* "h.0.attn.c_attn.weight" */
     clm_parameter_kind kind;
@@ -54,8 +49,8 @@ typedef struct clm_parameter {
     bool decays;
     /* GPT-2's initialisation (Radford et al. 2019, section 2.3; openai/gpt-2 src/model.py):
      * N(0, 0.02), the projections back to the residual stream divided by sqrt(2 L). */
-    clm_parameter_init init;
-    float init_std;
+    clm_init init;
+    float init_std; /* of CLM_INIT_NORMAL */
 } clm_parameter;
 
 typedef struct clm_parameter_table {

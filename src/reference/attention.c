@@ -4,18 +4,52 @@
 #include <math.h>
 #include <stddef.h>
 
-/* One head of one sequence: where its rows start, and how far apart they stand. */
-typedef struct head_view {
-    const double *q, *k, *v;
-    size_t stride;
-    int T, D;
-    bool causal;
-} head_view;
+clm_reference_attention clm_reference_attention_fused(int B, int T, int H, int D, bool causal) {
+    return (clm_reference_attention){.B = B,
+                                     .Tq = T,
+                                     .Tk = T,
+                                     .H = H,
+                                     .G = H,
+                                     .D = D,
+                                     .causal = causal,
+                                     .q_stride = 3 * H * D,
+                                     .kv_stride = 3 * H * D};
+}
 
-static head_view view_head(const double *qkv, int b, int h, int T, int H, int D, bool causal) {
-    const size_t C = (size_t)H * (size_t)D;
-    const double *q = qkv + (size_t)b * (size_t)T * 3 * C + (size_t)h * (size_t)D;
-    return (head_view){q, q + C, q + 2 * C, 3 * C, T, D, causal};
+clm_reference_attention clm_reference_attention_pooled(const int32_t *rows, int B, int T, int H,
+                                                       int D) {
+    return (clm_reference_attention){
+        .B = B, .Tq = 1, .Tk = T, .H = H, .G = H, .D = D, .rows = rows, .kv_stride = 2 * H * D};
+}
+
+/* One query of one head: where it stands, where its keys begin, and how many it sees. */
+typedef struct place {
+    size_t q, kv; /* of its first channel in q; of that of its first key in k and v */
+    size_t out;   /* in out */
+    size_t lse;
+    size_t stride; /* from key to key */
+    int keys;
+    double scale;
+} place;
+
+/* The n-th query, of all heads of all sequences. */
+static place place_of(const clm_reference_attention *s, int n) {
+    const int i = n % s->Tq;
+    const int h = n / s->Tq % s->H;
+    const int b = n / s->Tq / s->H;
+    const size_t D = (size_t)s->D;
+    const size_t q_stride = s->q_stride != 0 ? (size_t)s->q_stride : (size_t)s->H * D;
+    const size_t kv_stride = s->kv_stride != 0 ? (size_t)s->kv_stride : (size_t)s->G * D;
+    const size_t position = (size_t)b * (size_t)s->Tq + (size_t)i;
+    return (place){.q = position * q_stride + (size_t)h * D,
+                   .kv = (size_t)b * (size_t)s->Tk * kv_stride + (size_t)(h / (s->H / s->G)) * D,
+                   .out = (position * (size_t)s->H + (size_t)h) * D,
+                   .lse = (size_t)n,
+                   .stride = kv_stride,
+                   .keys = s->rows != NULL ? s->rows[b] - b * s->Tk + i + 1
+                           : s->causal     ? i + 1
+                                           : s->Tk,
+                   .scale = s->scale != 0.0 ? s->scale : 1.0 / sqrt((double)s->D)};
 }
 
 static double dot(const double *a, const double *b, int count) {
@@ -26,85 +60,77 @@ static double dot(const double *a, const double *b, int count) {
     return sum;
 }
 
-/* q[i] . k[j] / sqrt(D) */
-static double score(const head_view *head, int i, int j) {
-    return dot(head->q + (size_t)i * head->stride, head->k + (size_t)j * head->stride, head->D) /
-           sqrt(head->D);
+static double score(const place *at, const double *q, const double *k, int j, int D) {
+    return at->scale * dot(q + at->q, k + at->kv + (size_t)j * at->stride, D);
 }
 
-static int keys_seen(const head_view *head, int i) {
-    return head->causal ? i + 1 : head->T;
-}
-
-static void forward_row(double *out, double *lse, const head_view *head, int i) {
-    const int keys = keys_seen(head, i);
+static void forward_query(double *out, double *lse, const double *q, const double *k,
+                          const double *v, const place *at, int D) {
     double most = -INFINITY;
-    for (int j = 0; j < keys; j++) {
-        most = fmax(most, score(head, i, j));
-    }
     double sum = 0.0;
-    for (int j = 0; j < keys; j++) {
-        sum += exp(score(head, i, j) - most);
+    for (int j = 0; j < at->keys; j++) {
+        most = fmax(most, score(at, q, k, j, D));
     }
-    *lse = most + log(sum);
-    for (int d = 0; d < head->D; d++) {
-        out[d] = 0.0;
+    for (int d = 0; d < D; d++) {
+        out[at->out + (size_t)d] = 0.0;
     }
-    for (int j = 0; j < keys; j++) {
-        const double weight = exp(score(head, i, j) - *lse);
-        for (int d = 0; d < head->D; d++) {
-            out[d] += weight * head->v[(size_t)j * head->stride + (size_t)d];
+    for (int j = 0; j < at->keys; j++) {
+        const double weight = exp(score(at, q, k, j, D) - most);
+        sum += weight;
+        for (int d = 0; d < D; d++) {
+            out[at->out + (size_t)d] += weight * v[at->kv + (size_t)j * at->stride + (size_t)d];
+        }
+    }
+    for (int d = 0; d < D; d++) {
+        out[at->out + (size_t)d] /= sum;
+    }
+    if (lse != NULL) {
+        lse[at->lse] = most + log(sum);
+    }
+}
+
+void clm_reference_attention_forward(double *out, double *lse, const double *q, const double *k,
+                                     const double *v, const clm_reference_attention *shape) {
+    for (int n = 0; n < shape->B * shape->H * shape->Tq; n++) {
+        const place at = place_of(shape, n);
+        forward_query(out, lse, q, k, v, &at, shape->D);
+    }
+}
+
+/* Zeroes `rows` rows of `count` that stand `stride` apart. */
+static void zero(double *to, int rows, int count, int stride) {
+    for (ptrdiff_t row = 0; to != NULL && row < rows; row++) {
+        for (int i = 0; i < count; i++) {
+            to[row * (stride != 0 ? stride : count) + i] = 0.0;
         }
     }
 }
 
-void clm_reference_attention_forward(double *out, double *lse, const double *qkv, int B, int T,
-                                     int H, int D, bool causal) {
-    for (int b = 0; b < B; b++) {
-        for (int h = 0; h < H; h++) {
-            const head_view head = view_head(qkv, b, h, T, H, D, causal);
-            for (int i = 0; i < T; i++) {
-                const size_t position = (size_t)b * (size_t)T + (size_t)i;
-                forward_row(out + (position * (size_t)H + (size_t)h) * (size_t)D,
-                            lse + ((size_t)b * (size_t)H + (size_t)h) * (size_t)T + i, &head, i);
-            }
-        }
-    }
-}
-
-/* Adds what query i gives to dq[i], and to dk and dv of every key that it sees. */
-static void backward_row(double *dq, double *dk, double *dv, const double *dout, const double *out,
-                         double lse, const head_view *head, int i) {
-    const double delta = dot(dout, out, head->D);
-    for (int j = 0; j < keys_seen(head, i); j++) {
-        const size_t query = (size_t)i * head->stride, key = (size_t)j * head->stride;
-        const double weight = exp(score(head, i, j) - lse);
-        const double dscore = weight * (dot(dout, head->v + key, head->D) - delta) / sqrt(head->D);
-        for (int d = 0; d < head->D; d++) {
-            dq[query + (size_t)d] += dscore * head->k[key + (size_t)d];
-            dk[key + (size_t)d] += dscore * head->q[query + (size_t)d];
-            dv[key + (size_t)d] += weight * dout[d];
-        }
-    }
-}
-
-void clm_reference_attention_backward(double *dqkv, const double *dout, const double *qkv,
-                                      const double *out, const double *lse, int B, int T, int H,
-                                      int D, bool causal) {
-    const size_t C = (size_t)H * (size_t)D;
-    for (size_t i = 0; i < (size_t)B * (size_t)T * 3 * C; i++) {
-        dqkv[i] = 0.0;
-    }
-    for (int b = 0; b < B; b++) {
-        for (int h = 0; h < H; h++) {
-            const head_view head = view_head(qkv, b, h, T, H, D, causal);
-            double *dq = dqkv + (head.q - qkv);
-            for (int i = 0; i < T; i++) {
-                const size_t position = (size_t)b * (size_t)T + (size_t)i;
-                const size_t row = position * C + (size_t)h * (size_t)D;
-                backward_row(dq, dq + C, dq + 2 * C, dout + row, out + row,
-                             lse[((size_t)b * (size_t)H + (size_t)h) * (size_t)T + (size_t)i],
-                             &head, i);
+void clm_reference_attention_backward(double *dq, double *dk, double *dv, const double *dout,
+                                      const double *q, const double *k, const double *v,
+                                      const double *out, const double *lse,
+                                      const clm_reference_attention *shape) {
+    const int D = shape->D;
+    zero(dq, shape->B * shape->Tq, shape->H * D, shape->q_stride);
+    zero(dk, shape->B * shape->Tk, shape->G * D, shape->kv_stride);
+    zero(dv, shape->B * shape->Tk, shape->G * D, shape->kv_stride);
+    for (int n = 0; n < shape->B * shape->H * shape->Tq; n++) {
+        const place at = place_of(shape, n);
+        const double delta = dot(dout + at.out, out + at.out, D);
+        for (int j = 0; j < at.keys; j++) {
+            const size_t key = at.kv + (size_t)j * at.stride;
+            const double weight = exp(score(&at, q, k, j, D) - lse[at.lse]);
+            const double dscore = at.scale * weight * (dot(dout + at.out, v + key, D) - delta);
+            for (size_t d = 0; d < (size_t)D; d++) {
+                if (dq != NULL) {
+                    dq[at.q + d] += dscore * k[key + d];
+                }
+                if (dk != NULL) {
+                    dk[key + d] += dscore * q[at.q + d];
+                }
+                if (dv != NULL) {
+                    dv[key + d] += weight * dout[at.out + d];
+                }
             }
         }
     }

@@ -22,14 +22,14 @@ double clm_reference_gelu_derivative(double x) {
     return step + 0.5 * x * du / (cosh(u) * cosh(u));
 }
 
-void clm_reference_gelu_forward(float *out, const float *x, size_t count) {
+void clm_reference_gelu_forward(double *out, const double *x, size_t count) {
     for (size_t i = 0; i < count; i++) {
-        out[i] = (float)clm_reference_gelu((double)x[i]);
+        out[i] = clm_reference_gelu(x[i]);
     }
 }
 
-void clm_reference_gelu_backward(float *dx, const float *dout, const float *x, size_t count) {
+void clm_reference_gelu_backward(double *dx, const double *dout, const double *x, size_t count) {
     for (size_t i = 0; i < count; i++) {
-        dx[i] = (float)((double)dout[i] * clm_reference_gelu_derivative((double)x[i]));
+        dx[i] = dout[i] * clm_reference_gelu_derivative(x[i]);
     }
 }

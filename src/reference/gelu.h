@@ -9,7 +9,7 @@
 double clm_reference_gelu(double x);
 double clm_reference_gelu_derivative(double x);
 
-void clm_reference_gelu_forward(float *out, const float *x, size_t count);
-void clm_reference_gelu_backward(float *dx, const float *dout, const float *x, size_t count);
+void clm_reference_gelu_forward(double *out, const double *x, size_t count);
+void clm_reference_gelu_backward(double *dx, const double *dout, const double *x, size_t count);
 
 #endif

@@ -14,13 +14,19 @@ void clm_reference_layernorm_forward(double *out, double *mean, double *rstd, co
         for (int c = 0; c < C; c++) {
             sum += from[c];
         }
-        mean[row] = sum / C;
+        const double middle = sum / C;
         for (int c = 0; c < C; c++) {
-            squares += (from[c] - mean[row]) * (from[c] - mean[row]);
+            squares += (from[c] - middle) * (from[c] - middle);
         }
-        rstd[row] = 1.0 / sqrt(squares / C + epsilon);
+        const double scale = 1.0 / sqrt(squares / C + epsilon);
         for (int c = 0; c < C; c++) {
-            to[c] = (from[c] - mean[row]) * rstd[row] * weight[c] + bias[c];
+            to[c] = (from[c] - middle) * scale * weight[c] + bias[c];
+        }
+        if (mean != NULL) {
+            mean[row] = middle;
+        }
+        if (rstd != NULL) {
+            rstd[row] = scale;
         }
     }
 }
@@ -37,10 +43,14 @@ void clm_reference_layernorm_backward(double *dx, double *dweight, double *dbias
             const double g = dout[at + (size_t)c] * weight[c];
             g_sum += g;
             g_xhat_sum += g * xhat;
-            dweight[c] += dout[at + (size_t)c] * xhat;
-            dbias[c] += dout[at + (size_t)c];
+            if (dweight != NULL) {
+                dweight[c] += dout[at + (size_t)c] * xhat;
+            }
+            if (dbias != NULL) {
+                dbias[c] += dout[at + (size_t)c];
+            }
         }
-        for (int c = 0; c < C; c++) {
+        for (int c = 0; dx != NULL && c < C; c++) {
             const double xhat = (x[at + (size_t)c] - mean[row]) * rstd[row];
             const double g = dout[at + (size_t)c] * weight[c];
             dx[at + (size_t)c] = rstd[row] * (g - g_sum / C - xhat * g_xhat_sum / C) +

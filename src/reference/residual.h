@@ -6,6 +6,6 @@
 
 #include <stddef.h>
 
-void clm_reference_residual_forward(float *out, const float *a, const float *b, size_t count);
+void clm_reference_residual_forward(double *out, const double *a, const double *b, size_t count);
 
 #endif

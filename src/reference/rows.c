@@ -3,7 +3,7 @@
 
 #include <stddef.h>
 
-void clm_reference_rows_gather(float *out, const float *x, const int32_t *rows, int n, int C) {
+void clm_reference_rows_gather(double *out, const double *x, const int32_t *rows, int n, int C) {
     for (int i = 0; i < n; i++) {
         for (int c = 0; c < C; c++) {
             out[(ptrdiff_t)i * C + c] = x[(ptrdiff_t)rows[i] * C + c];
@@ -11,10 +11,10 @@ void clm_reference_rows_gather(float *out, const float *x, const int32_t *rows, 
     }
 }
 
-void clm_reference_rows_scatter(float *out, const float *x, const int32_t *rows, int n,
+void clm_reference_rows_scatter(double *out, const double *x, const int32_t *rows, int n,
                                 int out_rows, int C) {
     for (ptrdiff_t i = 0; i < (ptrdiff_t)out_rows * C; i++) {
-        out[i] = 0.0F;
+        out[i] = 0.0;
     }
     for (int i = 0; i < n; i++) {
         for (int c = 0; c < C; c++) {
@@ -23,7 +23,7 @@ void clm_reference_rows_scatter(float *out, const float *x, const int32_t *rows,
     }
 }
 
-void clm_reference_rows_add(float *x, const float *y, const int32_t *rows, int n, int C) {
+void clm_reference_rows_add(double *x, const double *y, const int32_t *rows, int n, int C) {
     for (int i = 0; i < n; i++) {
         for (int c = 0; c < C; c++) {
             x[(ptrdiff_t)rows[i] * C + c] += y[(ptrdiff_t)i * C + c];

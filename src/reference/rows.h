@@ -6,9 +6,9 @@
 
 #include <stdint.h>
 
-void clm_reference_rows_gather(float *out, const float *x, const int32_t *rows, int n, int C);
-void clm_reference_rows_scatter(float *out, const float *x, const int32_t *rows, int n,
+void clm_reference_rows_gather(double *out, const double *x, const int32_t *rows, int n, int C);
+void clm_reference_rows_scatter(double *out, const double *x, const int32_t *rows, int n,
                                 int out_rows, int C);
-void clm_reference_rows_add(float *x, const float *y, const int32_t *rows, int n, int C);
+void clm_reference_rows_add(double *x, const double *y, const int32_t *rows, int n, int C);
 
 #endif

@@ -6,7 +6,6 @@
 
 #include "ops/ops.h"
 #include "reference/attention.h"
-#include "reference/attention_pooled.h"
 #include "reference/layernorm.h"
 #include "selftest/run.h"
 
@@ -126,9 +125,13 @@ static clm_status check_attention(clm_selftest_context *run, clm_attention_shape
     double *lse_right = clm_selftest_doubles(run, lse.count);
     double *dqkv_right = clm_selftest_doubles(run, dqkv.count);
     CLM_TRY(run->status);
-    clm_reference_attention_forward(out_right, lse_right, qkv_right, s.B, s.T, s.H, s.D, s.causal);
-    clm_reference_attention_backward(dqkv_right, dout_right, qkv_right, out_right, lse_right, s.B,
-                                     s.T, s.H, s.D, s.causal);
+    const clm_reference_attention right =
+        clm_reference_attention_fused(s.B, s.T, s.H, s.D, s.causal);
+    clm_reference_attention_forward(out_right, lse_right, qkv_right, qkv_right + C,
+                                    qkv_right + 2 * C, &right);
+    clm_reference_attention_backward(dqkv_right, dqkv_right + C, dqkv_right + 2 * C, dout_right,
+                                     qkv_right, qkv_right + C, qkv_right + 2 * C, out_right,
+                                     lse_right, &right);
     CLM_TRY(clm_attention_forward(run->device, out.buffer, lse.buffer, qkv.buffer, s));
     clm_selftest_compare(run, "out", &out, out_right, forward_atol, attention_rtol);
     clm_selftest_compare(run, "lse", &lse, lse_right, forward_atol, attention_rtol);
@@ -177,10 +180,10 @@ clm_status clm_selftest_attention_pooled(clm_selftest_context *run) {
     double *dq_right = clm_selftest_doubles(run, q.count);
     double *dkv_right = clm_selftest_doubles(run, kv.count);
     CLM_TRY(run->status);
-    clm_reference_attention_pooled_forward(out_right, lse_right, q_right, kv_right, places, B, T, H,
-                                           D);
-    clm_reference_attention_pooled_backward(dq_right, dkv_right, dout_right, q_right, kv_right,
-                                            out_right, lse_right, places, B, T, H, D);
+    const clm_reference_attention right = clm_reference_attention_pooled(places, B, T, H, D);
+    clm_reference_attention_forward(out_right, lse_right, q_right, kv_right, kv_right + C, &right);
+    clm_reference_attention_backward(dq_right, dkv_right, dkv_right + C, dout_right, q_right,
+                                     kv_right, kv_right + C, out_right, lse_right, &right);
     CLM_TRY(clm_attention_pooled_forward(run->device, out.buffer, lse.buffer, q.buffer, kv.buffer,
                                          rows.buffer, s));
     clm_selftest_compare(run, "out", &out, out_right, forward_atol, attention_rtol);

@@ -138,11 +138,13 @@ clm_status clm_selftest_residual(clm_selftest_context *run) {
     const clm_value a = clm_selftest_random(run, COUNT, 1.0F);
     const clm_value b = clm_selftest_random(run, COUNT, 1.0F);
     const clm_value out = clm_selftest_empty(run, COUNT);
-    float *expected = clm_selftest_floats(run, COUNT);
+    double *expected = clm_selftest_widened(run, &a);
+    const double *b_right = clm_selftest_widened(run, &b);
     CLM_TRY(run->status);
-    clm_reference_residual_forward(expected, a.host, b.host, COUNT);
+    clm_reference_residual_forward(expected, expected, b_right, COUNT);
     CLM_TRY(clm_residual_forward(run->device, out.buffer, a.buffer, b.buffer, COUNT));
-    clm_selftest_compare_floats(run, "out", &out, expected, 0.0, 0.0);
+    /* One rounding. */
+    clm_selftest_compare(run, "out", &out, expected, 0.0, 0x1p-24);
 cleanup:
     return status;
 }
@@ -156,15 +158,17 @@ clm_status clm_selftest_gelu(clm_selftest_context *run) {
     const clm_value dout = clm_selftest_random(run, COUNT, 1.0F);
     const clm_value out = clm_selftest_empty(run, COUNT);
     const clm_value dx = clm_selftest_empty(run, COUNT);
-    float *expected = clm_selftest_floats(run, COUNT);
+    const double *x_right = clm_selftest_widened(run, &x);
+    const double *dout_right = clm_selftest_widened(run, &dout);
+    double *expected = clm_selftest_doubles(run, COUNT);
     CLM_TRY(run->status);
-    clm_reference_gelu_forward(expected, x.host, COUNT);
+    clm_reference_gelu_forward(expected, x_right, COUNT);
     CLM_TRY(clm_gelu_forward(run->device, out.buffer, x.buffer, COUNT));
-    clm_selftest_compare_floats(run, "out", &out, expected, 2e-6, 2e-6);
+    clm_selftest_compare(run, "out", &out, expected, 2e-6, 2e-6);
     clm_selftest_shape(run, "count=%d", COUNT);
-    clm_reference_gelu_backward(expected, dout.host, x.host, COUNT);
+    clm_reference_gelu_backward(expected, dout_right, x_right, COUNT);
     CLM_TRY(clm_gelu_backward(run->device, dx.buffer, dout.buffer, x.buffer, COUNT));
-    clm_selftest_compare_floats(run, "dx", &dx, expected, 5e-6, 2e-6);
+    clm_selftest_compare(run, "dx", &dx, expected, 5e-6, 2e-6);
 cleanup:
     return status;
 }
@@ -238,19 +242,21 @@ clm_status clm_selftest_rows(clm_selftest_context *run) {
     const clm_value rows = clm_selftest_copy(run, places, N);
     const clm_value few = clm_selftest_empty(run, (size_t)N * C);
     const clm_value all = clm_selftest_empty(run, (size_t)ROWS * C);
-    float *expected = clm_selftest_floats(run, (size_t)ROWS * C);
+    double *x_right = clm_selftest_widened(run, &x);
+    const double *y_right = clm_selftest_widened(run, &y);
+    double *expected = clm_selftest_doubles(run, (size_t)ROWS * C);
     CLM_TRY(run->status);
-    clm_reference_rows_gather(expected, x.host, places, N, C);
+    clm_reference_rows_gather(expected, x_right, places, N, C);
     CLM_TRY(clm_rows_gather(run->device, few.buffer, x.buffer, rows.buffer, N, C));
-    clm_selftest_compare_floats(run, "rows picked", &few, expected, 0.0, 0.0);
+    clm_selftest_compare(run, "rows picked", &few, expected, 0.0, 0.0);
     clm_selftest_shape(run, "n=%d of %d, C=%d", N, ROWS, C);
-    clm_reference_rows_scatter(expected, y.host, places, N, ROWS, C);
+    clm_reference_rows_scatter(expected, y_right, places, N, ROWS, C);
     CLM_TRY(clm_rows_scatter(run->device, all.buffer, y.buffer, rows.buffer, N, ROWS, C));
-    clm_selftest_compare_floats(run, "rows put back", &all, expected, 0.0, 0.0);
+    clm_selftest_compare(run, "rows put back", &all, expected, 0.0, 0.0);
     clm_selftest_shape(run, "n=%d of %d, C=%d", N, ROWS, C);
-    clm_reference_rows_add(x.host, y.host, places, N, C);
+    clm_reference_rows_add(x_right, y_right, places, N, C);
     CLM_TRY(clm_rows_add(run->device, x.buffer, y.buffer, rows.buffer, N, C));
-    clm_selftest_compare_floats(run, "rows added to", &x, x.host, 0.0, 0.0);
+    clm_selftest_compare(run, "rows added to", &x, x_right, 0.0, 0x1p-24); /* one rounding */
 cleanup:
     return status;
 }
@@ -270,18 +276,21 @@ clm_status clm_selftest_embedding(clm_selftest_context *run) {
     const clm_value wpe = clm_selftest_random(run, (size_t)(FIRST + T) * C, 1.0F);
     const clm_value out = clm_selftest_empty(run, (size_t)B * T * C);
     const clm_value dout = clm_selftest_random(run, (size_t)B * T * C, 1.0F);
-    float *expected = clm_selftest_floats(run, (size_t)B * T * C);
+    double *wte_right = clm_selftest_widened(run, &wte);
+    double *wpe_right = clm_selftest_widened(run, &wpe);
+    const double *dout_right = clm_selftest_widened(run, &dout);
+    double *expected = clm_selftest_doubles(run, (size_t)B * T * C);
     CLM_TRY(run->status);
-    clm_reference_embedding_forward(expected, ids, wte.host, wpe.host, B, T, C, FIRST);
+    clm_reference_embedding_forward(expected, ids, wte_right, wpe_right, B, T, C, FIRST);
     CLM_TRY(clm_embedding_forward(run->device, out.buffer, tokens.buffer, wte.buffer, wpe.buffer, B,
                                   T, C, FIRST));
-    clm_selftest_compare_floats(run, "out", &out, expected, 0.0, 0.0);
+    clm_selftest_compare(run, "out", &out, expected, 0.0, 0x1p-24); /* one rounding */
     clm_selftest_shape(run, "B=%d, T=%d, C=%d", B, T, C);
-    clm_reference_embedding_backward(wte.host, wpe.host, dout.host, ids, B, T, C, V);
+    clm_reference_embedding_backward(wte_right, wpe_right, dout_right, ids, B, T, C, V);
     CLM_TRY(clm_embedding_backward(run->device, wte.buffer, wpe.buffer, dout.buffer, ids, B, T, C));
     /* Sums of up to some 20 numbers below 1. */
-    clm_selftest_compare_floats(run, "dwte", &wte, wte.host, 1e-5, 1e-6);
-    clm_selftest_compare_floats(run, "dwpe", &wpe, wpe.host, 1e-5, 1e-6);
+    clm_selftest_compare(run, "dwte", &wte, wte_right, 1e-5, 1e-6);
+    clm_selftest_compare(run, "dwpe", &wpe, wpe_right, 1e-5, 1e-6);
 cleanup:
     return status;
 }
@@ -299,25 +308,26 @@ static clm_status check_crossentropy(clm_selftest_context *run, int rows, int V)
     const clm_value sums = clm_selftest_empty(run, 2 * (size_t)rows);
     const clm_value probabilities = clm_selftest_empty(run, count);
     const clm_value dlogits = clm_selftest_empty(run, count);
-    float *expected = clm_selftest_floats(run, count);
-    float *expected_losses = clm_selftest_floats(run, (size_t)rows);
+    const double *logits_right = clm_selftest_widened(run, &logits);
+    double *expected = clm_selftest_doubles(run, count);
+    double *expected_losses = clm_selftest_doubles(run, (size_t)rows);
     CLM_TRY(run->status);
     for (int i = 0; i < rows; i++) {
         ids[i] = i == 1 ? CLM_TARGET_IGNORED : i % V;
     }
     const clm_value targets = clm_selftest_copy(run, ids, (size_t)rows);
     CLM_TRY(run->status);
-    clm_reference_crossentropy_forward(expected_losses, expected, logits.host, ids, rows, V);
+    clm_reference_crossentropy_forward(expected_losses, NULL, expected, logits_right, ids, rows, V);
     CLM_TRY(clm_crossentropy_forward(run->device, losses.buffer, sums.buffer, probabilities.buffer,
                                      logits.buffer, targets.buffer, rows, V));
     /* As cl/crossentropy.cl says: a loss is at most some 15 here. */
-    clm_selftest_compare_floats(run, "losses", &losses, expected_losses, 2e-6, 1e-6);
-    clm_selftest_compare_floats(run, "probabilities", &probabilities, expected, 1e-7, 5e-6);
+    clm_selftest_compare(run, "losses", &losses, expected_losses, 2e-6, 1e-6);
+    clm_selftest_compare(run, "probabilities", &probabilities, expected, 1e-7, 5e-6);
     clm_selftest_shape(run, "rows=%d, V=%d", rows, V);
-    clm_reference_crossentropy_backward(expected, logits.host, ids, scale, rows, V);
+    clm_reference_crossentropy_backward(expected, logits_right, ids, (double)scale, rows, V);
     CLM_TRY(clm_crossentropy_backward(run->device, dlogits.buffer, logits.buffer, sums.buffer,
                                       targets.buffer, scale, rows, V));
-    clm_selftest_compare_floats(run, "dlogits", &dlogits, expected, 5e-7, 5e-6);
+    clm_selftest_compare(run, "dlogits", &dlogits, expected, 5e-7, 5e-6);
 cleanup:
     return status;
 }

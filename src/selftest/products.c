@@ -180,21 +180,29 @@ static clm_status check_linear(clm_selftest_context *run, int rows, int K, int N
     const clm_value dx = clm_selftest_empty(run, x.count);
     const clm_value dweight = clm_selftest_random(run, weight.count, 1.0F);
     const clm_value dbias = clm_selftest_random(run, (size_t)N, 1.0F);
+    const double *x_right = clm_selftest_widened(run, &x);
+    const double *weight_right = clm_selftest_widened(run, &weight);
+    const double *bias_right = clm_selftest_widened(run, &bias);
+    const double *dout_right = clm_selftest_widened(run, &dout);
+    double *out_right = clm_selftest_doubles(run, out.count);
+    double *dx_right = clm_selftest_doubles(run, dx.count);
+    double *dweight_right = clm_selftest_widened(run, &dweight);
+    double *dbias_right = clm_selftest_widened(run, &dbias);
     CLM_TRY(run->status);
     /* Sums of up to 131 products of numbers below 1, whose order is free. */
     const double atol = 131 * 131 * 0x1p-24;
-    clm_reference_linear_forward(out.host, x.host, weight.host, bias.host, rows, K, N);
+    clm_reference_linear_forward(out_right, x_right, weight_right, bias_right, false, rows, K, N);
     CLM_TRY(clm_linear_forward(run->device, out.buffer, x.buffer, weight.buffer, NULL, bias.buffer,
                                NULL, rows, K, N));
-    clm_selftest_compare_floats(run, "out", &out, out.host, atol, 0.0);
+    clm_selftest_compare(run, "out", &out, out_right, atol, 0.0);
     clm_selftest_shape(run, "linear, rows=%d, K=%d, N=%d", rows, K, N);
-    clm_reference_linear_backward(dx.host, dweight.host, dbias.host, dout.host, x.host, weight.host,
-                                  rows, K, N);
+    clm_reference_linear_backward(dx_right, dweight_right, dbias_right, dout_right, x_right,
+                                  weight_right, false, rows, K, N);
     CLM_TRY(clm_linear_backward(run->device, dx.buffer, dweight.buffer, dbias.buffer, dout.buffer,
                                 x.buffer, weight.buffer, NULL, rows, K, N));
-    clm_selftest_compare_floats(run, "dx", &dx, dx.host, atol, 0.0);
-    clm_selftest_compare_floats(run, "dweight", &dweight, dweight.host, atol, 0.0);
-    clm_selftest_compare_floats(run, "dbias", &dbias, dbias.host, atol, 0.0);
+    clm_selftest_compare(run, "dx", &dx, dx_right, atol, 0.0);
+    clm_selftest_compare(run, "dweight", &dweight, dweight_right, atol, 0.0);
+    clm_selftest_compare(run, "dbias", &dbias, dbias_right, atol, 0.0);
 cleanup:
     return status;
 }

@@ -37,6 +37,24 @@ static inline float *normal_floats(size_t count, float scale) {
     return values;
 }
 
+/* Floats as doubles, which is what the reference computes with; freed by the caller. */
+static inline double *widened(const float *values, size_t count) {
+    double *wide = malloc((count + 1) * sizeof *wide);
+    assert_non_null(wide);
+    for (size_t i = 0; i < count; i++) {
+        wide[i] = (double)values[i];
+    }
+    return wide;
+}
+
+/* The way back; frees `wide`. */
+static inline void narrow_into(float *values, double *wide, size_t count) {
+    for (size_t i = 0; i < count; i++) {
+        values[i] = (float)wide[i];
+    }
+    free(wide);
+}
+
 static inline float *read_floats(const clm_buffer *buffer, size_t count) {
     float *values = malloc((count + 1) * sizeof *values);
     assert_non_null(values);

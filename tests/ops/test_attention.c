@@ -33,8 +33,11 @@ static void free_case(attention_case *c) {
 static void reference_forward(void *context) {
     attention_case *c = context;
     const clm_attention_shape s = c->shape;
-    clm_reference_attention_forward(c->out.exact, c->lse.exact, c->qkv.exact, s.B, s.T, s.H, s.D,
-                                    s.causal);
+    const size_t C = (size_t)s.H * (size_t)s.D;
+    const double *qkv = c->qkv.exact;
+    const clm_reference_attention shape =
+        clm_reference_attention_fused(s.B, s.T, s.H, s.D, s.causal);
+    clm_reference_attention_forward(c->out.exact, c->lse.exact, qkv, qkv + C, qkv + 2 * C, &shape);
 }
 
 static void run_reference(attention_case *c) {
@@ -42,8 +45,13 @@ static void run_reference(attention_case *c) {
     widen(&c->qkv);
     widen(&c->dout);
     reference_forward(c);
-    clm_reference_attention_backward(c->dqkv.exact, c->dout.exact, c->qkv.exact, c->out.exact,
-                                     c->lse.exact, s.B, s.T, s.H, s.D, s.causal);
+    const size_t C = (size_t)s.H * (size_t)s.D;
+    const double *qkv = c->qkv.exact;
+    double *dqkv = c->dqkv.exact;
+    const clm_reference_attention shape =
+        clm_reference_attention_fused(s.B, s.T, s.H, s.D, s.causal);
+    clm_reference_attention_backward(dqkv, dqkv + C, dqkv + 2 * C, c->dout.exact, qkv, qkv + C,
+                                     qkv + 2 * C, c->out.exact, c->lse.exact, &shape);
 }
 
 /* Forward and backward on the device, in guarded buffers. */

@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "attention_test.h"
-#include "reference/attention_pooled.h"
+#include "reference/attention.h"
 
 typedef struct pooled_case {
     clm_attention_shape shape;
@@ -50,8 +50,11 @@ static void free_case(pooled_case *c) {
 static void reference_forward(void *context) {
     pooled_case *c = context;
     const clm_attention_shape s = c->shape;
-    clm_reference_attention_pooled_forward(c->out.exact, c->lse.exact, c->q.exact, c->kv.exact,
-                                           c->rows, s.B, s.T, s.H, s.D);
+    const size_t C = (size_t)s.H * (size_t)s.D;
+    const clm_reference_attention shape =
+        clm_reference_attention_pooled(c->rows, s.B, s.T, s.H, s.D);
+    clm_reference_attention_forward(c->out.exact, c->lse.exact, c->q.exact, c->kv.exact,
+                                    c->kv.exact + C, &shape);
 }
 
 static void run_reference(pooled_case *c) {
@@ -60,9 +63,12 @@ static void run_reference(pooled_case *c) {
     widen(&c->kv);
     widen(&c->dout);
     reference_forward(c);
-    clm_reference_attention_pooled_backward(c->dq.exact, c->dkv.exact, c->dout.exact, c->q.exact,
-                                            c->kv.exact, c->out.exact, c->lse.exact, c->rows, s.B,
-                                            s.T, s.H, s.D);
+    const size_t C = (size_t)s.H * (size_t)s.D;
+    const clm_reference_attention shape =
+        clm_reference_attention_pooled(c->rows, s.B, s.T, s.H, s.D);
+    clm_reference_attention_backward(c->dq.exact, c->dkv.exact, c->dkv.exact + C, c->dout.exact,
+                                     c->q.exact, c->kv.exact, c->kv.exact + C, c->out.exact,
+                                     c->lse.exact, &shape);
 }
 
 /* Forward and backward on the device, in guarded buffers. */

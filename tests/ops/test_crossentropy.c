@@ -48,7 +48,14 @@ static void forward(clm_device *device, int rows, int V, bool with_probabilities
     inputs in = make_inputs(rows, V, 2.0F);
     float *losses = normal_floats((size_t)rows, 1.0F);
     float *probabilities = normal_floats(in.count, 1.0F);
-    clm_reference_crossentropy_forward(losses, probabilities, in.logits, in.targets, rows, V);
+    double *logits_wide = widened(in.logits, in.count);
+    double *losses_wide = widened(losses, (size_t)rows);
+    double *probabilities_wide = widened(probabilities, in.count);
+    clm_reference_crossentropy_forward(losses_wide, NULL, probabilities_wide, logits_wide,
+                                       in.targets, rows, V);
+    narrow_into(losses, losses_wide, (size_t)rows);
+    narrow_into(probabilities, probabilities_wide, in.count);
+    free(logits_wide);
     clm_buffer *logits_buffer = clm_test_buffer(device, in.logits, in.count);
     clm_buffer *targets_buffer = clm_test_buffer(device, in.targets, (size_t)rows);
     clm_buffer *losses_buffer = clm_test_buffer(device, NULL, (size_t)rows);
@@ -83,7 +90,11 @@ static void backward(clm_device *device, int rows, int V, bool in_place) {
     inputs in = make_inputs(rows, V, 2.0F);
     const float scale = 1.0F / 3.0F;
     float *expected = normal_floats(in.count, 1.0F);
-    clm_reference_crossentropy_backward(expected, in.logits, in.targets, scale, rows, V);
+    double *logits_wide = widened(in.logits, in.count);
+    double *exact = widened(expected, in.count);
+    clm_reference_crossentropy_backward(exact, logits_wide, in.targets, (double)scale, rows, V);
+    narrow_into(expected, exact, in.count);
+    free(logits_wide);
     clm_buffer *logits_buffer = clm_test_buffer(device, in.logits, in.count);
     clm_buffer *targets_buffer = clm_test_buffer(device, in.targets, (size_t)rows);
     clm_buffer *out = in_place ? logits_buffer : clm_test_buffer(device, NULL, in.count);

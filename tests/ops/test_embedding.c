@@ -47,7 +47,14 @@ static void forward(clm_device *device, const shape *s, int first_position) {
     float *wte = normal_floats(wte_count, 1.0F);
     float *wpe = normal_floats(wpe_count, 1.0F);
     float *expected = normal_floats(places * C, 1.0F);
-    clm_reference_embedding_forward(expected, tokens, wte, wpe, s->B, s->T, s->C, first_position);
+    double *exact = widened(expected, places * C);
+    double *wte_wide = widened(wte, wte_count);
+    double *wpe_wide = widened(wpe, wpe_count);
+    clm_reference_embedding_forward(exact, tokens, wte_wide, wpe_wide, s->B, s->T, s->C,
+                                    first_position);
+    narrow_into(expected, exact, places * C);
+    free(wte_wide);
+    free(wpe_wide);
     clm_buffer *tokens_buffer = clm_test_buffer(device, tokens, places);
     clm_buffer *wte_buffer = clm_test_buffer(device, wte, wte_count);
     clm_buffer *wpe_buffer = clm_test_buffer(device, wpe, wpe_count);
@@ -86,8 +93,14 @@ static void backward(clm_device *device, const shape *s, bool want_wte, bool wan
     assert_ok(clm_embedding_backward(device, want_wte ? dwte_buffer : NULL,
                                      want_wpe ? dwpe_buffer : NULL, dout_buffer, tokens, s->B, s->T,
                                      s->C));
-    clm_reference_embedding_backward(want_wte ? dwte : NULL, want_wpe ? dwpe : NULL, dout, tokens,
-                                     s->B, s->T, s->C, s->V);
+    double *dwte_wide = widened(dwte, dwte_count);
+    double *dwpe_wide = widened(dwpe, dwpe_count);
+    double *dout_wide = widened(dout, places * C);
+    clm_reference_embedding_backward(want_wte ? dwte_wide : NULL, want_wpe ? dwpe_wide : NULL,
+                                     dout_wide, tokens, s->B, s->T, s->C, s->V);
+    narrow_into(dwte, dwte_wide, dwte_count);
+    narrow_into(dwpe, dwpe_wide, dwpe_count);
+    free(dout_wide);
     check_buffer(dwte_buffer, dwte, dwte_count, sum_atol((int)places), 0.0, "dwte");
     check_buffer(dwpe_buffer, dwpe, dwpe_count, sum_atol(s->B), 0.0, "dwpe");
     clm_test_buffer_check(dout_buffer, places * C);

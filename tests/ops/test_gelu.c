@@ -23,7 +23,9 @@ static void forward(clm_device *device, size_t count) {
     float *x = normal_floats(count, 1.0F);
     float *expected = normal_floats(count, 1.0F);
     fill(x, count);
-    clm_reference_gelu_forward(expected, x, count);
+    double *exact = widened(x, count);
+    clm_reference_gelu_forward(exact, exact, count);
+    narrow_into(expected, exact, count);
     clm_buffer *x_buffer = clm_test_buffer(device, x, count);
     clm_buffer *out = clm_test_buffer(device, NULL, count);
     assert_ok(clm_gelu_forward(device, out, x_buffer, count));
@@ -41,7 +43,11 @@ static void backward(clm_device *device, size_t count, bool in_place) {
     for (size_t i = 0; i < count; i++) {
         dout[i] = clm_test_uniform(-1.0F, 1.0F);
     }
-    clm_reference_gelu_backward(expected, dout, x, count);
+    double *exact = widened(dout, count);
+    double *x_wide = widened(x, count);
+    clm_reference_gelu_backward(exact, exact, x_wide, count);
+    narrow_into(expected, exact, count);
+    free(x_wide);
     clm_buffer *x_buffer = clm_test_buffer(device, x, count);
     clm_buffer *dout_buffer = clm_test_buffer(device, dout, count);
     clm_buffer *dx = in_place ? dout_buffer : clm_test_buffer(device, NULL, count);

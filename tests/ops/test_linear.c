@@ -1,13 +1,10 @@
 /* Linear layers against the reference, and their gradients against differences, on every device.
  *
  * SPDX-License-Identifier: Apache-2.0 */
-#include <stdlib.h>
-
 #include "base/string.h"
-#include "ops/ops.h"
+#include "op_test.h"
 #include "reference/gelu.h"
 #include "reference/linear.h"
-#include "support/test_devices.h"
 
 typedef struct layer {
     int rows, K, N;
@@ -49,12 +46,24 @@ static void check_forward(clm_device *device, layer l, bool is_packed, bool has_
     assert_ok(clm_linear_forward(device, out, x_buffer, is_packed ? NULL : w_buffer, packed,
                                  has_tail ? b_buffer : NULL, has_tail ? &tail : NULL, l.rows, l.K,
                                  l.N));
-    clm_reference_linear_forward(expected, x, weight, has_tail ? bias : NULL, l.rows, l.K, l.N);
+    double *x_wide = widened(x, size_of(l.rows, l.K));
+    double *weight_wide = widened(weight, size_of(l.K, l.N));
+    double *bias_wide = widened(bias, (size_t)l.N);
+    double *exact = widened(expected, out_count);
+    clm_reference_linear_forward(exact, x_wide, weight_wide, has_tail ? bias_wide : NULL, false,
+                                 l.rows, l.K, l.N);
     if (has_tail) {
+        for (size_t i = 0; i < out_count; i++) {
+            expected[i] = (float)exact[i];
+        }
         clm_test_buffer_read(pre, got, out_count);
         assert_all_close(got, expected, out_count, sum_tolerance, 0, "pre");
-        clm_reference_gelu_forward(expected, expected, out_count);
+        clm_reference_gelu_forward(exact, exact, out_count);
     }
+    narrow_into(expected, exact, out_count);
+    free(x_wide);
+    free(weight_wide);
+    free(bias_wide);
     clm_test_buffer_read(out, got, out_count);
     /* GELU's slope is below 1.13, and its own error below 5e-7 of the value. */
     assert_all_close(got, expected, out_count, 1.13 * sum_tolerance, 1e-6, "out");
@@ -104,8 +113,20 @@ static void check_backward(clm_device *device, layer l, bool is_packed) {
     }
     assert_ok(clm_linear_backward(device, dx, dweight, dbias, dout_buffer, x_buffer,
                                   is_packed ? NULL : w_buffer, packed, l.rows, l.K, l.N));
-    clm_reference_linear_backward(expected, expected_dweight, expected_dbias, dout, x, weight,
-                                  l.rows, l.K, l.N);
+    double *dx_wide = widened(expected, x_count);
+    double *dweight_wide = widened(expected_dweight, w_count);
+    double *dbias_wide = widened(expected_dbias, (size_t)l.N);
+    double *dout_wide = widened(dout, size_of(l.rows, l.N));
+    double *x_wide = widened(x, x_count);
+    double *weight_wide = widened(weight, w_count);
+    clm_reference_linear_backward(dx_wide, dweight_wide, dbias_wide, dout_wide, x_wide, weight_wide,
+                                  false, l.rows, l.K, l.N);
+    narrow_into(expected, dx_wide, x_count);
+    narrow_into(expected_dweight, dweight_wide, w_count);
+    narrow_into(expected_dbias, dbias_wide, (size_t)l.N);
+    free(dout_wide);
+    free(x_wide);
+    free(weight_wide);
     clm_test_buffer_read(dx, got, x_count);
     assert_all_close(got, expected, x_count, sum_tolerance, 0, "dx");
     clm_test_buffer_read(dweight, got, w_count);

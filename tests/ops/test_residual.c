@@ -10,7 +10,11 @@ static void one(clm_device *device, size_t count, enum alias alias) {
     float *b = normal_floats(count, 1.0F);
     float *expected = normal_floats(count, 1.0F);
     a[count / 2] = INFINITY;
-    clm_reference_residual_forward(expected, a, b, count);
+    double *sum = widened(a, count);
+    double *other = widened(b, count);
+    clm_reference_residual_forward(sum, sum, other, count);
+    narrow_into(expected, sum, count);
+    free(other);
     clm_buffer *a_buffer = clm_test_buffer(device, a, count);
     clm_buffer *b_buffer = clm_test_buffer(device, b, count);
     clm_buffer *alone = clm_test_buffer(device, NULL, count);

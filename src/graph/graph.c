@@ -1,0 +1,378 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "graph/graph.h"
+
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/memory.h"
+#include "base/string.h"
+
+/* ---- shapes ---- */
+
+int64_t clm_shape_count(const clm_shape *shape) {
+    int64_t count = 1;
+    for (int i = 0; i < shape->rank; i++) {
+        count *= shape->size[i];
+    }
+    return count;
+}
+
+int64_t clm_shape_last(const clm_shape *shape) {
+    return shape->rank > 0 ? shape->size[shape->rank - 1] : 0;
+}
+
+int64_t clm_shape_rows(const clm_shape *shape) {
+    const int64_t last = clm_shape_last(shape);
+    return last > 0 ? clm_shape_count(shape) / last : 0;
+}
+
+bool clm_shape_is(const clm_shape *shape, int rank, const int64_t *size) {
+    return shape->rank == rank && memcmp(shape->size, size, (size_t)rank * sizeof *size) == 0;
+}
+
+bool clm_shape_equal(const clm_shape *a, const clm_shape *b) {
+    return clm_shape_is(a, b->rank, b->size);
+}
+
+clm_shape clm_shape_with_last(clm_shape shape, int64_t last) {
+    shape.size[shape.rank - 1] = last;
+    return shape;
+}
+
+static void add_shape(clm_string *text, const clm_shape *shape) {
+    for (int i = 0; i < shape->rank; i++) {
+        clm_string_add_format(text, "%s%" PRId64, i == 0 ? " (" : ",", shape->size[i]);
+    }
+    clm_string_add(text, ")");
+}
+
+/* ---- errors ---- */
+
+clm_status clm_graph_stick(clm_graph *graph, clm_status status) {
+    if (status != CLM_OK && graph->status == CLM_OK) {
+        graph->status = status;
+        (void)snprintf(graph->message, sizeof graph->message, "%s", clm_error_message());
+    }
+    return status;
+}
+
+clm_status clm_graph_status(const clm_graph *graph) {
+    return graph->status == CLM_OK ? CLM_OK : clm_fail(graph->status, "%s", graph->message);
+}
+
+clm_status clm_shapes_fail(const clm_graph *graph, const clm_node *node, const char *format, ...) {
+    char why[160];
+    clm_string what = {0};
+    va_list arguments;
+    va_start(arguments, format);
+    (void)vsnprintf(why, sizeof why, format, arguments);
+    va_end(arguments);
+    for (int i = 0; i < CLM_NODE_INPUTS && node->operation->inputs[i] != NULL; i++) {
+        if (node->inputs[i] != 0) {
+            const clm_tensor_about *about = &graph->tensors[node->inputs[i]];
+            clm_string_add_format(&what, "%s%s", what.length > 0 ? ", " : "",
+                                  node->operation->inputs[i]);
+            if (about->name != NULL) {
+                clm_string_add_format(&what, " \"%s\"", about->name);
+            }
+            add_shape(&what, &about->shape);
+        }
+    }
+    clm_status status = clm_string_status(&what);
+    if (status == CLM_OK) {
+        status = clm_fail(CLM_ERROR_SHAPE, "%s of %s: %s", node->operation->name,
+                          what.text != NULL ? what.text : "nothing", why);
+    }
+    clm_string_free(&what);
+    return status;
+}
+
+/* ---- graphs ---- */
+
+static uint32_t next_number(void) {
+    static atomic_uint last;
+    return (uint32_t)atomic_fetch_add(&last, 1) + 1;
+}
+
+clm_status clm_graph_create(clm_graph **graph) {
+    *graph = NULL;
+    clm_status status = CLM_OK;
+    clm_graph *made = NULL;
+    CLM_TRY(clm_allocate(&made, 1, sizeof *made, "a graph"));
+    CLM_TRY(clm_reserve(&made->tensors, &made->tensor_capacity, 1, sizeof *made->tensors,
+                        "a graph's tensors"));
+    made->tensors[0] = (clm_tensor_about){0};
+    made->tensor_count = 1;
+    made->number = next_number();
+    *graph = made;
+    made = NULL;
+cleanup:
+    clm_graph_free(made);
+    return status;
+}
+
+void clm_graph_free(clm_graph *graph) {
+    if (graph == NULL) {
+        return;
+    }
+    for (uint32_t i = 0; i < graph->tensor_count; i++) {
+        clm_free(graph->tensors[i].name);
+    }
+    for (uint32_t i = 0; i < graph->output_count; i++) {
+        clm_free(graph->outputs[i].name);
+    }
+    clm_free(graph->tensors);
+    clm_free(graph->nodes);
+    clm_free(graph->outputs);
+    clm_free(graph);
+}
+
+static clm_status add_output(clm_graph *graph, uint32_t tensor, const char *name) {
+    clm_status status =
+        clm_reserve(&graph->outputs, &graph->output_capacity, graph->output_count + 1,
+                    sizeof *graph->outputs, "a graph's outputs");
+    clm_graph_result result = {.tensor = tensor};
+    if (status == CLM_OK) {
+        status = clm_duplicate(&result.name, name);
+    }
+    if (status == CLM_OK) {
+        graph->outputs[graph->output_count++] = result;
+    }
+    return status;
+}
+
+clm_status clm_graph_copy(clm_graph **copy, const clm_graph *graph) {
+    *copy = NULL;
+    clm_status status = CLM_OK;
+    clm_graph *made = NULL;
+    CLM_TRY(clm_graph_status(graph));
+    CLM_TRY(clm_graph_create(&made));
+    for (uint32_t i = 1; i < graph->tensor_count; i++) {
+        (void)clm_graph_add_tensor(made, &graph->tensors[i]);
+    }
+    CLM_TRY(clm_graph_status(made));
+    CLM_TRY(clm_reserve(&made->nodes, &made->node_capacity, graph->node_count, sizeof *made->nodes,
+                        "a graph's nodes"));
+    if (graph->node_count > 0) {
+        memcpy(made->nodes, graph->nodes, graph->node_count * sizeof *made->nodes);
+    }
+    made->node_count = graph->node_count;
+    for (uint32_t i = 0; i < graph->output_count; i++) {
+        CLM_TRY(add_output(made, graph->outputs[i].tensor, graph->outputs[i].name));
+    }
+    *copy = made;
+    made = NULL;
+cleanup:
+    clm_graph_free(made);
+    return status;
+}
+
+/* ---- tensors ---- */
+
+uint32_t clm_graph_add_tensor(clm_graph *graph, const clm_tensor_about *about) {
+    if (graph->status != CLM_OK) {
+        return 0;
+    }
+    char *name = NULL;
+    clm_status status =
+        clm_reserve(&graph->tensors, &graph->tensor_capacity, (size_t)graph->tensor_count + 1,
+                    sizeof *graph->tensors, "a graph's tensors");
+    if (status == CLM_OK && about->name != NULL) {
+        status = clm_duplicate(&name, about->name);
+    }
+    if (clm_graph_stick(graph, status) != CLM_OK) {
+        return 0;
+    }
+    graph->tensors[graph->tensor_count] = *about;
+    graph->tensors[graph->tensor_count].name = name;
+    return graph->tensor_count++;
+}
+
+const clm_tensor_about *clm_graph_about(const clm_graph *graph, uint32_t tensor) {
+    return &graph->tensors[tensor];
+}
+
+const clm_shape *clm_node_shape(const clm_graph *graph, const clm_node *node, int input) {
+    return &graph->tensors[node->inputs[input]].shape;
+}
+
+/* The id of a handle, 0 for none; an error for another graph's. */
+static uint32_t id_of(clm_graph *graph, clm_tensor tensor, const char *what) {
+    if (tensor.id == 0 || graph->status != CLM_OK) {
+        return 0;
+    }
+    if (tensor.graph != graph->number || tensor.id >= graph->tensor_count) {
+        (void)clm_graph_stick(graph,
+                              clm_fail(CLM_ERROR_ARGUMENT, "%s: a tensor of another graph", what));
+        return 0;
+    }
+    return tensor.id;
+}
+
+static bool shape_can_be(int rank, const int64_t *size, clm_shape *shape) {
+    int64_t count = 1;
+    *shape = (clm_shape){.rank = rank};
+    if (rank < 1 || rank > CLM_TENSOR_RANK_MOST) {
+        return false;
+    }
+    for (int i = 0; i < rank; i++) {
+        if (size[i] < 1 || size[i] > INT64_MAX / count) {
+            return false;
+        }
+        count *= size[i];
+        shape->size[i] = size[i];
+    }
+    return true;
+}
+
+/* An input or parameter. One of the same kind, name, shape and type is the same tensor when
+ * `again`; any other of the name is an error. */
+static clm_tensor add_named(clm_graph *graph, clm_tensor_about about, int rank, const int64_t *size,
+                            bool again) {
+    const char *kind = about.kind == CLM_TENSOR_INPUT ? "input" : "parameter";
+    if (graph->status != CLM_OK) {
+        return (clm_tensor){0};
+    }
+    if (about.name == NULL || about.name[0] == '\0' || !shape_can_be(rank, size, &about.shape)) {
+        (void)clm_graph_stick(
+            graph, clm_fail(CLM_ERROR_SHAPE,
+                            "%s \"%s\": needs a name, 1 to %d dimensions and sizes "
+                            "of at least 1",
+                            kind, about.name != NULL ? about.name : "", CLM_TENSOR_RANK_MOST));
+        return (clm_tensor){0};
+    }
+    for (uint32_t i = 1; i < graph->tensor_count; i++) {
+        const clm_tensor_about *other = &graph->tensors[i];
+        if (other->kind != about.kind || strcmp(other->name, about.name) != 0) {
+            continue;
+        }
+        if (again && clm_shape_equal(&other->shape, &about.shape)) {
+            return (clm_tensor){graph->number, i};
+        }
+        (void)clm_graph_stick(
+            graph, clm_fail(CLM_ERROR_ARGUMENT, "%s \"%s\" is there already%s", kind, about.name,
+                            again ? ", with another shape" : ""));
+        return (clm_tensor){0};
+    }
+    const uint32_t id = clm_graph_add_tensor(graph, &about);
+    return (clm_tensor){id != 0 ? graph->number : 0, id};
+}
+
+clm_tensor clm_graph_input(clm_graph *graph, const char *name, clm_dtype type, int rank,
+                           const int64_t *shape) {
+    const clm_tensor_about about = {
+        .kind = CLM_TENSOR_INPUT, .type = type, .name = (char *)(uintptr_t)name};
+    if (type != CLM_F32 && type != CLM_I32) {
+        (void)clm_graph_stick(
+            graph, clm_fail(CLM_ERROR_ARGUMENT, "input \"%s\": its type is f32 or i32", name));
+        return (clm_tensor){0};
+    }
+    return add_named(graph, about, rank, shape, false);
+}
+
+clm_tensor clm_graph_parameter(clm_graph *graph, const char *name, int rank, const int64_t *shape,
+                               const clm_parameter_options *options) {
+    clm_tensor_about about = {
+        .kind = CLM_TENSOR_PARAMETER, .type = CLM_F32, .name = (char *)(uintptr_t)name};
+    if (options != NULL) {
+        about.parameter = *options;
+    }
+    return add_named(graph, about, rank, shape, true);
+}
+
+void clm_graph_output(clm_graph *graph, clm_tensor tensor, const char *name) {
+    const uint32_t id = id_of(graph, tensor, name);
+    if (graph->status == CLM_OK && id == 0) {
+        (void)clm_graph_stick(graph,
+                              clm_fail(CLM_ERROR_ARGUMENT, "output \"%s\": no tensor", name));
+    }
+    for (uint32_t i = 0; graph->status == CLM_OK && i < graph->output_count; i++) {
+        if (strcmp(graph->outputs[i].name, name) == 0) {
+            (void)clm_graph_stick(
+                graph, clm_fail(CLM_ERROR_ARGUMENT, "output \"%s\" is there already", name));
+        }
+    }
+    if (graph->status == CLM_OK) {
+        (void)clm_graph_stick(graph, add_output(graph, id, name));
+    }
+}
+
+void clm_graph_mark(clm_graph *graph, clm_tensor tensor, const char *name) {
+    const uint32_t id = id_of(graph, tensor, name);
+    if (id != 0 && graph->tensors[id].name == NULL) {
+        (void)clm_graph_stick(graph, clm_duplicate(&graph->tensors[id].name, name));
+    }
+}
+
+void clm_graph_shape(const clm_graph *graph, clm_tensor tensor, int *rank,
+                     int64_t shape[CLM_TENSOR_RANK_MOST]) {
+    *rank = 0;
+    if (graph->status == CLM_OK && tensor.graph == graph->number &&
+        tensor.id < graph->tensor_count) {
+        const clm_shape *of = &graph->tensors[tensor.id].shape;
+        *rank = of->rank;
+        memcpy(shape, of->size, sizeof of->size);
+    }
+}
+
+/* ---- nodes ---- */
+
+static clm_status check_types(const clm_graph *graph, const clm_node *node) {
+    for (int i = 0; i < CLM_NODE_INPUTS && node->operation->inputs[i] != NULL; i++) {
+        const clm_tensor_about *about = &graph->tensors[node->inputs[i]];
+        const clm_dtype type = (node->operation->integers >> i & 1U) != 0 ? CLM_I32 : CLM_F32;
+        if (node->inputs[i] == 0) {
+            if ((node->operation->optional >> i & 1U) == 0) {
+                return clm_shapes_fail(graph, node, "%s is missing", node->operation->inputs[i]);
+            }
+        } else if (about->type != type) {
+            return clm_shapes_fail(graph, node, "%s is %s, not %s", node->operation->inputs[i],
+                                   clm_dtype_name(about->type), clm_dtype_name(type));
+        }
+    }
+    return CLM_OK;
+}
+
+clm_node *clm_graph_add_node(clm_graph *graph, const clm_operation *operation,
+                             const uint32_t *inputs, const clm_attributes *with) {
+    clm_node node = {.operation = operation};
+    clm_shape shapes[CLM_NODE_OUTPUTS] = {{0}};
+    clm_status status = CLM_OK;
+    if (graph->status != CLM_OK) {
+        return NULL;
+    }
+    if (with != NULL) {
+        node.with = *with;
+    }
+    for (int i = 0; i < CLM_NODE_INPUTS && operation->inputs[i] != NULL; i++) {
+        node.inputs[i] = inputs[i];
+    }
+    CLM_TRY(check_types(graph, &node));
+    CLM_TRY(operation->shape(graph, &node, shapes));
+    CLM_TRY(clm_reserve(&graph->nodes, &graph->node_capacity, (size_t)graph->node_count + 1,
+                        sizeof *graph->nodes, "a graph's nodes"));
+    for (int i = 0; i < CLM_NODE_OUTPUTS && operation->outputs[i] != NULL; i++) {
+        const clm_tensor_about about = {.kind = CLM_TENSOR_VALUE,
+                                        .type = CLM_F32,
+                                        .shape = shapes[i],
+                                        .node = graph->node_count};
+        node.outputs[i] = shapes[i].rank > 0 ? clm_graph_add_tensor(graph, &about) : 0;
+        CLM_TRY(graph->status);
+    }
+    graph->nodes[graph->node_count++] = node;
+cleanup:
+    return clm_graph_stick(graph, status) == CLM_OK ? &graph->nodes[graph->node_count - 1] : NULL;
+}
+
+clm_tensor clm_graph_apply(clm_graph *graph, const clm_operation *operation,
+                           const clm_tensor *inputs, int count, const clm_attributes *with) {
+    uint32_t ids[CLM_NODE_INPUTS] = {0};
+    for (int i = 0; i < count; i++) {
+        ids[i] = id_of(graph, inputs[i], operation->name);
+    }
+    const clm_node *node = clm_graph_add_node(graph, operation, ids, with);
+    return node != NULL ? (clm_tensor){graph->number, node->outputs[0]} : (clm_tensor){0};
+}

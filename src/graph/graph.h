@@ -1,0 +1,157 @@
+/* Graphs from the inside: tensors and nodes, and the table of operations that a node points into.
+ *
+ * A graph is a list of nodes in the order in which they may run. Descriptions are built by
+ * clm/graph.h; differentiation (graph/derive.h) adds nodes of the same kind to a copy, so that all
+ * that works on descriptions works on their backward passes.
+ *
+ * SPDX-License-Identifier: Apache-2.0 */
+#ifndef CLM_GRAPH_GRAPH_H
+#define CLM_GRAPH_GRAPH_H
+
+#include <stddef.h>
+
+#include "base/error.h"
+#include "clm/graph.h"
+
+enum { CLM_NODE_INPUTS = 8, CLM_NODE_OUTPUTS = 4 };
+
+typedef struct clm_shape {
+    int rank;
+    int64_t size[CLM_TENSOR_RANK_MOST];
+} clm_shape;
+
+int64_t clm_shape_count(const clm_shape *shape);
+int64_t clm_shape_last(const clm_shape *shape); /* elements of a row */
+int64_t clm_shape_rows(const clm_shape *shape); /* all dimensions but the last */
+bool clm_shape_is(const clm_shape *shape, int rank, const int64_t *size);
+bool clm_shape_equal(const clm_shape *a, const clm_shape *b);
+clm_shape clm_shape_with_last(clm_shape shape, int64_t last);
+
+typedef enum clm_tensor_kind {
+    CLM_TENSOR_INPUT = 1,
+    CLM_TENSOR_PARAMETER,
+    CLM_TENSOR_VALUE,    /* the output of a node */
+    CLM_TENSOR_GRADIENT, /* of a parameter, or of some of its columns: what is written is added */
+    CLM_TENSOR_SEED      /* one number, the same for each element: where differentiation begins */
+} clm_tensor_kind;
+
+typedef struct clm_tensor_about {
+    clm_tensor_kind kind;
+    clm_dtype type;
+    clm_shape shape;
+    char *name;    /* of an input or parameter; else what it was marked with; NULL */
+    uint32_t node; /* of a value: the index of its node */
+    uint32_t of;   /* of a gradient: the parameter; `first_column` and shape say which columns */
+    int64_t first_column;
+    clm_parameter_options parameter;
+} clm_tensor_about;
+
+/* What an operation has beside its tensors. */
+typedef union clm_attributes {
+    float epsilon;                   /* layernorm, rmsnorm */
+    float factor;                    /* scale */
+    clm_linear_layout layout;        /* linear */
+    clm_attention_options attention; /* attention */
+    struct {
+        int64_t first, count;
+    } columns;
+    struct {
+        int64_t columns;   /* of the result */
+        int64_t firsts[4]; /* where each part's begin */
+    } join;
+    clm_shape shape; /* reshape; scatter: of the result */
+    struct {
+        float theta;
+        int64_t first;
+        bool back; /* turns the other way: the gradient */
+    } rope;
+} clm_attributes;
+
+struct clm_operation;
+
+typedef struct clm_node {
+    const struct clm_operation *operation;
+    uint32_t inputs[CLM_NODE_INPUTS];   /* 0: not given */
+    uint32_t outputs[CLM_NODE_OUTPUTS]; /* 0: not wanted */
+    clm_attributes with;
+} clm_node;
+
+typedef struct clm_graph_result {
+    uint32_t tensor;
+    char *name;
+} clm_graph_result;
+
+struct clm_graph {
+    uint32_t number;
+    clm_status status;
+    char message[512];         /* of the first error */
+    clm_tensor_about *tensors; /* [0] stands for none */
+    uint32_t tensor_count;
+    size_t tensor_capacity;
+    clm_node *nodes;
+    uint32_t node_count;
+    size_t node_capacity;
+    clm_graph_result *outputs;
+    uint32_t output_count;
+    size_t output_capacity;
+};
+
+/* One call of an operation's plain C. Tensors of the integer kind are in `ids`; outputs that are
+ * not wanted, and inputs that are not given, are NULL. Outputs start as zeros. */
+typedef struct clm_reference_call {
+    const clm_node *node;
+    const double *in[CLM_NODE_INPUTS];
+    const int32_t *ids[CLM_NODE_INPUTS];
+    double *out[CLM_NODE_OUTPUTS];
+    const clm_shape *in_shape[CLM_NODE_INPUTS];
+    const clm_shape *out_shape[CLM_NODE_OUTPUTS];
+} clm_reference_call;
+
+struct clm_derivation;
+
+/* A row of the table of operations. */
+typedef struct clm_operation {
+    const char *name;
+    const char *inputs[CLM_NODE_INPUTS]; /* their names, for messages; NULL ends them */
+    const char *outputs[CLM_NODE_OUTPUTS];
+    unsigned optional; /* a bit for each input that may be missing */
+    unsigned integers; /* a bit for each input that is i32; all others are f32 */
+    /* Checks the shapes of the inputs and fills those of the outputs. Fails by clm_shapes_fail().
+     */
+    clm_status (*shape)(const clm_graph *graph, const clm_node *node, clm_shape *out);
+    /* Adds the nodes that take the gradients of the outputs to those of the inputs; NULL for what
+     * has none. */
+    void (*derive)(struct clm_derivation *derivation, const clm_node *node);
+    void (*reference)(const clm_reference_call *call); /* plain C, all or part of src/reference */
+} clm_operation;
+
+const clm_tensor_about *clm_graph_about(const clm_graph *graph, uint32_t tensor);
+
+/* The shape of an input of a node; of rank 0 where it is not given. */
+const clm_shape *clm_node_shape(const clm_graph *graph, const clm_node *node, int input);
+
+/* CLM_ERROR_SHAPE "linear: x (8,120,768), weight (3072,768): <what is wrong>", naming all inputs
+ * that are given. */
+clm_status clm_shapes_fail(const clm_graph *graph, const clm_node *node, const char *format, ...)
+    CLM_PRINTF(3, 4);
+
+/* Adds a node of `operation` with new outputs; inputs are ids, 0 for none. Returns the node, NULL
+ * after an error, lent until the next is added. All of its outputs are made: what nothing reads is
+ * dropped later (graph/prune.h). */
+clm_node *clm_graph_add_node(clm_graph *graph, const clm_operation *operation,
+                             const uint32_t *inputs, const clm_attributes *with);
+
+/* The same as the public calls do it: handles are checked, and the first output is returned. */
+clm_tensor clm_graph_apply(clm_graph *graph, const clm_operation *operation,
+                           const clm_tensor *inputs, int count, const clm_attributes *with);
+
+/* A tensor of `about`, whose name is copied; 0 after an error. */
+uint32_t clm_graph_add_tensor(clm_graph *graph, const clm_tensor_about *about);
+
+/* Keeps the first error and its message; returns `status`. */
+clm_status clm_graph_stick(clm_graph *graph, clm_status status);
+
+/* A copy with the same ids, through *copy. */
+clm_status clm_graph_copy(clm_graph **copy, const clm_graph *graph);
+
+#endif

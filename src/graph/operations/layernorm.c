@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "reference/layernorm.h"
+
+#include "graph/derive.h"
+#include "graph/operations.h"
+
+enum { X, WEIGHT, BIAS };
+
+static clm_status check(const clm_graph *graph, const clm_node *node, clm_shape *out) {
+    const clm_shape *x = clm_node_shape(graph, node, X);
+    const int64_t C = clm_shape_last(x);
+    if (!clm_shape_is(clm_node_shape(graph, node, WEIGHT), 1, &C) ||
+        !clm_shape_is(clm_node_shape(graph, node, BIAS), 1, &C)) {
+        return clm_shapes_fail(graph, node, "weight and bias need shape (%lld)", (long long)C);
+    }
+    out[0] = *x;
+    out[1] = out[2] = (clm_shape){.rank = 1, .size = {clm_shape_rows(x)}};
+    return CLM_OK;
+}
+
+static void derive(clm_derivation *derivation, const clm_node *node) {
+    const uint32_t of[CLM_NODE_OUTPUTS] = {0, node->inputs[WEIGHT], node->inputs[BIAS]};
+    const bool dx = clm_derive_wants(derivation, node->inputs[X]);
+    const uint32_t inputs[CLM_NODE_INPUTS] = {
+        clm_derive_output(derivation, node->outputs[0]),
+        node->inputs[X],
+        node->inputs[WEIGHT],
+        node->outputs[1],
+        node->outputs[2],
+        dx ? clm_derive_take(derivation, node->inputs[X]) : 0};
+    uint32_t out[CLM_NODE_OUTPUTS];
+    const unsigned wanted = (dx ? 1U : 0U) | (clm_derive_wants(derivation, of[1]) ? 2U : 0U) |
+                            (clm_derive_wants(derivation, of[2]) ? 4U : 0U);
+    clm_derive_node(derivation, &clm_operation_layernorm_backward, inputs, NULL, wanted, of, out);
+    clm_derive_give(derivation, node->inputs[X], out[0]);
+}
+
+static void reference(const clm_reference_call *call) {
+    clm_reference_layernorm_forward(
+        call->out[0], call->out[1], call->out[2], call->in[X], call->in[WEIGHT], call->in[BIAS],
+        (int)clm_shape_rows(call->in_shape[X]), (int)clm_shape_last(call->in_shape[X]),
+        (double)call->node->with.epsilon);
+}
+
+const clm_operation clm_operation_layernorm = {
+    .name = "layernorm",
+    .inputs = {"x", "weight", "bias"},
+    .outputs = {"out", "mean", "rstd"},
+    .shape = check,
+    .derive = derive,
+    .reference = reference,
+};
+
+static clm_status check_backward(const clm_graph *graph, const clm_node *node, clm_shape *out) {
+    out[0] = *clm_node_shape(graph, node, 1);
+    out[1] = out[2] = *clm_node_shape(graph, node, 2);
+    return CLM_OK;
+}
+
+static void reference_backward(const clm_reference_call *call) {
+    clm_reference_layernorm_backward(call->out[0], call->out[1], call->out[2], call->in[0],
+                                     call->in[1], call->in[2], call->in[3], call->in[4],
+                                     call->in[5], (int)clm_shape_rows(call->in_shape[1]),
+                                     (int)clm_shape_last(call->in_shape[1]));
+}
+
+/* dx = the gradient through the norm + what flows past it. */
+const clm_operation clm_operation_layernorm_backward = {
+    .name = "layernorm_backward",
+    .inputs = {"dout", "x", "weight", "mean", "rstd", "past"},
+    .outputs = {"dx", "dweight", "dbias"},
+    .optional = 1U << 5,
+    .shape = check_backward,
+    .reference = reference_backward,
+};

@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "reference/linear.h"
+
+#include "graph/derive.h"
+#include "graph/operations.h"
+
+enum { X, WEIGHT, BIAS };
+
+static bool is_out_in(const clm_node *node) {
+    return node->with.layout == CLM_LINEAR_OUT_IN;
+}
+
+static clm_status check(const clm_graph *graph, const clm_node *node, clm_shape *out) {
+    const clm_shape *x = clm_node_shape(graph, node, X);
+    const clm_shape *weight = clm_node_shape(graph, node, WEIGHT);
+    const clm_shape *bias = clm_node_shape(graph, node, BIAS);
+    if (weight->rank != 2) {
+        return clm_shapes_fail(graph, node, "the weight needs rank 2");
+    }
+    const int64_t K = weight->size[is_out_in(node) ? 1 : 0];
+    const int64_t N = weight->size[is_out_in(node) ? 0 : 1];
+    if (clm_shape_last(x) != K) {
+        return clm_shapes_fail(graph, node, "the weight, %s, takes rows of %lld",
+                               is_out_in(node) ? "(out,in)" : "(in,out)", (long long)K);
+    }
+    if (bias->rank != 0 && !clm_shape_is(bias, 1, &N)) {
+        return clm_shapes_fail(graph, node, "the bias needs shape (%lld)", (long long)N);
+    }
+    out[0] = clm_shape_with_last(*x, N);
+    return CLM_OK;
+}
+
+static void derive(clm_derivation *derivation, const clm_node *node) {
+    const uint32_t of[CLM_NODE_OUTPUTS] = {0, node->inputs[WEIGHT], node->inputs[BIAS]};
+    const bool dx = clm_derive_wants(derivation, node->inputs[X]);
+    const bool dweight = clm_derive_wants(derivation, of[1]);
+    const uint32_t inputs[CLM_NODE_INPUTS] = {clm_derive_output(derivation, node->outputs[0]),
+                                              dweight ? node->inputs[X] : 0,
+                                              dx || dweight ? node->inputs[WEIGHT] : 0};
+    uint32_t out[CLM_NODE_OUTPUTS];
+    const unsigned wanted =
+        (dx ? 1U : 0U) | (dweight ? 2U : 0U) | (clm_derive_wants(derivation, of[2]) ? 4U : 0U);
+    clm_derive_node(derivation, &clm_operation_linear_backward, inputs, &node->with, wanted, of,
+                    out);
+    clm_derive_give(derivation, node->inputs[X], out[0]);
+}
+
+static void reference(const clm_reference_call *call) {
+    clm_reference_linear_forward(call->out[0], call->in[X], call->in[WEIGHT], call->in[BIAS],
+                                 is_out_in(call->node), (int)clm_shape_rows(call->in_shape[X]),
+                                 (int)clm_shape_last(call->in_shape[X]),
+                                 (int)clm_shape_last(call->out_shape[0]));
+}
+
+const clm_operation clm_operation_linear = {
+    .name = "linear",
+    .inputs = {"x", "weight", "bias"},
+    .outputs = {"out"},
+    .optional = 1U << BIAS,
+    .shape = check,
+    .derive = derive,
+    .reference = reference,
+};
+
+/* x is there when the weight is trained, the weight when it is or dx is wanted. */
+static clm_status check_backward(const clm_graph *graph, const clm_node *node, clm_shape *out) {
+    const clm_shape *dout = clm_node_shape(graph, node, 0);
+    const clm_shape *weight = clm_node_shape(graph, node, 2);
+    const int64_t N = clm_shape_last(dout);
+    if (weight->rank == 2) {
+        out[0] = clm_shape_with_last(*dout, weight->size[is_out_in(node) ? 1 : 0]);
+        out[1] = *weight;
+    }
+    out[2] = (clm_shape){.rank = 1, .size = {N}};
+    return CLM_OK;
+}
+
+static void reference_backward(const clm_reference_call *call) {
+    const int N = (int)clm_shape_last(call->in_shape[0]);
+    const int K =
+        call->in_shape[2]->rank == 0 ? 1 : (int)(clm_shape_count(call->in_shape[2]) / (int64_t)N);
+    clm_reference_linear_backward(call->out[0], call->out[1], call->out[2], call->in[0],
+                                  call->in[1], call->in[2], is_out_in(call->node),
+                                  (int)clm_shape_rows(call->in_shape[0]), K, N);
+}
+
+const clm_operation clm_operation_linear_backward = {
+    .name = "linear_backward",
+    .inputs = {"dout", "x", "weight"},
+    .outputs = {"dx", "dweight", "dbias"},
+    .optional = 1U << 1 | 1U << 2,
+    .shape = check_backward,
+    .reference = reference_backward,
+};

@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "model/gpt2_graph.h"
+
+#include <math.h>
+#include <stdio.h>
+
+/* A block, or what stands outside of them: -1. Names are "h.<layer>.<name>", or the name alone. */
+typedef struct scope {
+    clm_graph *graph;
+    const clm_model_config *config;
+    int layer;
+} scope;
+
+static clm_tensor parameter(const scope *s, const char *name, const char *kind, int rank,
+                            const int64_t *shape, const clm_parameter_options *options) {
+    char full[64];
+    if (s->layer >= 0) {
+        (void)snprintf(full, sizeof full, "h.%d.%s.%s", s->layer, name, kind);
+    } else {
+        (void)snprintf(full, sizeof full, "%s.%s", name, kind);
+    }
+    return clm_graph_parameter(s->graph, full, rank, shape, options);
+}
+
+static clm_tensor norm(const scope *s, const char *name, clm_tensor x) {
+    const int64_t shape[] = {s->config->n_embd};
+    const clm_parameter_options one = {.init = CLM_INIT_ONE};
+    return clm_graph_layernorm(s->graph, x, parameter(s, name, "weight", 1, shape, &one),
+                               parameter(s, name, "bias", 1, shape, NULL),
+                               s->config->layer_norm_epsilon);
+}
+
+/* N(0, 0.02), which the projections back to the residual stream divide by sqrt(2 L) (section 2.3;
+ * openai/gpt-2 src/model.py). */
+static clm_tensor linear(const scope *s, const char *name, clm_tensor x, int64_t in, int64_t out,
+                         bool to_residual) {
+    const int64_t weight_shape[] = {in, out};
+    const int64_t bias_shape[] = {out};
+    const double shared = to_residual ? sqrt(2.0 * s->config->n_layer) : 1.0;
+    const clm_parameter_options weight = {
+        .init = CLM_INIT_NORMAL, .spread = (float)(0.02 / shared), .decays = true};
+    return clm_graph_linear(s->graph, x, parameter(s, name, "weight", 2, weight_shape, &weight),
+                            CLM_LINEAR_IN_OUT, parameter(s, name, "bias", 1, bias_shape, NULL));
+}
+
+/* (B,T,C) of queries, keys or values as (B,T,H,D). */
+static clm_tensor heads(const scope *s, clm_tensor qkv, int which, const int64_t *shape) {
+    const int64_t C = s->config->n_embd;
+    return clm_graph_reshape(s->graph, clm_graph_columns(s->graph, qkv, which * C, C), 4, shape);
+}
+
+static clm_tensor attend(const scope *s, clm_tensor x, int64_t B, int64_t T) {
+    const int64_t C = s->config->n_embd;
+    const int64_t by_head[] = {B, T, s->config->n_head, C / s->config->n_head};
+    const int64_t joined[] = {B, T, C};
+    const clm_attention_options causal = {.causal = true};
+    const clm_tensor qkv = linear(s, "attn.c_attn", x, C, 3 * C, false);
+    const clm_tensor mixed =
+        clm_graph_attention(s->graph, heads(s, qkv, 0, by_head), heads(s, qkv, 1, by_head),
+                            heads(s, qkv, 2, by_head), (clm_tensor){0}, &causal);
+    return linear(s, "attn.c_proj", clm_graph_reshape(s->graph, mixed, 3, joined), C, C, true);
+}
+
+static clm_tensor block(const scope *s, clm_tensor x, int64_t B, int64_t T) {
+    const int64_t C = s->config->n_embd;
+    const int64_t inner = clm_model_config_inner(s->config);
+    x = clm_graph_add(s->graph, x, attend(s, norm(s, "ln_1", x), B, T));
+    const clm_tensor hidden = linear(s, "mlp.c_fc", norm(s, "ln_2", x), C, inner, false);
+    return clm_graph_add(s->graph, x,
+                         linear(s, "mlp.c_proj", clm_graph_gelu(s->graph, hidden), inner, C, true));
+}
+
+clm_tensor clm_gpt2_describe(clm_graph *graph, const clm_model_config *config, clm_tensor tokens) {
+    const int64_t words[] = {config->n_vocab, config->n_embd};
+    const int64_t positions[] = {config->n_ctx, config->n_embd};
+    const clm_parameter_options normal = {.init = CLM_INIT_NORMAL, .spread = 0.02F, .decays = true};
+    scope s = {.graph = graph, .config = config, .layer = -1};
+    int rank = 0;
+    int64_t shape[CLM_TENSOR_RANK_MOST] = {0};
+    clm_graph_shape(graph, tokens, &rank, shape);
+    clm_tensor x =
+        clm_graph_embedding(graph, tokens, parameter(&s, "wte", "weight", 2, words, &normal),
+                            parameter(&s, "wpe", "weight", 2, positions, &normal));
+    for (int layer = 0; layer < config->n_layer; layer++) {
+        char name[16];
+        (void)snprintf(name, sizeof name, "h.%d", layer);
+        clm_graph_mark(graph, x, name);
+        s.layer = layer;
+        x = block(&s, x, shape[0], shape[1]);
+    }
+    s.layer = -1;
+    return norm(&s, "ln_f", x);
+}
+
+clm_tensor clm_classifier_describe(clm_graph *graph, const clm_model_config *config,
+                                   clm_tensor hidden, clm_tensor rows) {
+    const int64_t weight_shape[] = {config->n_labels, config->n_embd};
+    const int64_t bias_shape[] = {config->n_labels};
+    const clm_parameter_options normal = {.init = CLM_INIT_NORMAL, .spread = 0.02F, .decays = true};
+    const clm_parameter_options optional = {.optional = true};
+    const clm_tensor weight = clm_graph_parameter(graph, "score.weight", 2, weight_shape, &normal);
+    const clm_tensor bias = clm_graph_parameter(graph, "score.bias", 1, bias_shape, &optional);
+    return clm_graph_linear(graph, clm_graph_gather(graph, hidden, rows), weight, CLM_LINEAR_OUT_IN,
+                            bias);
+}

@@ -1,0 +1,21 @@
+/* GPT-2 (Radford et al. 2019) as a description, and the names of its parameters.
+ *
+ * Names are those of Hugging Face transformers without "transformer.". The weights of the linear
+ * operations within a block are Conv1D: (in, out).
+ *
+ * SPDX-License-Identifier: Apache-2.0 */
+#ifndef CLM_MODEL_GPT2_GRAPH_H
+#define CLM_MODEL_GPT2_GRAPH_H
+
+#include "clm/config.h"
+#include "clm/graph.h"
+
+/* The hidden states (B,T,C) after the last LayerNorm, of tokens (B,T) i32. */
+clm_tensor clm_gpt2_describe(clm_graph *graph, const clm_model_config *config, clm_tensor tokens);
+
+/* The head of a classifier: logits (B, n_labels) of one position of each sequence, hidden's row
+ * rows[b] (B) i32. */
+clm_tensor clm_classifier_describe(clm_graph *graph, const clm_model_config *config,
+                                   clm_tensor hidden, clm_tensor rows);
+
+#endif

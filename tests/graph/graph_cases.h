@@ -1,0 +1,37 @@
+/* Small descriptions, and their gradients by finite differences in doubles.
+ *
+ * SPDX-License-Identifier: Apache-2.0 */
+#ifndef CLM_TEST_GRAPH_CASES_H
+#define CLM_TEST_GRAPH_CASES_H
+
+#include "graph/derive.h"
+#include "graph/reference.h"
+#include "support/test_support.h"
+
+/* Adds a loss to a graph whose result is `x` (..., C), C at least 2: cross-entropy of its rows with
+ * targets of an input of that name. Returns the losses. */
+clm_tensor clm_test_loss(clm_graph *graph, clm_tensor x);
+
+/* A parameter of a name and shape. */
+clm_tensor clm_test_parameter(clm_graph *graph, const char *name, int rank, int64_t a, int64_t b,
+                              int64_t c, int64_t d);
+
+/* Draws all parameters and f32 inputs (normal, `scale`), and every i32 input: "targets" below the
+ * columns of the loss's logits, "ids" below `vocabulary`, "rows" distinct and below `rows_of`. */
+typedef struct clm_test_draw {
+    double scale;
+    int vocabulary;
+    int rows_of; /* rows of what "rows" picks from, in as many equal parts as there are rows */
+    int classes;
+} clm_test_draw;
+void clm_test_draw_values(clm_reference_run *run, const clm_test_draw *draw);
+
+/* Derives a copy of `graph` with respect to the parameters that `trains` names and compares the
+ * gradients of all of them with differences of the loss, at up to `most` elements of each. Returns
+ * how many nodes the backward pass has. */
+uint32_t clm_test_check_gradients(const clm_graph *graph, clm_tensor losses, clm_trains *trains,
+                                  void *context, const clm_test_draw *draw, int most);
+
+bool clm_test_trains_all(void *context, const char *name);
+
+#endif

@@ -1,0 +1,373 @@
+/* Gradients of every operation, of small networks and of random graphs, in plain C, against
+ * differences of the loss.
+ *
+ * SPDX-License-Identifier: Apache-2.0 */
+#include "graph_cases.h"
+
+#include <stdio.h>
+#include <string.h>
+
+enum { B = 2, T = 3, C = 4, H = 2, G = 1, V = 5 };
+static const clm_test_draw usual = {.scale = 0.7, .vocabulary = V, .rows_of = B * T, .classes = 2};
+static const clm_tensor none;
+
+static clm_graph *new_graph(void) {
+    clm_graph *graph = NULL;
+    assert_ok(clm_graph_create(&graph));
+    return graph;
+}
+
+static clm_tensor x_of(clm_graph *g, const char *name) {
+    return clm_test_parameter(g, name, 3, B, T, C, 0);
+}
+
+static clm_tensor vector(clm_graph *g, const char *name, int64_t count) {
+    return clm_test_parameter(g, name, 1, count, 0, 0, 0);
+}
+
+/* ---- each operation, all of whose operands are trained ---- */
+
+static clm_tensor make_add(clm_graph *g) {
+    const clm_tensor x = x_of(g, "x");
+    return clm_graph_add(g, clm_graph_add(g, x, x_of(g, "y")), x);
+}
+
+static clm_tensor make_scale(clm_graph *g) {
+    return clm_graph_scale(g, x_of(g, "x"), -1.7F);
+}
+
+static clm_tensor make_gelu(clm_graph *g) {
+    return clm_graph_gelu(g, x_of(g, "x"));
+}
+
+static clm_tensor make_silu_gate(clm_graph *g) {
+    return clm_graph_silu_gate(g, x_of(g, "gate"), x_of(g, "up"));
+}
+
+static clm_tensor make_layernorm(clm_graph *g) {
+    const clm_tensor x = x_of(g, "x");
+    return clm_graph_add(
+        g, x, clm_graph_layernorm(g, x, vector(g, "weight", C), vector(g, "bias", C), 1e-5F));
+}
+
+static clm_tensor make_rmsnorm(clm_graph *g) {
+    const clm_tensor x = x_of(g, "x");
+    return clm_graph_add(g, x, clm_graph_rmsnorm(g, x, vector(g, "weight", C), 1e-5F));
+}
+
+static clm_tensor make_linear(clm_graph *g) {
+    const clm_tensor y =
+        clm_graph_linear(g, x_of(g, "x"), clm_test_parameter(g, "w", 2, C, 5, 0, 0),
+                         CLM_LINEAR_IN_OUT, vector(g, "b", 5));
+    return clm_graph_linear(g, y, clm_test_parameter(g, "w2", 2, 3, 5, 0, 0), CLM_LINEAR_OUT_IN,
+                            none);
+}
+
+/* A weight that is itself computed, and one that is read by its columns. */
+static clm_tensor make_computed_weight(clm_graph *g) {
+    const clm_tensor w = clm_test_parameter(g, "w", 2, C, 6, 0, 0);
+    const clm_tensor y =
+        clm_graph_linear(g, x_of(g, "x"), clm_graph_columns(g, w, 1, C), CLM_LINEAR_IN_OUT, none);
+    return clm_graph_linear(g, y, clm_graph_gelu(g, w), CLM_LINEAR_IN_OUT, none);
+}
+
+static clm_tensor make_embedding(clm_graph *g) {
+    const int64_t shape[] = {B, T};
+    return clm_graph_embedding(g, clm_graph_input(g, "ids", CLM_I32, 2, shape),
+                               clm_test_parameter(g, "table", 2, V, C, 0, 0),
+                               clm_test_parameter(g, "positions", 2, T + 1, C, 0, 0));
+}
+
+/* Parts that overlap, parts twice, and a column that none reads. */
+static clm_tensor make_columns(clm_graph *g) {
+    const clm_tensor x = x_of(g, "x");
+    const clm_tensor a = clm_graph_columns(g, x, 0, 2);
+    const clm_tensor b = clm_graph_columns(g, x, 2, 2);
+    return clm_graph_add(g, clm_graph_silu_gate(g, a, b), clm_graph_gelu(g, a));
+}
+
+static clm_tensor make_one_column(clm_graph *g) {
+    return clm_graph_gelu(g, clm_graph_columns(g, clm_graph_gelu(g, x_of(g, "x")), 1, 2));
+}
+
+static clm_tensor make_rope(clm_graph *g) {
+    return clm_graph_rope(g, clm_test_parameter(g, "x", 4, B, T, H, C), 100.0F, 2);
+}
+
+static clm_tensor attend(clm_graph *g, int64_t Tq, int64_t groups, bool causal, clm_tensor rows) {
+    const clm_attention_options options = {.causal = causal, .scale = causal ? 0.0F : 0.3F};
+    return clm_graph_attention(g, clm_test_parameter(g, "q", 4, B, Tq, H, C),
+                               clm_test_parameter(g, "k", 4, B, T, groups, C),
+                               clm_test_parameter(g, "v", 4, B, T, groups, C), rows, &options);
+}
+
+static clm_tensor make_attention(clm_graph *g) {
+    return attend(g, T, H, true, none);
+}
+
+static clm_tensor make_grouped_attention(clm_graph *g) {
+    return attend(g, T + 1, G, false, none);
+}
+
+static clm_tensor make_pooled_attention(clm_graph *g) {
+    const int64_t shape[] = {B};
+    return attend(g, 1, G, true, clm_graph_input(g, "rows", CLM_I32, 1, shape));
+}
+
+static clm_tensor make_gather(clm_graph *g) {
+    const int64_t shape[] = {B};
+    const clm_tensor x = clm_graph_gelu(g, x_of(g, "x"));
+    const clm_tensor rows = clm_graph_input(g, "rows", CLM_I32, 1, shape);
+    const clm_tensor all = clm_graph_linear(
+        g, clm_graph_reshape(g, clm_graph_gelu(g, x), 2, (const int64_t[]){B, T * C}),
+        clm_test_parameter(g, "w", 2, T * C, C, 0, 0), CLM_LINEAR_IN_OUT, none);
+    return clm_graph_add(g, clm_graph_gather(g, x, rows), all);
+}
+
+static const struct {
+    const char *name;
+    clm_tensor (*make)(clm_graph *g);
+} operations[] = {{"add", make_add},
+                  {"scale", make_scale},
+                  {"gelu", make_gelu},
+                  {"silu_gate", make_silu_gate},
+                  {"layernorm", make_layernorm},
+                  {"rmsnorm", make_rmsnorm},
+                  {"linear", make_linear},
+                  {"computed weight", make_computed_weight},
+                  {"embedding", make_embedding},
+                  {"columns", make_columns},
+                  {"one column", make_one_column},
+                  {"rope", make_rope},
+                  {"attention", make_attention},
+                  {"grouped attention", make_grouped_attention},
+                  {"pooled attention", make_pooled_attention},
+                  {"gather", make_gather}};
+
+static void gradients_of_each_operation(void **state) {
+    (void)state;
+    for (size_t i = 0; i < sizeof operations / sizeof *operations; i++) {
+        clm_graph *g = new_graph();
+        print_message("%s\n", operations[i].name);
+        const clm_tensor losses = clm_test_loss(g, operations[i].make(g));
+        (void)clm_test_check_gradients(g, losses, clm_test_trains_all, NULL, &usual, 100);
+        clm_graph_free(g);
+    }
+}
+
+/* ---- networks ---- */
+
+static clm_tensor linear(clm_graph *g, const char *name, clm_tensor x, int64_t in, int64_t out) {
+    return clm_graph_linear(g, x, clm_test_parameter(g, name, 2, out, in, 0, 0), CLM_LINEAR_OUT_IN,
+                            none);
+}
+
+static clm_tensor heads(clm_graph *g, clm_tensor x, int64_t count, bool turned) {
+    const int64_t shape[] = {B, T, count, C};
+    x = clm_graph_reshape(g, x, 4, shape);
+    return turned ? clm_graph_rope(g, x, 10000.0F, 0) : x;
+}
+
+/* A block of Llama's kind: RMSNorm, rotary positions, fewer key-value heads, a gated MLP. */
+static clm_tensor llama_block(clm_graph *g, clm_tensor x) {
+    enum { WIDE = H * C };
+    const clm_attention_options causal = {.causal = true};
+    const int64_t joined[] = {B, T, WIDE};
+    clm_tensor h = clm_graph_rmsnorm(g, x, vector(g, "input_layernorm", C), 1e-5F);
+    const clm_tensor mixed =
+        clm_graph_attention(g, heads(g, linear(g, "q_proj", h, C, WIDE), H, true),
+                            heads(g, linear(g, "k_proj", h, C, G * C), G, true),
+                            heads(g, linear(g, "v_proj", h, C, G * C), G, false), none, &causal);
+    x = clm_graph_add(g, x, linear(g, "o_proj", clm_graph_reshape(g, mixed, 3, joined), WIDE, C));
+    h = clm_graph_rmsnorm(g, x, vector(g, "post_attention_layernorm", C), 1e-5F);
+    return clm_graph_add(g, x,
+                         linear(g, "down_proj",
+                                clm_graph_silu_gate(g, linear(g, "gate_proj", h, C, 6),
+                                                    linear(g, "up_proj", h, C, 6)),
+                                6, C));
+}
+
+/* Trained: what contains the context's text. */
+static bool trains_some(void *context, const char *name) {
+    return strstr(name, context) != NULL;
+}
+
+static void a_llama_block_with_tied_words(void **state) {
+    (void)state;
+    clm_graph *g = new_graph();
+    const int64_t shape[] = {B, T};
+    const clm_tensor words = clm_test_parameter(g, "embed_tokens", 2, V, C, 0, 0);
+    const clm_tensor x = llama_block(
+        g, clm_graph_embedding(g, clm_graph_input(g, "ids", CLM_I32, 2, shape), words, none));
+    const clm_tensor logits = clm_graph_linear(
+        g, clm_graph_rmsnorm(g, x, vector(g, "norm", C), 1e-5F), words, CLM_LINEAR_OUT_IN, none);
+    const clm_tensor losses = clm_test_loss(g, logits);
+    const clm_test_draw draw = {.scale = 0.7, .vocabulary = V, .classes = V};
+    const uint32_t all =
+        clm_test_check_gradients(g, losses, clm_test_trains_all, NULL, &draw, 1000);
+    /* Fewer parameters, fewer nodes: what leads to nothing that is trained is not visited. */
+    static const char *const some[] = {"embed",     "norm", "q_proj", "v_proj",
+                                       "down_proj", "k_",   "gate",   "post_"};
+    for (size_t i = 0; i < sizeof some / sizeof *some; i++) {
+        char part[16];
+        (void)snprintf(part, sizeof part, "%s", some[i]);
+        const uint32_t nodes = clm_test_check_gradients(g, losses, trains_some, part, &draw, 1000);
+        assert_in_range(nodes, 1, all);
+        if (i >= 4) {
+            assert_in_range(nodes, 1, all - 1);
+        }
+    }
+    clm_graph_free(g);
+}
+
+static void a_network_that_is_no_transformer(void **state) {
+    (void)state;
+    clm_graph *g = new_graph();
+    const int64_t shape[] = {6, 5};
+    clm_tensor x = clm_graph_input(g, "x", CLM_F32, 2, shape);
+    x = clm_graph_gelu(g, clm_graph_linear(g, x, clm_test_parameter(g, "w1", 2, 5, 7, 0, 0),
+                                           CLM_LINEAR_IN_OUT, vector(g, "b1", 7)));
+    x = clm_graph_linear(g, x, clm_test_parameter(g, "w2", 2, 3, 7, 0, 0), CLM_LINEAR_OUT_IN,
+                         vector(g, "b2", 3));
+    const clm_test_draw draw = {.scale = 0.7, .classes = 3};
+    /* dx of the first layer is not wanted: loss, linear, gelu, linear. */
+    assert_int_equal(
+        clm_test_check_gradients(g, clm_test_loss(g, x), clm_test_trains_all, NULL, &draw, 1000),
+        4);
+    clm_graph_free(g);
+}
+
+/* ---- random graphs ---- */
+
+enum { POOL = 24 };
+
+static bool trains_by_bit(void *context, const char *name) {
+    const unsigned *bits = context;
+    return (*bits >> (unsigned)(name[1] - 'a') & 1U) != 0;
+}
+
+static clm_tensor any(const clm_tensor *pool, int count) {
+    return pool[clm_test_random() % (uint32_t)count];
+}
+
+/* One more tensor (B,T,C) from those there are; parameters are "pa" to "ph", drawn again and again,
+ * so that most are shared. */
+static clm_tensor grow(clm_graph *g, const clm_tensor *pool, int count) {
+    char name[] = "pa";
+    name[1] = (char)('a' + clm_test_random() % 4);
+    char other[] = "pe";
+    other[1] = (char)('e' + clm_test_random() % 4);
+    const clm_tensor x = any(pool, count);
+    const clm_tensor square = clm_test_parameter(g, name, 2, C, C, 0, 0);
+    const clm_tensor line = clm_test_parameter(g, other, 1, C, 0, 0, 0);
+    const int64_t by_head[] = {B, T, H, C / H};
+    const int64_t plain[] = {B, T, C};
+    const clm_attention_options causal = {.causal = (clm_test_random() & 1) != 0};
+    switch (clm_test_random() % 9) {
+        case 0:
+            return clm_graph_add(g, x, any(pool, count));
+        case 1:
+            return clm_graph_linear(g, x, square, CLM_LINEAR_IN_OUT, line);
+        case 2:
+            return clm_graph_linear(g, x, square, CLM_LINEAR_OUT_IN, none);
+        case 3:
+            return clm_graph_layernorm(g, x, line, line, 0.1F);
+        case 4:
+            return clm_graph_rmsnorm(g, x, line, 0.1F);
+        case 5:
+            return clm_graph_silu_gate(g, x, any(pool, count));
+        case 6:
+            return clm_graph_scale(g, clm_graph_gelu(g, x), 0.5F);
+        case 7: {
+            const clm_tensor wide = clm_graph_linear(
+                g, x, clm_test_parameter(g, "pi", 2, C, 2 * C, 0, 0), CLM_LINEAR_IN_OUT, none);
+            const int64_t first = (int64_t)(clm_test_random() % (C + 1));
+            return clm_graph_silu_gate(g, clm_graph_columns(g, wide, 0, C),
+                                       clm_graph_columns(g, wide, first, C));
+        }
+        default:
+            return clm_graph_reshape(
+                g,
+                clm_graph_attention(g, clm_graph_reshape(g, x, 4, by_head),
+                                    clm_graph_reshape(g, any(pool, count), 4, by_head),
+                                    clm_graph_reshape(g, any(pool, count), 4, by_head), none,
+                                    &causal),
+                3, plain);
+    }
+}
+
+static void gradients_of_random_graphs(void **state) {
+    (void)state;
+    int checked = 0;
+    for (int n = 0; n < 2000; n++) {
+        clm_graph *g = new_graph();
+        clm_tensor pool[POOL] = {clm_test_parameter(g, "pj", 3, B, T, C, 0)};
+        const int count = 2 + (int)(clm_test_random() % 7);
+        for (int i = 1; i < count; i++) {
+            pool[i] = grow(g, pool, i);
+        }
+        const clm_tensor losses = clm_test_loss(g, pool[count - 1]);
+        unsigned bits = clm_test_random();
+        clm_graph *trial = NULL;
+        assert_ok(clm_graph_status(g));
+        assert_ok(clm_graph_copy(&trial, g));
+        /* Some draws train nothing that leads to the loss. */
+        if (clm_graph_derive(trial, losses.id, trains_by_bit, &bits) == CLM_OK) {
+            (void)clm_test_check_gradients(g, losses, trains_by_bit, &bits, &usual, 2);
+            checked++;
+        }
+        clm_graph_free(trial);
+        clm_graph_free(g);
+    }
+    assert_true(checked > 1000);
+}
+
+/* A wrong gradient is seen: the transposed layout of a square weight. */
+static void a_wrong_rule_is_seen(void **state) {
+    (void)state;
+    clm_graph *g = new_graph();
+    clm_graph *derived = NULL;
+    const clm_tensor x = x_of(g, "x");
+    const clm_tensor w = clm_test_parameter(g, "w", 2, C, C, 0, 0);
+    const clm_tensor losses = clm_test_loss(g, clm_graph_linear(g, x, w, CLM_LINEAR_IN_OUT, none));
+    assert_ok(clm_graph_copy(&derived, g));
+    assert_ok(clm_graph_derive(derived, losses.id, clm_test_trains_all, NULL));
+    clm_reference_run right = {0};
+    clm_reference_run wrong = {0};
+    assert_ok(clm_reference_run_make(&right, derived));
+    assert_ok(clm_reference_run_make(&wrong, derived));
+    clm_test_draw_values(&right, &usual);
+    for (uint32_t i = 1; i < g->tensor_count; i++) {
+        const size_t count = (size_t)clm_shape_count(&clm_graph_about(g, i)->shape);
+        if (right.ids[i] != NULL) {
+            memcpy(wrong.ids[i], right.ids[i], count * sizeof **wrong.ids);
+        } else {
+            memcpy(wrong.values[i], right.values[i], count * sizeof **wrong.values);
+        }
+    }
+    double gradients[2][B * T * C];
+    assert_ok(clm_reference_execute(&right, 1.0));
+    clm_reference_gradient(&right, x.id, gradients[0]);
+    /* The second node of the backward pass, after that of cross-entropy. */
+    clm_node *backward = &derived->nodes[g->node_count + 1];
+    assert_string_equal(backward->operation->name, "linear_backward");
+    backward->with.layout = CLM_LINEAR_OUT_IN;
+    assert_ok(clm_reference_execute(&wrong, 1.0));
+    clm_reference_gradient(&wrong, x.id, gradients[1]);
+    assert_memory_not_equal(gradients[0], gradients[1], sizeof gradients[0]);
+    clm_reference_run_free(&right);
+    clm_reference_run_free(&wrong);
+    clm_graph_free(derived);
+    clm_graph_free(g);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(gradients_of_each_operation),
+        cmocka_unit_test(a_llama_block_with_tied_words),
+        cmocka_unit_test(a_network_that_is_no_transformer),
+        cmocka_unit_test(gradients_of_random_graphs),
+        cmocka_unit_test(a_wrong_rule_is_seen),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,224 @@
+/* GPT-2's description in plain C against PyTorch: logits, loss, and the gradients of whatever is
+ * trained. Golden values by tests/golden/make_tiny.py.
+ *
+ * SPDX-License-Identifier: Apache-2.0 */
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "graph/derive.h"
+#include "graph/reference.h"
+#include "model/gpt2_graph.h"
+#include "support/test_golden.h"
+#include "support/test_support.h"
+
+enum { B = 3, T = 7, LABELS = 3 };
+static const clm_model_config config = {.n_layer = 3,
+                                        .n_embd = 20,
+                                        .n_head = 2,
+                                        .n_vocab = 37,
+                                        .n_ctx = 11,
+                                        .n_inner = 28,
+                                        .n_labels = LABELS,
+                                        .layer_norm_epsilon = 1e-5F};
+
+static void *golden(const char *file, const char *name, size_t *count) {
+    return clm_test_golden_tensor(clm_test_golden(file), name, count);
+}
+
+static clm_graph *describe(uint32_t *losses, uint32_t *logits) {
+    const int64_t tokens[] = {B, T};
+    const int64_t each[] = {B};
+    clm_graph *g = NULL;
+    assert_ok(clm_graph_create(&g));
+    const clm_tensor hidden =
+        clm_gpt2_describe(g, &config, clm_graph_input(g, "tokens", CLM_I32, 2, tokens));
+    const clm_tensor scores =
+        clm_classifier_describe(g, &config, hidden, clm_graph_input(g, "rows", CLM_I32, 1, each));
+    const clm_tensor loss =
+        clm_graph_crossentropy(g, scores, clm_graph_input(g, "targets", CLM_I32, 1, each));
+    clm_graph_output(g, scores, "logits");
+    clm_graph_output(g, loss, "losses");
+    assert_ok(clm_graph_status(g));
+    *losses = loss.id;
+    *logits = scores.id;
+    return g;
+}
+
+static void bind(clm_reference_run *run) {
+    size_t count = 0;
+    int32_t *tokens = golden("tiny/expected.safetensors", "tokens", &count);
+    int32_t *labels = golden("tiny/expected.safetensors", "labels", &count);
+    memcpy(run->ids[clm_graph_find(run->graph, CLM_TENSOR_INPUT, "tokens")], tokens,
+           (size_t)B * T * sizeof *tokens);
+    memcpy(run->ids[clm_graph_find(run->graph, CLM_TENSOR_INPUT, "targets")], labels,
+           B * sizeof *labels);
+    for (int b = 0; b < B; b++) {
+        run->ids[clm_graph_find(run->graph, CLM_TENSOR_INPUT, "rows")][b] = b * T + T - 1;
+    }
+    for (uint32_t i = 1; i < run->graph->tensor_count; i++) {
+        const clm_tensor_about *about = clm_graph_about(run->graph, i);
+        if (about->kind != CLM_TENSOR_PARAMETER) {
+            continue;
+        }
+        float *values = golden("tiny/model.safetensors", about->name, &count);
+        assert_int_equal(count, clm_shape_count(&about->shape));
+        for (size_t k = 0; k < count; k++) {
+            run->values[i][k] = (double)values[k];
+        }
+        free(values);
+    }
+    free(tokens);
+    free(labels);
+}
+
+static bool is_norm(const char *name) {
+    return strstr(name, "ln_") != NULL;
+}
+static bool is_bias(const char *name) {
+    return strstr(name, ".bias") != NULL;
+}
+static bool is_even_block(const char *name) {
+    return strncmp(name, "h.0.", 4) == 0 || strncmp(name, "h.2.", 4) == 0;
+}
+static bool is_words(const char *name) {
+    return strcmp(name, "wte.weight") == 0;
+}
+static bool is_embedding(const char *name) {
+    return name[0] == 'w';
+}
+static bool is_projection(const char *name) {
+    return strstr(name, "c_proj.weight") != NULL;
+}
+static bool is_queries(const char *name) {
+    return strstr(name, "c_attn") != NULL;
+}
+static bool is_middle_block(const char *name) {
+    return strncmp(name, "h.1.", 4) == 0;
+}
+static bool is_head(const char *name) {
+    return strncmp(name, "score.", 6) == 0;
+}
+static bool is_last_block(const char *name) {
+    return strncmp(name, "h.2.", 4) == 0 || strncmp(name, "ln_f.", 5) == 0 || is_head(name);
+}
+static bool is_one_bias(const char *name) {
+    return strcmp(name, "h.0.ln_1.bias") == 0;
+}
+static bool is_any(const char *name) {
+    return name != NULL;
+}
+
+/* Predicates, and how many nodes their backward passes have. */
+static const struct {
+    const char *about;
+    bool (*trains)(const char *name);
+    uint32_t nodes;
+} predicates[] = {
+    {"all", is_any, 0},
+    {"head", is_head, 2}, /* cross-entropy, the head's weight and bias */
+    {"last block", is_last_block, 0},
+    {"middle block", is_middle_block, 0},
+    {"every second block", is_even_block, 0},
+    {"biases", is_bias, 0},
+    {"norms", is_norm, 0},
+    {"embeddings", is_embedding, 0},
+    {"words", is_words, 0},
+    {"projections", is_projection, 0},
+    {"queries, keys and values", is_queries, 0},
+    {"one bias at the bottom", is_one_bias, 0},
+};
+
+static bool trains(void *context, const char *name) {
+    return predicates[*(size_t *)context].trains(name);
+}
+
+/* PyTorch's are sums of floats; the largest element of each gradient is the measure. A gradient
+ * that is zero, those of the keys' biases, is compared with the largest of its operation. */
+static void check_gradient(const clm_reference_run *run, uint32_t parameter) {
+    const clm_tensor_about *about = clm_graph_about(run->graph, parameter);
+    char name[80];
+    size_t count = 0;
+    (void)snprintf(name, sizeof name, "gradient.%s", about->name);
+    float *expected = golden("tiny/expected.safetensors", name, &count);
+    double *got = calloc(count, sizeof *got);
+    assert_non_null(got);
+    clm_reference_gradient(run, parameter, got);
+    double largest = 0.0;
+    for (size_t k = 0; k < count; k++) {
+        largest = fmax(largest, fabs((double)expected[k]));
+    }
+    for (size_t k = 0; k < count; k++) {
+        if (!(fabs(got[k] - (double)expected[k]) <= 1e-5 * largest)) {
+            print_error("%s[%zu]: %g, PyTorch %g\n", name, k, got[k], (double)expected[k]);
+            fail();
+        }
+    }
+    free(expected);
+    free(got);
+}
+
+static void gradients_are_pytorchs_whatever_is_trained(void **state) {
+    (void)state;
+    uint32_t all_nodes = 0;
+    for (size_t p = 0; p < sizeof predicates / sizeof *predicates; p++) {
+        uint32_t losses = 0;
+        uint32_t logits = 0;
+        clm_graph *g = describe(&losses, &logits);
+        const uint32_t described = g->node_count;
+        clm_reference_run run = {0};
+        assert_ok(clm_graph_derive(g, losses, trains, &p));
+        assert_ok(clm_reference_run_make(&run, g));
+        bind(&run);
+        assert_ok(clm_reference_execute(&run, 1.0 / B));
+        int trained = 0;
+        for (uint32_t i = 1; i < g->tensor_count; i++) {
+            const clm_tensor_about *about = clm_graph_about(g, i);
+            if (about->kind == CLM_TENSOR_PARAMETER && predicates[p].trains(about->name)) {
+                check_gradient(&run, i);
+                trained++;
+            }
+        }
+        const uint32_t nodes = g->node_count - described;
+        print_message("%s: %d parameters, %u backward nodes\n", predicates[p].about, trained,
+                      (unsigned)nodes);
+        assert_true(trained > 0);
+        all_nodes = p == 0 ? nodes : all_nodes;
+        assert_true(nodes <= all_nodes);
+        assert_true(predicates[p].nodes == 0 || predicates[p].nodes == nodes);
+        clm_reference_run_free(&run);
+        clm_graph_free(g);
+    }
+}
+
+static void logits_and_loss_are_pytorchs(void **state) {
+    (void)state;
+    uint32_t losses = 0;
+    uint32_t logits = 0;
+    size_t count = 0;
+    clm_graph *g = describe(&losses, &logits);
+    clm_reference_run run = {0};
+    assert_ok(clm_reference_run_make(&run, g));
+    bind(&run);
+    assert_ok(clm_reference_execute(&run, 1.0));
+    float *expected = golden("tiny/expected.safetensors", "logits", &count);
+    float *loss = golden("tiny/expected.safetensors", "loss", &count);
+    for (size_t i = 0; i < (size_t)B * LABELS; i++) {
+        assert_close(run.values[logits][i], (double)expected[i], 2e-6, 2e-6);
+    }
+    assert_close((run.values[losses][0] + run.values[losses][1] + run.values[losses][2]) / B,
+                 (double)*loss, 1e-6, 1e-6);
+    free(expected);
+    free(loss);
+    clm_reference_run_free(&run);
+    clm_graph_free(g);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(logits_and_loss_are_pytorchs),
+        cmocka_unit_test(gradients_are_pytorchs_whatever_is_trained),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
