@@ -275,7 +275,7 @@ static clm_tensor grow(clm_graph *g, const clm_tensor *pool, int count) {
         case 4:
             return clm_graph_rmsnorm(g, x, line, 0.1F);
         case 5:
-            return clm_graph_silu_gate(g, x, any(pool, count));
+            return clm_graph_silu_gate(g, clm_graph_scale(g, x, 0.3F), any(pool, count));
         case 6:
             return clm_graph_scale(g, clm_graph_gelu(g, x), 0.5F);
         case 7: {
