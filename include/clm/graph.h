@@ -147,6 +147,10 @@ CLM_API clm_tensor clm_graph_attention(clm_graph *graph, clm_tensor q, clm_tenso
 /* (n, C) = rows of x (..., C) seen as a matrix, picked by rows (n) i32, which are distinct. */
 CLM_API clm_tensor clm_graph_gather(clm_graph *graph, clm_tensor x, clm_tensor rows);
 
+/* (B, C) = one row of each sequence of x (B, T, C): rows (B) i32, rows[b] from b T to b T + T - 1.
+ * As clm_graph_gather(), but what nobody picks need not be computed. */
+CLM_API clm_tensor clm_graph_pick(clm_graph *graph, clm_tensor x, clm_tensor rows);
+
 /* losses (n) = -log softmax(logits (n, V))[targets (n) i32]; 0 where a target is -100. */
 CLM_API clm_tensor clm_graph_crossentropy(clm_graph *graph, clm_tensor logits, clm_tensor targets);
 

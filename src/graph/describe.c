@@ -74,6 +74,11 @@ clm_tensor clm_graph_gather(clm_graph *graph, clm_tensor x, clm_tensor rows) {
     return APPLY(gather, NULL, x, rows);
 }
 
+clm_tensor clm_graph_pick(clm_graph *graph, clm_tensor x, clm_tensor rows) {
+    const clm_attributes with = {.one_each = true};
+    return APPLY(gather, &with, x, rows);
+}
+
 clm_tensor clm_graph_crossentropy(clm_graph *graph, clm_tensor logits, clm_tensor targets) {
     return APPLY(crossentropy, NULL, logits, targets);
 }

@@ -60,6 +60,7 @@ typedef union clm_attributes {
         int64_t firsts[4]; /* where each part's begin */
     } join;
     clm_shape shape; /* reshape; scatter: of the result */
+    bool one_each;   /* gather: one row of each sequence, in their order */
     struct {
         float theta;
         int64_t first;
@@ -116,6 +117,7 @@ typedef struct clm_operation {
     const char *outputs[CLM_NODE_OUTPUTS];
     unsigned optional; /* a bit for each input that may be missing */
     unsigned integers; /* a bit for each input that is i32; all others are f32 */
+    unsigned by_row;   /* a bit for each input of whose row the same row of the output is made */
     /* Checks the shapes of the inputs and fills those of the outputs. Fails by clm_shapes_fail().
      */
     clm_status (*shape)(const clm_graph *graph, const clm_node *node, clm_shape *out);

@@ -100,6 +100,6 @@ clm_tensor clm_classifier_describe(clm_graph *graph, const clm_model_config *con
     const clm_parameter_options optional = {.optional = true};
     const clm_tensor weight = clm_graph_parameter(graph, "score.weight", 2, weight_shape, &normal);
     const clm_tensor bias = clm_graph_parameter(graph, "score.bias", 1, bias_shape, &optional);
-    return clm_graph_linear(graph, clm_graph_gather(graph, hidden, rows), weight, CLM_LINEAR_OUT_IN,
+    return clm_graph_linear(graph, clm_graph_pick(graph, hidden, rows), weight, CLM_LINEAR_OUT_IN,
                             bias);
 }

@@ -44,7 +44,7 @@ void clm_test_draw_values(clm_reference_run *run, const clm_test_draw *draw) {
             const int part = draw->rows_of / (int)count;
             run->ids[i][k] = strcmp(about->name, "targets") == 0
                                  ? (int32_t)(random % (uint32_t)draw->classes)
-                             : strcmp(about->name, "rows") == 0
+                             : strncmp(about->name, "rows", 4) == 0
                                  ? (int32_t)(k * part) + (int32_t)(random % (uint32_t)part)
                                  : (int32_t)(random % (uint32_t)draw->vocabulary);
         }

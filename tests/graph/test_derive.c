@@ -2,6 +2,7 @@
  * differences of the loss.
  *
  * SPDX-License-Identifier: Apache-2.0 */
+#include "graph/transform.h"
 #include "graph_cases.h"
 
 #include <stdio.h>
@@ -322,6 +323,114 @@ static void gradients_of_random_graphs(void **state) {
     assert_true(checked > 1000);
 }
 
+/* ---- narrowing ---- */
+
+/* Gradients of both graphs, by the names of parameters. */
+static void check_same(const clm_graph *a, const clm_graph *b, unsigned *bits) {
+    const clm_graph *const graphs[] = {a, b};
+    clm_graph *derived[2] = {NULL};
+    clm_reference_run runs[2] = {{0}};
+    bool trained[2] = {false};
+    for (int i = 0; i < 2; i++) {
+        assert_ok(clm_graph_copy(&derived[i], graphs[i]));
+        trained[i] = clm_graph_derive(derived[i], derived[i]->outputs[0].tensor, trains_by_bit,
+                                      bits) == CLM_OK;
+        if (!trained[i]) {
+            clm_graph_free(derived[i]);
+            assert_ok(clm_graph_copy(&derived[i], graphs[i]));
+        }
+        assert_ok(clm_graph_prune(derived[i]));
+        assert_ok(clm_reference_run_make(&runs[i], derived[i]));
+    }
+    assert_int_equal(trained[0], trained[1]);
+    clm_test_draw_values(&runs[0], &usual);
+    for (uint32_t i = 1; i < b->tensor_count; i++) {
+        const clm_tensor_about *about = clm_graph_about(b, i);
+        const uint32_t same =
+            about->kind <= CLM_TENSOR_PARAMETER ? clm_graph_find(a, about->kind, about->name) : 0;
+        const size_t count = (size_t)clm_shape_count(&about->shape);
+        if (same != 0 && about->type == CLM_I32) {
+            memcpy(runs[1].ids[i], runs[0].ids[same], count * sizeof(int32_t));
+        } else if (same != 0) {
+            memcpy(runs[1].values[i], runs[0].values[same], count * sizeof(double));
+        }
+    }
+    for (int i = 0; i < 2; i++) {
+        assert_ok(clm_reference_execute(&runs[i], 1.0));
+    }
+    const uint32_t losses[2] = {a->outputs[0].tensor, b->outputs[0].tensor};
+    for (int64_t k = 0; k < clm_shape_count(&clm_graph_about(a, losses[0])->shape); k++) {
+        assert_close(runs[1].values[losses[1]][k], runs[0].values[losses[0]][k], 1e-10, 1e-10);
+    }
+    for (uint32_t i = 1; i < a->tensor_count; i++) {
+        const clm_tensor_about *about = clm_graph_about(a, i);
+        double gradients[2][2 * C * C * T] = {{0}};
+        const uint32_t other = about->kind == CLM_TENSOR_PARAMETER
+                                   ? clm_graph_find(b, CLM_TENSOR_PARAMETER, about->name)
+                                   : 0;
+        if (about->kind != CLM_TENSOR_PARAMETER) {
+            continue;
+        }
+        clm_reference_gradient(&runs[0], i, gradients[0]);
+        if (other != 0) {
+            clm_reference_gradient(&runs[1], other, gradients[1]);
+        }
+        for (int64_t k = 0; k < clm_shape_count(&about->shape); k++) {
+            assert_close(gradients[1][k], gradients[0][k], 1e-9, 1e-9);
+        }
+    }
+    for (int i = 0; i < 2; i++) {
+        clm_reference_run_free(&runs[i]);
+        clm_graph_free(derived[i]);
+    }
+}
+
+static uint32_t rows_computed(const clm_graph *g) {
+    uint32_t rows = 0;
+    for (uint32_t i = 0; i < g->node_count; i++) {
+        if (strcmp(g->nodes[i].operation->name, "linear") == 0) {
+            rows += (uint32_t)clm_shape_rows(&clm_graph_about(g, g->nodes[i].outputs[0])->shape);
+        }
+    }
+    return rows;
+}
+
+/* One position of each sequence goes into the loss; now and then two, or by two inputs. */
+static void random_graphs_narrowed_give_the_same(void **state) {
+    (void)state;
+    int narrower = 0;
+    for (int n = 0; n < 1000; n++) {
+        clm_graph *g = new_graph();
+        clm_graph *narrowed = NULL;
+        const int64_t each[] = {B};
+        clm_tensor pool[POOL] = {clm_test_parameter(g, "pj", 3, B, T, C, 0)};
+        const int count = 2 + (int)(clm_test_random() % 7);
+        for (int i = 1; i < count; i++) {
+            pool[i] = grow(g, pool, i);
+        }
+        const clm_tensor rows = clm_graph_input(g, "rows", CLM_I32, 1, each);
+        clm_tensor x = clm_graph_pick(g, pool[count - 1], rows);
+        if (clm_test_random() % 3 == 0) {
+            x = clm_graph_add(g, x, clm_graph_pick(g, any(pool, count), rows));
+        }
+        if (clm_test_random() % 3 == 0) {
+            const clm_tensor other = clm_graph_input(g, "rows2", CLM_I32, 1, each);
+            x = clm_graph_add(g, x, clm_graph_pick(g, any(pool, count), other));
+        }
+        (void)clm_test_loss(g, x);
+        assert_ok(clm_graph_status(g));
+        assert_ok(clm_graph_narrow(&narrowed, g));
+        unsigned bits = clm_test_random();
+        check_same(g, narrowed, &bits);
+        assert_ok(clm_graph_prune(g));
+        assert_true(rows_computed(narrowed) <= rows_computed(g) + 4 * B);
+        narrower += rows_computed(narrowed) < rows_computed(g);
+        clm_graph_free(narrowed);
+        clm_graph_free(g);
+    }
+    assert_true(narrower > 300);
+}
+
 /* A wrong gradient is seen: the transposed layout of a square weight. */
 static void a_wrong_rule_is_seen(void **state) {
     (void)state;
@@ -367,6 +476,7 @@ int main(void) {
         cmocka_unit_test(a_llama_block_with_tied_words),
         cmocka_unit_test(a_network_that_is_no_transformer),
         cmocka_unit_test(gradients_of_random_graphs),
+        cmocka_unit_test(random_graphs_narrowed_give_the_same),
         cmocka_unit_test(a_wrong_rule_is_seen),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

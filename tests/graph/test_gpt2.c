@@ -9,6 +9,7 @@
 
 #include "graph/derive.h"
 #include "graph/reference.h"
+#include "graph/transform.h"
 #include "model/gpt2_graph.h"
 #include "support/test_golden.h"
 #include "support/test_support.h"
@@ -162,34 +163,91 @@ static void check_gradient(const clm_reference_run *run, uint32_t parameter) {
 static void gradients_are_pytorchs_whatever_is_trained(void **state) {
     (void)state;
     uint32_t all_nodes = 0;
-    for (size_t p = 0; p < sizeof predicates / sizeof *predicates; p++) {
+    const size_t count = sizeof predicates / sizeof *predicates;
+    for (size_t p = 0; p < 2 * count; p++) {
+        const bool narrowed = p >= count;
+        size_t index = p % count;
         uint32_t losses = 0;
         uint32_t logits = 0;
         clm_graph *g = describe(&losses, &logits);
+        if (narrowed) {
+            clm_graph *whole = g;
+            assert_ok(clm_graph_narrow(&g, whole));
+            losses = g->outputs[1].tensor;
+            clm_graph_free(whole);
+        }
         const uint32_t described = g->node_count;
         clm_reference_run run = {0};
-        assert_ok(clm_graph_derive(g, losses, trains, &p));
+        assert_ok(clm_graph_derive(g, losses, trains, &index));
+        assert_ok(clm_graph_prune(g));
         assert_ok(clm_reference_run_make(&run, g));
         bind(&run);
         assert_ok(clm_reference_execute(&run, 1.0 / B));
         int trained = 0;
         for (uint32_t i = 1; i < g->tensor_count; i++) {
             const clm_tensor_about *about = clm_graph_about(g, i);
-            if (about->kind == CLM_TENSOR_PARAMETER && predicates[p].trains(about->name)) {
+            if (about->kind == CLM_TENSOR_PARAMETER && predicates[index].trains(about->name)) {
                 check_gradient(&run, i);
                 trained++;
             }
         }
         const uint32_t nodes = g->node_count - described;
-        print_message("%s: %d parameters, %u backward nodes\n", predicates[p].about, trained,
-                      (unsigned)nodes);
+        print_message("%s%s: %d parameters, %u backward nodes\n", predicates[index].about,
+                      narrowed ? ", narrowed" : "", trained, (unsigned)nodes);
         assert_true(trained > 0);
-        all_nodes = p == 0 ? nodes : all_nodes;
+        all_nodes = index == 0 ? nodes : all_nodes;
         assert_true(nodes <= all_nodes);
-        assert_true(predicates[p].nodes == 0 || predicates[p].nodes == nodes);
+        assert_true(predicates[index].nodes == 0 || predicates[index].nodes == nodes);
         clm_reference_run_free(&run);
         clm_graph_free(g);
     }
+}
+
+/* What the top block computes when one position of each sequence is looked at: keys and values for
+ * all, the rest for B rows. */
+static void the_top_block_is_short(void **state) {
+    (void)state;
+    static const struct {
+        const char *operation;
+        int64_t rows, columns;
+    } expected[] = {{"layernorm", B * T, 20}, {"gather", B, 20},    {"linear", B, 20},
+                    {"linear", B * T, 40},    {"attention", B, 0},  {"linear", B, 20},
+                    {"add", B, 20},           {"layernorm", B, 20}, {"linear", B, 28},
+                    {"gelu", B, 28},          {"linear", B, 20},    {"add", B, 20},
+                    {"layernorm", B, 20},     {"linear", B, 3},     {"crossentropy", B, 0}};
+    uint32_t losses = 0;
+    uint32_t logits = 0;
+    clm_graph *whole = describe(&losses, &logits);
+    clm_graph *g = NULL;
+    assert_ok(clm_graph_narrow(&g, whole));
+    size_t at = 0;
+    uint32_t adds = 0;
+    for (uint32_t i = 0; i < g->node_count; i++) {
+        const clm_node *node = &g->nodes[i];
+        const clm_shape *shape = &clm_graph_about(g, node->outputs[0])->shape;
+        const char *name = node->operation->name;
+        /* Two blocks of two sums each come before. */
+        if (adds < 4) {
+            adds += strcmp(name, "add") == 0;
+        } else if (strcmp(name, "columns") != 0 && strcmp(name, "reshape") != 0) {
+            print_message("%s of %lld rows\n", name, (long long)clm_shape_rows(shape));
+            if (strcmp(name, "gather") == 0 && strcmp(expected[at].operation, "gather") != 0) {
+                continue; /* the residual stream's, wherever it stands */
+            }
+            assert_true(at < sizeof expected / sizeof *expected);
+            assert_string_equal(name, expected[at].operation);
+            if (expected[at].columns != 0) {
+                assert_int_equal(clm_shape_rows(shape), expected[at].rows);
+                assert_int_equal(clm_shape_last(shape), expected[at].columns);
+            } else {
+                assert_int_equal(shape->size[0], expected[at].rows);
+            }
+            at++;
+        }
+    }
+    assert_int_equal(at, sizeof expected / sizeof *expected);
+    clm_graph_free(g);
+    clm_graph_free(whole);
 }
 
 static void logits_and_loss_are_pytorchs(void **state) {
@@ -219,6 +277,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(logits_and_loss_are_pytorchs),
         cmocka_unit_test(gradients_are_pytorchs_whatever_is_trained),
+        cmocka_unit_test(the_top_block_is_short),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

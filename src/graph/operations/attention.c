@@ -15,8 +15,9 @@ static clm_status check(const clm_graph *graph, const clm_node *node, clm_shape 
         return clm_shapes_fail(graph, node,
                                "needs q (B,Tq,H,D), k and v (B,Tk,G,D), H a multiple of G");
     }
-    if (rows->rank != 0 && (!clm_shape_is(rows, 1, q->size) || q->size[1] != 1)) {
-        return clm_shapes_fail(graph, node, "rows need shape (B), and q one position");
+    if (rows->rank != 0 &&
+        (!clm_shape_is(rows, 1, q->size) || q->size[1] != 1 || !node->with.attention.causal)) {
+        return clm_shapes_fail(graph, node, "rows need shape (B), and q one position, causal");
     }
     if (rows->rank == 0 && node->with.attention.causal && q->size[1] != k->size[1]) {
         return clm_shapes_fail(graph, node, "causal queries need as many keys");

@@ -46,6 +46,7 @@ const clm_operation clm_operation_layernorm = {
     .name = "layernorm",
     .inputs = {"x", "weight", "bias"},
     .outputs = {"out", "mean", "rstd"},
+    .by_row = 1U,
     .shape = check,
     .derive = derive,
     .reference = reference,

@@ -57,6 +57,7 @@ const clm_operation clm_operation_linear = {
     .inputs = {"x", "weight", "bias"},
     .outputs = {"out"},
     .optional = 1U << BIAS,
+    .by_row = 1U,
     .shape = check,
     .derive = derive,
     .reference = reference,

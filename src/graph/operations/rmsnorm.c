@@ -51,6 +51,7 @@ const clm_operation clm_operation_rmsnorm = {
     .name = "rmsnorm",
     .inputs = {"x", "weight"},
     .outputs = {"out", "rrms"},
+    .by_row = 1U,
     .shape = check,
     .derive = derive,
     .reference = reference,

@@ -10,6 +10,9 @@ static clm_status check_gather(const clm_graph *graph, const clm_node *node, clm
     if (rows->rank != 1 || x->rank < 2 || rows->size[0] > clm_shape_rows(x)) {
         return clm_shapes_fail(graph, node, "rows need shape (n), and x as many rows at least");
     }
+    if (node->with.one_each && (x->rank != 3 || rows->size[0] != x->size[0])) {
+        return clm_shapes_fail(graph, node, "one row each needs x (B,T,C) and rows (B)");
+    }
     out[0] = (clm_shape){.rank = 2, .size = {rows->size[0], clm_shape_last(x)}};
     return CLM_OK;
 }

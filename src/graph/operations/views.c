@@ -43,6 +43,7 @@ const clm_operation clm_operation_columns = {
     .name = "columns",
     .inputs = {"x"},
     .outputs = {"out"},
+    .by_row = 1U,
     .shape = check_columns,
     .derive = derive_columns,
     .reference = reference_columns,

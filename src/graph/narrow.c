@@ -1,0 +1,336 @@
+/* First it is found out, from the last node to the first, how each tensor is wanted: whole, by the
+ * rows that are picked of it, or both, which is whole. Then the graph is built anew from its
+ * outputs on, each tensor in the way it is wanted.
+ *
+ * SPDX-License-Identifier: Apache-2.0 */
+#include <string.h>
+
+#include "base/memory.h"
+#include "graph/operations.h"
+#include "graph/transform.h"
+
+typedef struct narrowing {
+    const clm_graph *from;
+    clm_graph *to;
+    bool *whole;      /* by tensor of `from`: wanted whole */
+    uint32_t *rows;   /* picked by this tensor of `from`; 0: not picked */
+    bool *by_columns; /* the result of a linear that is read by its columns alone */
+    uint32_t *built;  /* the whole of it in `to`; 0: not built yet */
+    uint32_t *picked; /* its picked rows in `to` */
+} narrowing;
+
+static const clm_node *producer(const clm_graph *graph, uint32_t tensor) {
+    const clm_tensor_about *about = clm_graph_about(graph, tensor);
+    return about->kind == CLM_TENSOR_VALUE ? &graph->nodes[about->node] : NULL;
+}
+
+/* ---- how tensors are wanted ---- */
+
+/* Whether the picked rows of a node's first output follow from those of its inputs, and which of
+ * these are picked: a bit each; the others are wanted whole. 0: they do not. */
+static unsigned inputs_by_row(const narrowing *n, const clm_node *node) {
+    const clm_operation *operation = node->operation;
+    const clm_shape *x = clm_node_shape(n->from, node, 0);
+    if (operation == &clm_operation_reshape) {
+        /* (B,T,C) to (B,T,H,D) and back. */
+        const clm_shape *to = &node->with.shape;
+        const bool same =
+            x->rank >= 3 && to->rank >= 3 && x->size[0] == to->size[0] && x->size[1] == to->size[1];
+        return same ? 1U : 0U;
+    }
+    if (operation == &clm_operation_attention) {
+        return node->inputs[3] == 0 ? 1U : 0U; /* the queries */
+    }
+    return operation->by_row;
+}
+
+/* Two ways of picking the same tensor: it is wanted whole. */
+static void want(narrowing *n, uint32_t tensor, bool whole, uint32_t rows) {
+    if (tensor == 0) {
+        return;
+    }
+    if (whole || (n->rows[tensor] != 0 && n->rows[tensor] != rows)) {
+        n->whole[tensor] = true;
+    } else {
+        n->rows[tensor] = rows;
+    }
+}
+
+/* The linear whose result `tensor` is, when only columns of it are read. */
+static const clm_node *linear_by_columns(const narrowing *n, uint32_t tensor) {
+    return n->by_columns[tensor] ? producer(n->from, tensor) : NULL;
+}
+
+static void want_inputs(narrowing *n, const clm_node *node) {
+    const uint32_t out = node->outputs[0];
+    const uint32_t rows = n->rows[out];
+    if (node->operation == &clm_operation_gather && node->with.one_each) {
+        want(n, node->inputs[0], false, node->inputs[1]);
+        want(n, node->inputs[1], true, 0);
+        return;
+    }
+    if (node->operation == &clm_operation_columns && n->by_columns[node->inputs[0]]) {
+        /* Past the linear: its input is wanted as these columns are, and columns are picked in
+         * one way. */
+        const clm_node *linear = producer(n->from, node->inputs[0]);
+        uint32_t *picked_by = &n->rows[node->inputs[0]];
+        n->whole[out] = n->whole[out] || (*picked_by != 0 && *picked_by != rows);
+        *picked_by = n->whole[out] ? *picked_by : rows;
+        want(n, linear->inputs[0], n->whole[out], rows);
+        want(n, linear->inputs[1], true, 0);
+        want(n, linear->inputs[2], true, 0);
+        return;
+    }
+    const unsigned by_row = n->whole[out] ? 0U : inputs_by_row(n, node);
+    if (by_row == 0 && rows != 0) {
+        n->whole[out] = true;
+    }
+    for (int i = 0; i < CLM_NODE_INPUTS; i++) {
+        const bool picked = (by_row >> i & 1U) != 0;
+        want(n, node->inputs[i], !picked, picked ? rows : 0);
+    }
+}
+
+/* A linear is read by its columns alone when each reader is a node of columns, and it is no output
+ * itself. */
+static void find_by_columns(narrowing *n) {
+    const clm_graph *from = n->from;
+    for (uint32_t t = 1; t < from->tensor_count; t++) {
+        const clm_node *node = producer(from, t);
+        n->by_columns[t] = node != NULL && node->operation == &clm_operation_linear;
+    }
+    for (uint32_t i = 0; i < from->node_count; i++) {
+        for (int k = 0; k < CLM_NODE_INPUTS; k++) {
+            if (from->nodes[i].operation != &clm_operation_columns) {
+                n->by_columns[from->nodes[i].inputs[k]] = false;
+            }
+        }
+    }
+    for (uint32_t i = 0; i < from->output_count; i++) {
+        n->by_columns[from->outputs[i].tensor] = false;
+    }
+}
+
+/* Not so a linear that is read by its columns: these are computed without it. */
+static bool is_wanted(const narrowing *n, const clm_node *node) {
+    for (int i = 0; i < CLM_NODE_OUTPUTS && !n->by_columns[node->outputs[0]]; i++) {
+        if (node->outputs[i] != 0 && (n->whole[node->outputs[i]] || n->rows[node->outputs[i]])) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* ---- building ---- */
+
+static uint32_t build(narrowing *n, uint32_t tensor);
+static uint32_t build_rows(narrowing *n, uint32_t tensor, uint32_t rows);
+
+static uint32_t add(narrowing *n, const clm_operation *operation, const uint32_t *inputs,
+                    const clm_attributes *with) {
+    const clm_node *node = clm_graph_add_node(n->to, operation, inputs, with);
+    return node != NULL ? node->outputs[0] : 0;
+}
+
+/* Columns of the weight or bias of a linear. */
+static uint32_t columns_of(narrowing *n, uint32_t tensor, int64_t first, int64_t count) {
+    const clm_attributes with = {.columns = {.first = first, .count = count}};
+    const uint32_t inputs[CLM_NODE_INPUTS] = {build(n, tensor)};
+    if (tensor == 0 || clm_shape_last(&clm_graph_about(n->from, tensor)->shape) == count) {
+        return inputs[0];
+    }
+    return add(n, &clm_operation_columns, inputs, &with);
+}
+
+/* The first and last of the columns of a linear that are wanted in the same way as `node` is. */
+static void hull(const narrowing *n, const clm_node *node, bool whole, int64_t *first,
+                 int64_t *end) {
+    *first = node->with.columns.first;
+    *end = *first + node->with.columns.count;
+    for (uint32_t i = 0; i < n->from->node_count; i++) {
+        const clm_node *other = &n->from->nodes[i];
+        if (other->operation == &clm_operation_columns && other->inputs[0] == node->inputs[0] &&
+            is_wanted(n, other) && n->whole[other->outputs[0]] == whole) {
+            const int64_t other_end = other->with.columns.first + other->with.columns.count;
+            *first = other->with.columns.first < *first ? other->with.columns.first : *first;
+            *end = other_end > *end ? other_end : *end;
+        }
+    }
+}
+
+/* Columns of a linear that is read by its columns: of a linear for those that are wanted alike,
+ * which `made` keeps for the next. */
+static uint32_t build_columns(narrowing *n, const clm_node *node, uint32_t rows, uint32_t *made) {
+    const bool whole = rows == 0;
+    const clm_node *linear = linear_by_columns(n, node->inputs[0]);
+    int64_t first = 0;
+    int64_t end = 0;
+    hull(n, node, whole, &first, &end);
+    if (*made == 0) {
+        const uint32_t inputs[CLM_NODE_INPUTS] = {
+            whole ? build(n, linear->inputs[0]) : build_rows(n, linear->inputs[0], rows),
+            columns_of(n, linear->inputs[1], first, end - first),
+            columns_of(n, linear->inputs[2], first, end - first)};
+        *made = add(n, linear->operation, inputs, &linear->with);
+    }
+    if (first == node->with.columns.first && end - first == node->with.columns.count) {
+        return *made;
+    }
+    const clm_attributes with = {
+        .columns = {.first = node->with.columns.first - first, .count = node->with.columns.count}};
+    const uint32_t inputs[CLM_NODE_INPUTS] = {*made};
+    return add(n, node->operation, inputs, &with);
+}
+
+/* Whether columns of a linear can be had without the others: columns of its weight are columns of
+ * its parameter. */
+static bool can_split(const clm_node *linear) {
+    return linear->with.layout == CLM_LINEAR_IN_OUT;
+}
+
+/* A tensor without a node, by its name. */
+static uint32_t build_named(narrowing *n, uint32_t tensor) {
+    return clm_graph_add_tensor(n->to, clm_graph_about(n->from, tensor));
+}
+
+static void build_node(narrowing *n, const clm_node *node) {
+    uint32_t inputs[CLM_NODE_INPUTS] = {0};
+    for (int i = 0; i < CLM_NODE_INPUTS; i++) {
+        inputs[i] = build(n, node->inputs[i]);
+    }
+    const clm_node *made = clm_graph_add_node(n->to, node->operation, inputs, &node->with);
+    for (int i = 0; made != NULL && i < CLM_NODE_OUTPUTS; i++) {
+        if (node->outputs[i] != 0) {
+            n->built[node->outputs[i]] = made->outputs[i];
+        }
+    }
+}
+
+/* All rows of a tensor. */
+static uint32_t build(narrowing *n, uint32_t tensor) {
+    const clm_node *node = producer(n->from, tensor);
+    if (tensor == 0 || n->built[tensor] != 0 || n->to->status != CLM_OK) {
+        return n->built[tensor];
+    }
+    if (node == NULL) {
+        n->built[tensor] = build_named(n, tensor);
+    } else if (node->operation == &clm_operation_gather && node->with.one_each) {
+        const clm_attributes flat = {.shape = clm_graph_about(n->from, tensor)->shape};
+        const uint32_t inputs[CLM_NODE_INPUTS] = {build_rows(n, node->inputs[0], node->inputs[1])};
+        n->built[tensor] = add(n, &clm_operation_reshape, inputs, &flat);
+    } else if (node->operation == &clm_operation_columns && n->by_columns[node->inputs[0]]) {
+        n->built[tensor] = build_columns(n, node, 0, &n->built[node->inputs[0]]);
+    } else {
+        build_node(n, node);
+    }
+    return n->built[tensor];
+}
+
+/* (n,1,H,D) of (B,T,H,D), (n,1,C) of (B,T,C): one position of each sequence. */
+static clm_shape one_position(clm_shape shape) {
+    shape.size[1] = 1;
+    return shape;
+}
+
+/* The picked rows of a tensor, from the picked rows of what it is computed from: where the tensor
+ * has (B,T,...), they have (B,1,...). */
+static uint32_t pick_through(narrowing *n, const clm_node *node, uint32_t rows) {
+    const unsigned by_row = inputs_by_row(n, node);
+    uint32_t inputs[CLM_NODE_INPUTS] = {0};
+    clm_attributes with = node->with;
+    for (int i = 0; i < CLM_NODE_INPUTS; i++) {
+        inputs[i] = (by_row >> i & 1U) != 0 ? build_rows(n, node->inputs[i], rows)
+                                            : build(n, node->inputs[i]);
+    }
+    if (node->operation == &clm_operation_reshape) {
+        with.shape = one_position(with.shape);
+    } else if (node->operation == &clm_operation_attention && with.attention.causal) {
+        inputs[3] = build(n, rows);
+    }
+    return add(n, node->operation, inputs, &with);
+}
+
+/* The picked rows of a tensor that is there whole. */
+static uint32_t pick_here(narrowing *n, uint32_t tensor, uint32_t rows) {
+    const clm_shape *shape = &clm_graph_about(n->from, tensor)->shape;
+    const clm_attributes flat = {
+        .shape = {.rank = 3,
+                  .size = {shape->size[0], shape->size[1],
+                           clm_shape_count(shape) / shape->size[0] / shape->size[1]}}};
+    const clm_attributes pick = {.one_each = true};
+    const clm_attributes back = {.shape = one_position(*shape)};
+    uint32_t inputs[CLM_NODE_INPUTS] = {build(n, tensor)};
+    if (shape->rank != 3) {
+        inputs[0] = add(n, &clm_operation_reshape, inputs, &flat);
+    }
+    inputs[1] = build(n, rows);
+    inputs[0] = add(n, &clm_operation_gather, inputs, &pick);
+    inputs[1] = 0;
+    return add(n, &clm_operation_reshape, inputs, &back);
+}
+
+static uint32_t build_rows(narrowing *n, uint32_t tensor, uint32_t rows) {
+    const clm_node *node = producer(n->from, tensor);
+    if (rows != n->rows[tensor]) {
+        return pick_here(n, tensor, rows); /* picked in two ways */
+    }
+    if (n->picked[tensor] != 0 || n->to->status != CLM_OK) {
+        return n->picked[tensor];
+    }
+    if (n->whole[tensor] || node == NULL) {
+        n->picked[tensor] = pick_here(n, tensor, rows);
+    } else if (node->operation == &clm_operation_columns && n->by_columns[node->inputs[0]]) {
+        n->picked[tensor] = build_columns(n, node, rows, &n->picked[node->inputs[0]]);
+    } else {
+        n->picked[tensor] = pick_through(n, node, rows);
+    }
+    return n->picked[tensor];
+}
+
+static clm_status prepare(narrowing *n) {
+    const uint32_t count = n->from->tensor_count;
+    clm_status status = CLM_OK;
+    CLM_TRY(clm_graph_status(n->from));
+    CLM_TRY(clm_graph_create(&n->to));
+    CLM_TRY(clm_allocate(&n->whole, count, sizeof *n->whole, "a graph"));
+    CLM_TRY(clm_allocate(&n->rows, count, sizeof *n->rows, "a graph"));
+    CLM_TRY(clm_allocate(&n->by_columns, count, sizeof *n->by_columns, "a graph"));
+    CLM_TRY(clm_allocate(&n->built, count, sizeof *n->built, "a graph"));
+    CLM_TRY(clm_allocate(&n->picked, count, sizeof *n->picked, "a graph"));
+    find_by_columns(n);
+    for (uint32_t t = 1; t < count; t++) {
+        n->by_columns[t] = n->by_columns[t] && can_split(producer(n->from, t));
+    }
+    for (uint32_t i = 0; i < n->from->output_count; i++) {
+        n->whole[n->from->outputs[i].tensor] = true;
+    }
+    for (uint32_t i = n->from->node_count; i > 0; i--) {
+        if (is_wanted(n, &n->from->nodes[i - 1])) {
+            want_inputs(n, &n->from->nodes[i - 1]);
+        }
+    }
+cleanup:
+    return status;
+}
+
+clm_status clm_graph_narrow(clm_graph **narrowed, const clm_graph *graph) {
+    narrowing n = {.from = graph};
+    clm_status status = CLM_OK;
+    *narrowed = NULL;
+    CLM_TRY(prepare(&n));
+    for (uint32_t i = 0; i < graph->output_count; i++) {
+        const uint32_t tensor = build(&n, graph->outputs[i].tensor);
+        clm_graph_output(n.to, (clm_tensor){n.to->number, tensor}, graph->outputs[i].name);
+    }
+    CLM_TRY(clm_graph_status(n.to));
+    *narrowed = n.to;
+    n.to = NULL;
+cleanup:
+    clm_graph_free(n.to);
+    clm_free(n.whole);
+    clm_free(n.rows);
+    clm_free(n.by_columns);
+    clm_free(n.built);
+    clm_free(n.picked);
+    return status;
+}
