@@ -92,12 +92,13 @@ static void want_inputs(narrowing *n, const clm_node *node) {
 }
 
 /* A linear is read by its columns alone when each reader is a node of columns, and it is no output
- * itself. */
+ * itself. Its own columns must be columns of its weight, too. */
 static void find_by_columns(narrowing *n) {
     const clm_graph *from = n->from;
     for (uint32_t t = 1; t < from->tensor_count; t++) {
         const clm_node *node = producer(from, t);
-        n->by_columns[t] = node != NULL && node->operation == &clm_operation_linear;
+        n->by_columns[t] = node != NULL && node->operation == &clm_operation_linear &&
+                           node->with.layout == CLM_LINEAR_IN_OUT;
     }
     for (uint32_t i = 0; i < from->node_count; i++) {
         for (int k = 0; k < CLM_NODE_INPUTS; k++) {
@@ -180,12 +181,6 @@ static uint32_t build_columns(narrowing *n, const clm_node *node, uint32_t rows,
         .columns = {.first = node->with.columns.first - first, .count = node->with.columns.count}};
     const uint32_t inputs[CLM_NODE_INPUTS] = {*made};
     return add(n, node->operation, inputs, &with);
-}
-
-/* Whether columns of a linear can be had without the others: columns of its weight are columns of
- * its parameter. */
-static bool can_split(const clm_node *linear) {
-    return linear->with.layout == CLM_LINEAR_IN_OUT;
 }
 
 /* A tensor without a node, by its name. */
@@ -298,9 +293,6 @@ static clm_status prepare(narrowing *n) {
     CLM_TRY(clm_allocate(&n->built, count, sizeof *n->built, "a graph"));
     CLM_TRY(clm_allocate(&n->picked, count, sizeof *n->picked, "a graph"));
     find_by_columns(n);
-    for (uint32_t t = 1; t < count; t++) {
-        n->by_columns[t] = n->by_columns[t] && can_split(producer(n->from, t));
-    }
     for (uint32_t i = 0; i < n->from->output_count; i++) {
         n->whole[n->from->outputs[i].tensor] = true;
     }

@@ -20,4 +20,20 @@ clm_status clm_graph_prune(clm_graph *graph);
  * at a time may change their rounding. */
 clm_status clm_graph_narrow(clm_graph **narrowed, const clm_graph *graph);
 
+/* Low-rank adapters (Hu et al. 2021): each linear whose weight W is a parameter that `adapts` names
+ * gives x W + b + (alpha / rank) (x A^T) B^T, with new parameters A (rank, in),
+ * "<name>.lora_A.weight", and B (out, rank), "<name>.lora_B.weight", as PEFT names and lays them
+ * out; <name> is W's without
+ * ".weight". A is drawn uniformly from +-1 / sqrt(in), B is zero, so that at first nothing changes.
+ */
+typedef struct clm_adapter_options {
+    int rank;
+    float alpha;
+    bool (*adapts)(void *context, const char *name);
+    void *context;
+} clm_adapter_options;
+
+/* In place, before the graph is derived. *count is how many linears were adapted. */
+clm_status clm_graph_adapt(clm_graph *graph, const clm_adapter_options *options, int *count);
+
 #endif

@@ -221,6 +221,59 @@ static void a_llama_block_with_tied_words(void **state) {
     clm_graph_free(g);
 }
 
+static bool adapts_attention(void *context, const char *name) {
+    (void)context;
+    return strstr(name, "q_proj") != NULL || strstr(name, "v_proj") != NULL;
+}
+
+/* Adapters on queries and values: only they are trained, and the frozen weights between them pass
+ * gradients on. At first they change nothing. */
+static void low_rank_adapters(void **state) {
+    (void)state;
+    clm_graph *g = new_graph();
+    clm_graph *plain = NULL;
+    int count = 0;
+    clm_tensor losses = clm_test_loss(g, llama_block(g, x_of(g, "x")));
+    assert_ok(clm_graph_copy(&plain, g));
+    const clm_adapter_options options = {.rank = 2, .alpha = 3.0F, .adapts = adapts_attention};
+    assert_ok(clm_graph_adapt(g, &options, &count));
+    assert_int_equal(count, 2);
+    assert_int_equal(g->node_count, plain->node_count + 2 * 4);
+    const uint32_t a = clm_graph_find(g, CLM_TENSOR_PARAMETER, "q_proj.lora_A.weight");
+    const uint32_t b = clm_graph_find(g, CLM_TENSOR_PARAMETER, "v_proj.lora_B.weight");
+    const int64_t a_shape[] = {2, C};
+    const int64_t b_shape[] = {G * C, 2};
+    assert_true(clm_shape_is(&clm_graph_about(g, a)->shape, 2, a_shape));
+    assert_true(clm_shape_is(&clm_graph_about(g, b)->shape, 2, b_shape));
+    char part[] = "lora_";
+    (void)clm_test_check_gradients(g, losses, trains_some, part, &usual, 1000);
+    (void)clm_test_check_gradients(g, losses, clm_test_trains_all, NULL, &usual, 5);
+
+    clm_reference_run with = {0};
+    clm_reference_run without = {0};
+    assert_ok(clm_reference_run_make(&with, g));
+    assert_ok(clm_reference_run_make(&without, plain));
+    clm_test_draw_values(&with, &usual);
+    for (uint32_t i = 1; i < plain->tensor_count; i++) {
+        const size_t values = (size_t)clm_shape_count(&clm_graph_about(plain, i)->shape);
+        if (without.ids[i] != NULL) {
+            memcpy(without.ids[i], with.ids[i], values * sizeof **with.ids);
+        } else {
+            memcpy(without.values[i], with.values[i], values * sizeof **with.values);
+        }
+    }
+    memset(with.values[b], 0, sizeof(double) * G * C * 2);
+    memset(with.values[clm_graph_find(g, CLM_TENSOR_PARAMETER, "q_proj.lora_B.weight")], 0,
+           sizeof(double) * H * C * 2);
+    assert_ok(clm_reference_execute(&with, 1.0));
+    assert_ok(clm_reference_execute(&without, 1.0));
+    assert_memory_equal(with.values[losses.id], without.values[losses.id], B * T * sizeof(double));
+    clm_reference_run_free(&with);
+    clm_reference_run_free(&without);
+    clm_graph_free(plain);
+    clm_graph_free(g);
+}
+
 static void a_network_that_is_no_transformer(void **state) {
     (void)state;
     clm_graph *g = new_graph();
@@ -474,6 +527,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(gradients_of_each_operation),
         cmocka_unit_test(a_llama_block_with_tied_words),
+        cmocka_unit_test(low_rank_adapters),
         cmocka_unit_test(a_network_that_is_no_transformer),
         cmocka_unit_test(gradients_of_random_graphs),
         cmocka_unit_test(random_graphs_narrowed_give_the_same),
