@@ -29,7 +29,7 @@ static uint32_t add(clm_graph *graph, const clm_operation *operation, uint32_t a
 /* Adds `linear`, and what is added to it, so that the sum is the tensor that it gave before. */
 static void adapt(clm_graph *graph, const clm_node *linear, const clm_adapter_options *options) {
     const clm_tensor_about *weight = clm_graph_about(graph, linear->inputs[1]);
-    const clm_attributes out_in = {.layout = CLM_LINEAR_OUT_IN};
+    const clm_attributes out_in = {.linear = {.layout = CLM_LINEAR_OUT_IN}};
     const clm_attributes scale = {.factor = options->alpha / (float)options->rank};
     const int64_t in = clm_shape_last(clm_node_shape(graph, linear, 0));
     const int64_t out = clm_shape_last(&clm_graph_about(graph, linear->outputs[0])->shape);

@@ -14,7 +14,7 @@ clm_tensor clm_graph_embedding(clm_graph *graph, clm_tensor ids, clm_tensor tabl
 
 clm_tensor clm_graph_linear(clm_graph *graph, clm_tensor x, clm_tensor weight,
                             clm_linear_layout layout, clm_tensor bias) {
-    const clm_attributes with = {.layout = layout};
+    const clm_attributes with = {.linear = {.layout = layout}};
     return APPLY(linear, &with, x, weight, bias);
 }
 

@@ -48,9 +48,12 @@ typedef struct clm_tensor_about {
 
 /* What an operation has beside its tensors. */
 typedef union clm_attributes {
-    float epsilon;                   /* layernorm, rmsnorm */
-    float factor;                    /* scale */
-    clm_linear_layout layout;        /* linear */
+    float epsilon; /* layernorm, rmsnorm */
+    float factor;  /* scale */
+    struct {
+        clm_linear_layout layout;
+        bool gelu; /* of the sum of product and bias, before a residual is added */
+    } linear;
     clm_attention_options attention; /* attention */
     struct {
         int64_t first, count;

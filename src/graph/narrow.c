@@ -98,7 +98,7 @@ static void find_by_columns(narrowing *n) {
     for (uint32_t t = 1; t < from->tensor_count; t++) {
         const clm_node *node = producer(from, t);
         n->by_columns[t] = node != NULL && node->operation == &clm_operation_linear &&
-                           node->with.layout == CLM_LINEAR_IN_OUT;
+                           node->with.linear.layout == CLM_LINEAR_IN_OUT;
     }
     for (uint32_t i = 0; i < from->node_count; i++) {
         for (int k = 0; k < CLM_NODE_INPUTS; k++) {

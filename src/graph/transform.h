@@ -20,6 +20,11 @@ clm_status clm_graph_prune(clm_graph *graph);
  * at a time may change their rounding. */
 clm_status clm_graph_narrow(clm_graph **narrowed, const clm_graph *graph);
 
+/* Gives a linear its tail, in place, after the graph was derived and pruned: GELU of its result,
+ * and what that is added to. Where a backward pass reads the linear's own result, it stays an
+ * output of the linear ("pre"). The same operations on the same numbers, in one launch. */
+clm_status clm_graph_fuse(clm_graph *graph);
+
 /* Low-rank adapters (Hu et al. 2021): each linear whose weight W is a parameter that `adapts` names
  * gives x W + b + (alpha / rank) (x A^T) B^T, with new parameters A (rank, in),
  * "<name>.lora_A.weight", and B (out, rank), "<name>.lora_B.weight", as PEFT names and lays them

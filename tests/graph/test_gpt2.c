@@ -180,6 +180,10 @@ static void gradients_are_pytorchs_whatever_is_trained(void **state) {
         clm_reference_run run = {0};
         assert_ok(clm_graph_derive(g, losses, trains, &index));
         assert_ok(clm_graph_prune(g));
+        const uint32_t nodes = g->node_count - described;
+        if (narrowed) {
+            assert_ok(clm_graph_fuse(g));
+        }
         assert_ok(clm_reference_run_make(&run, g));
         bind(&run);
         assert_ok(clm_reference_execute(&run, 1.0 / B));
@@ -191,7 +195,6 @@ static void gradients_are_pytorchs_whatever_is_trained(void **state) {
                 trained++;
             }
         }
-        const uint32_t nodes = g->node_count - described;
         print_message("%s%s: %d parameters, %u backward nodes\n", predicates[index].about,
                       narrowed ? ", narrowed" : "", trained, (unsigned)nodes);
         assert_true(trained > 0);

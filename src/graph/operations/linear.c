@@ -3,11 +3,12 @@
 
 #include "graph/derive.h"
 #include "graph/operations.h"
+#include "reference/gelu.h"
 
-enum { X, WEIGHT, BIAS };
+enum { X, WEIGHT, BIAS, RESIDUAL };
 
 static bool is_out_in(const clm_node *node) {
-    return node->with.layout == CLM_LINEAR_OUT_IN;
+    return node->with.linear.layout == CLM_LINEAR_OUT_IN;
 }
 
 static clm_status check(const clm_graph *graph, const clm_node *node, clm_shape *out) {
@@ -30,6 +31,7 @@ static clm_status check(const clm_graph *graph, const clm_node *node, clm_shape 
     return CLM_OK;
 }
 
+/* Of what is not fused: fusing comes after (graph/transform.h). */
 static void derive(clm_derivation *derivation, const clm_node *node) {
     const uint32_t of[CLM_NODE_OUTPUTS] = {0, node->inputs[WEIGHT], node->inputs[BIAS]};
     const bool dx = clm_derive_wants(derivation, node->inputs[X]);
@@ -50,13 +52,24 @@ static void reference(const clm_reference_call *call) {
                                  is_out_in(call->node), (int)clm_shape_rows(call->in_shape[X]),
                                  (int)clm_shape_last(call->in_shape[X]),
                                  (int)clm_shape_last(call->out_shape[0]));
+    for (int64_t i = 0; i < clm_shape_count(call->out_shape[0]); i++) {
+        if (call->out[1] != NULL) {
+            call->out[1][i] = call->out[0][i];
+        }
+        if (call->node->with.linear.gelu) {
+            call->out[0][i] = clm_reference_gelu(call->out[0][i]);
+        }
+        if (call->in[RESIDUAL] != NULL) {
+            call->out[0][i] += call->in[RESIDUAL][i];
+        }
+    }
 }
 
 const clm_operation clm_operation_linear = {
     .name = "linear",
-    .inputs = {"x", "weight", "bias"},
-    .outputs = {"out"},
-    .optional = 1U << BIAS,
+    .inputs = {"x", "weight", "bias", "residual"},
+    .outputs = {"out", "pre"},
+    .optional = 1U << BIAS | 1U << RESIDUAL,
     .by_row = 1U,
     .shape = check,
     .derive = derive,
