@@ -111,6 +111,25 @@ typedef struct clm_reference_call {
     const clm_shape *out_shape[CLM_NODE_OUTPUTS];
 } clm_reference_call;
 
+/* Where a tensor lies on a device: rows of `width` elements, `stride` elements apart, the first
+ * `offset` elements into the buffer. Dense where the width is the stride. */
+typedef struct clm_place {
+    struct clm_buffer *buffer;
+    size_t offset, width, stride;
+} clm_place;
+
+/* One call of an operation's kernels. Operands that are not given or wanted have no buffer. */
+typedef struct clm_device_call {
+    struct clm_device *device;
+    const clm_node *node;
+    clm_place in[CLM_NODE_INPUTS];
+    clm_place out[CLM_NODE_OUTPUTS];
+    const clm_shape *in_shape[CLM_NODE_INPUTS];
+    const clm_shape *out_shape[CLM_NODE_OUTPUTS];
+    const int32_t *host_ids[CLM_NODE_INPUTS]; /* of inputs of the graph that are i32 */
+    float seed; /* stands for an input that is the seed, which has no buffer */
+} clm_device_call;
+
 struct clm_derivation;
 
 /* A row of the table of operations. */
@@ -128,6 +147,12 @@ typedef struct clm_operation {
      * has none. */
     void (*derive)(struct clm_derivation *derivation, const clm_node *node);
     void (*reference)(const clm_reference_call *call); /* plain C, all or part of src/reference */
+    /* Enqueues kernels; NULL where there are none yet. Outputs of the kind gradient are added to.
+     */
+    clm_status (*enqueue)(const clm_device_call *call);
+    /* A bit for each input and output that may lie in rows apart; all others are dense. */
+    unsigned strided_inputs, strided_outputs;
+    unsigned overwrites; /* a bit for each input whose memory output 0 may have */
 } clm_operation;
 
 const clm_tensor_about *clm_graph_about(const clm_graph *graph, uint32_t tensor);

@@ -3,6 +3,7 @@
 
 #include "graph/derive.h"
 #include "graph/operations.h"
+#include "ops/ops.h"
 
 enum { Q, K, V, ROWS };
 
@@ -67,6 +68,57 @@ static void reference(const clm_reference_call *call) {
                                     call->in[V], &shape);
 }
 
+/* How kernels want their operands to lie. */
+typedef enum lying {
+    FUSED,  /* q, k and v of a position beside each other */
+    POOLED, /* one query a sequence; k and v of a position beside each other */
+    OTHERWISE
+} lying;
+
+static lying how(const clm_place *q, const clm_place *k, const clm_place *v, bool pooled,
+                 const clm_attention_shape *shape) {
+    const size_t C = (size_t)shape->H * (size_t)shape->D;
+    const bool beside = k->buffer == v->buffer && v->offset == k->offset + C;
+    if (pooled) {
+        return beside && k->offset == 0 && k->stride == 2 * C && q->width == q->stride ? POOLED
+                                                                                       : OTHERWISE;
+    }
+    return beside && q->buffer == k->buffer && q->offset == 0 && k->offset == C &&
+                   k->stride == 3 * C
+               ? FUSED
+               : OTHERWISE;
+}
+
+static clm_attention_shape device_shape(const clm_device_call *call, int q) {
+    const int64_t *size = call->in_shape[q]->size;
+    return (clm_attention_shape){.B = (int)size[0],
+                                 .T = (int)call->in_shape[q + 1]->size[1],
+                                 .H = (int)size[2],
+                                 .D = (int)size[3],
+                                 .causal = call->node->with.attention.causal};
+}
+
+static clm_status fail_lying(void) {
+    return clm_fail(CLM_ERROR_UNSUPPORTED,
+                    "attention has kernels for queries, keys and values of one product, and for "
+                    "one query a sequence, as yet");
+}
+
+static clm_status enqueue(const clm_device_call *call) {
+    const clm_attention_shape shape = device_shape(call, Q);
+    const bool pooled = call->in[ROWS].buffer != NULL;
+    const lying lie = how(&call->in[Q], &call->in[K], &call->in[V], pooled, &shape);
+    if (lie == OTHERWISE || call->in_shape[K]->size[2] != shape.H ||
+        call->node->with.attention.scale != 0.0F) {
+        return fail_lying();
+    }
+    return lie == POOLED ? clm_attention_pooled_forward(
+                               call->device, call->out[0].buffer, call->out[1].buffer,
+                               call->in[Q].buffer, call->in[K].buffer, call->in[ROWS].buffer, shape)
+                         : clm_attention_forward(call->device, call->out[0].buffer,
+                                                 call->out[1].buffer, call->in[Q].buffer, shape);
+}
+
 const clm_operation clm_operation_attention = {
     .name = "attention",
     .inputs = {"q", "k", "v", "rows"},
@@ -76,6 +128,8 @@ const clm_operation clm_operation_attention = {
     .shape = check,
     .derive = derive,
     .reference = reference,
+    .enqueue = enqueue,
+    .strided_inputs = 7U,
 };
 
 static clm_status check_backward(const clm_graph *graph, const clm_node *node, clm_shape *out) {
@@ -92,6 +146,24 @@ static void reference_backward(const clm_reference_call *call) {
                                      call->in[6], &shape);
 }
 
+/* Their gradients lie as they do; all three are written, whoever wants them. */
+static clm_status enqueue_backward(const clm_device_call *call) {
+    const clm_attention_shape shape = device_shape(call, 1);
+    const bool pooled = call->in[4].buffer != NULL;
+    const lying lie = how(&call->in[1], &call->in[2], &call->in[3], pooled, &shape);
+    if (lie == OTHERWISE ||
+        lie != how(&call->out[0], &call->out[1], &call->out[2], pooled, &shape)) {
+        return fail_lying();
+    }
+    return lie == POOLED ? clm_attention_pooled_backward(
+                               call->device, call->out[0].buffer, call->out[1].buffer,
+                               call->in[0].buffer, call->in[1].buffer, call->in[2].buffer,
+                               call->in[5].buffer, call->in[6].buffer, call->in[4].buffer, shape)
+                         : clm_attention_backward(call->device, call->out[0].buffer,
+                                                  call->in[0].buffer, call->in[1].buffer,
+                                                  call->in[5].buffer, call->in[6].buffer, shape);
+}
+
 const clm_operation clm_operation_attention_backward = {
     .name = "attention_backward",
     .inputs = {"dout", "q", "k", "v", "rows", "out", "lse"},
@@ -100,4 +172,7 @@ const clm_operation clm_operation_attention_backward = {
     .integers = 1U << 4,
     .shape = check_backward,
     .reference = reference_backward,
+    .enqueue = enqueue_backward,
+    .strided_inputs = 2U | 4U | 8U,
+    .strided_outputs = 7U,
 };

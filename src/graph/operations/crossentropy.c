@@ -3,6 +3,7 @@
 
 #include "graph/derive.h"
 #include "graph/operations.h"
+#include "ops/ops.h"
 
 static clm_status check(const clm_graph *graph, const clm_node *node, clm_shape *out) {
     const clm_shape *logits = clm_node_shape(graph, node, 0);
@@ -29,6 +30,13 @@ static void reference(const clm_reference_call *call) {
                                        (int)clm_shape_last(call->in_shape[0]));
 }
 
+static clm_status enqueue(const clm_device_call *call) {
+    return clm_crossentropy_forward(call->device, call->out[0].buffer, call->out[1].buffer, NULL,
+                                    call->in[0].buffer, call->in[1].buffer,
+                                    (int)clm_shape_rows(call->in_shape[0]),
+                                    (int)clm_shape_last(call->in_shape[0]));
+}
+
 const clm_operation clm_operation_crossentropy = {
     .name = "crossentropy",
     .inputs = {"logits", "targets"},
@@ -37,6 +45,7 @@ const clm_operation clm_operation_crossentropy = {
     .shape = check,
     .derive = derive,
     .reference = reference,
+    .enqueue = enqueue,
 };
 
 static clm_status check_backward(const clm_graph *graph, const clm_node *node, clm_shape *out) {
@@ -52,6 +61,18 @@ static void reference_backward(const clm_reference_call *call) {
     }
 }
 
+static clm_status enqueue_backward(const clm_device_call *call) {
+    if (call->in[0].buffer != NULL) {
+        return clm_fail(CLM_ERROR_UNSUPPORTED,
+                        "losses that are not the end of the graph have no "
+                        "kernel yet");
+    }
+    return clm_crossentropy_backward(call->device, call->out[0].buffer, call->in[1].buffer,
+                                     call->in[3].buffer, call->in[2].buffer, call->seed,
+                                     (int)clm_shape_rows(call->in_shape[1]),
+                                     (int)clm_shape_last(call->in_shape[1]));
+}
+
 const clm_operation clm_operation_crossentropy_backward = {
     .name = "crossentropy_backward",
     .inputs = {"dlosses", "logits", "targets", "sums"},
@@ -59,4 +80,6 @@ const clm_operation clm_operation_crossentropy_backward = {
     .integers = 1U << 2,
     .shape = check_backward,
     .reference = reference_backward,
+    .enqueue = enqueue_backward,
+    .overwrites = 1U << 1,
 };

@@ -5,6 +5,7 @@
 
 #include "graph/derive.h"
 #include "graph/operations.h"
+#include "ops/ops.h"
 #include "reference/gelu.h"
 
 static int64_t count_of(const clm_reference_call *call) {
@@ -41,6 +42,15 @@ static void reference_gelu(const clm_reference_call *call) {
     }
 }
 
+static size_t elements_of(const clm_device_call *call) {
+    return (size_t)clm_shape_count(call->in_shape[0]);
+}
+
+static clm_status enqueue_gelu(const clm_device_call *call) {
+    return clm_gelu_forward(call->device, call->out[0].buffer, call->in[0].buffer,
+                            elements_of(call));
+}
+
 const clm_operation clm_operation_gelu = {
     .name = "gelu",
     .inputs = {"x"},
@@ -49,6 +59,7 @@ const clm_operation clm_operation_gelu = {
     .shape = check,
     .derive = derive_gelu,
     .reference = reference_gelu,
+    .enqueue = enqueue_gelu,
 };
 
 static void reference_gelu_backward(const clm_reference_call *call) {
@@ -57,12 +68,19 @@ static void reference_gelu_backward(const clm_reference_call *call) {
     }
 }
 
+static clm_status enqueue_gelu_backward(const clm_device_call *call) {
+    return clm_gelu_backward(call->device, call->out[0].buffer, call->in[0].buffer,
+                             call->in[1].buffer, elements_of(call));
+}
+
 const clm_operation clm_operation_gelu_backward = {
     .name = "gelu_backward",
     .inputs = {"dout", "x"},
     .outputs = {"dx"},
     .shape = check,
     .reference = reference_gelu_backward,
+    .enqueue = enqueue_gelu_backward,
+    .overwrites = 1U,
 };
 
 /* ---- silu(gate) * up ---- */
@@ -129,12 +147,18 @@ static void reference_accumulate(const clm_reference_call *call) {
     }
 }
 
+static clm_status enqueue_accumulate(const clm_device_call *call) {
+    return clm_residual_forward(call->device, call->out[0].buffer, call->out[0].buffer,
+                                call->in[0].buffer, elements_of(call));
+}
+
 const clm_operation clm_operation_accumulate = {
     .name = "accumulate",
     .inputs = {"gradient"},
     .outputs = {"to"},
     .shape = check,
     .reference = reference_accumulate,
+    .enqueue = enqueue_accumulate,
 };
 
 /* ---- sums and multiples ---- */
@@ -151,6 +175,11 @@ static void reference_add(const clm_reference_call *call) {
     }
 }
 
+static clm_status enqueue_add(const clm_device_call *call) {
+    return clm_residual_forward(call->device, call->out[0].buffer, call->in[0].buffer,
+                                call->in[1].buffer, elements_of(call));
+}
+
 const clm_operation clm_operation_add = {
     .name = "add",
     .inputs = {"a", "b"},
@@ -159,6 +188,8 @@ const clm_operation clm_operation_add = {
     .shape = check,
     .derive = derive_add,
     .reference = reference_add,
+    .enqueue = enqueue_add,
+    .overwrites = 3U,
 };
 
 static void derive_scale(clm_derivation *derivation, const clm_node *node) {

@@ -2,6 +2,7 @@
 #include "reference/embedding.h"
 #include "graph/derive.h"
 #include "graph/operations.h"
+#include "ops/ops.h"
 
 enum { IDS, TABLE, POSITIONS };
 
@@ -41,6 +42,17 @@ static void reference(const clm_reference_call *call) {
                                     T, (int)clm_shape_last(call->in_shape[TABLE]), 0);
 }
 
+static clm_status enqueue(const clm_device_call *call) {
+    const clm_shape *ids = call->in_shape[IDS];
+    if (call->in[POSITIONS].buffer == NULL) {
+        return clm_fail(CLM_ERROR_UNSUPPORTED, "an embedding without positions has no kernel yet");
+    }
+    return clm_embedding_forward(call->device, call->out[0].buffer, call->in[IDS].buffer,
+                                 call->in[TABLE].buffer, call->in[POSITIONS].buffer,
+                                 (int)clm_shape_rows(ids), (int)clm_shape_last(ids),
+                                 (int)clm_shape_last(call->in_shape[TABLE]), 0);
+}
+
 const clm_operation clm_operation_embedding = {
     .name = "embedding",
     .inputs = {"ids", "table", "positions"},
@@ -50,6 +62,7 @@ const clm_operation clm_operation_embedding = {
     .shape = check,
     .derive = derive,
     .reference = reference,
+    .enqueue = enqueue,
 };
 
 /* dtable += the sum of dout over a token's places; dpositions likewise. The tables are inputs for
@@ -67,6 +80,13 @@ static void reference_backward(const clm_reference_call *call) {
         (int)clm_shape_last(call->in_shape[2]), (int)call->in_shape[2]->size[0]);
 }
 
+static clm_status enqueue_backward(const clm_device_call *call) {
+    const clm_shape *ids = call->in_shape[1];
+    return clm_embedding_backward(call->device, call->out[0].buffer, call->out[1].buffer,
+                                  call->in[0].buffer, call->host_ids[1], (int)clm_shape_rows(ids),
+                                  (int)clm_shape_last(ids), (int)clm_shape_last(call->in_shape[2]));
+}
+
 const clm_operation clm_operation_embedding_backward = {
     .name = "embedding_backward",
     .inputs = {"dout", "ids", "table", "positions"},
@@ -75,4 +95,5 @@ const clm_operation clm_operation_embedding_backward = {
     .integers = 1U << 1,
     .shape = check_backward,
     .reference = reference_backward,
+    .enqueue = enqueue_backward,
 };

@@ -3,6 +3,7 @@
 
 #include "graph/derive.h"
 #include "graph/operations.h"
+#include "ops/ops.h"
 
 enum { X, WEIGHT, BIAS };
 
@@ -42,6 +43,13 @@ static void reference(const clm_reference_call *call) {
         (double)call->node->with.epsilon);
 }
 
+static clm_status enqueue(const clm_device_call *call) {
+    return clm_layernorm_forward(call->device, call->out[0].buffer, call->out[1].buffer,
+                                 call->out[2].buffer, call->in[X].buffer, call->in[WEIGHT].buffer,
+                                 call->in[BIAS].buffer, (int)clm_shape_rows(call->in_shape[X]),
+                                 (int)clm_shape_last(call->in_shape[X]), call->node->with.epsilon);
+}
+
 const clm_operation clm_operation_layernorm = {
     .name = "layernorm",
     .inputs = {"x", "weight", "bias"},
@@ -50,6 +58,7 @@ const clm_operation clm_operation_layernorm = {
     .shape = check,
     .derive = derive,
     .reference = reference,
+    .enqueue = enqueue,
 };
 
 static clm_status check_backward(const clm_graph *graph, const clm_node *node, clm_shape *out) {
@@ -65,6 +74,14 @@ static void reference_backward(const clm_reference_call *call) {
                                      (int)clm_shape_last(call->in_shape[1]));
 }
 
+static clm_status enqueue_backward(const clm_device_call *call) {
+    return clm_layernorm_backward(call->device, call->out[0].buffer, call->out[1].buffer,
+                                  call->out[2].buffer, call->in[0].buffer, call->in[1].buffer,
+                                  call->in[2].buffer, call->in[3].buffer, call->in[4].buffer,
+                                  call->in[5].buffer, (int)clm_shape_rows(call->in_shape[1]),
+                                  (int)clm_shape_last(call->in_shape[1]));
+}
+
 /* dx = the gradient through the norm + what flows past it. */
 const clm_operation clm_operation_layernorm_backward = {
     .name = "layernorm_backward",
@@ -73,4 +90,6 @@ const clm_operation clm_operation_layernorm_backward = {
     .optional = 1U << 5,
     .shape = check_backward,
     .reference = reference_backward,
+    .enqueue = enqueue_backward,
+    .overwrites = 1U << 5,
 };

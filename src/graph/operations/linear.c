@@ -3,6 +3,7 @@
 
 #include "graph/derive.h"
 #include "graph/operations.h"
+#include "ops/ops.h"
 #include "reference/gelu.h"
 
 enum { X, WEIGHT, BIAS, RESIDUAL };
@@ -65,6 +66,29 @@ static void reference(const clm_reference_call *call) {
     }
 }
 
+/* The stride of a matrix whose rows lie apart; 0, dense, otherwise. */
+static int stride_of(const clm_place *place) {
+    return place->width != place->stride ? (int)place->stride : 0;
+}
+
+static clm_status enqueue(const clm_device_call *call) {
+    return clm_gemm(call->device,
+                    &(clm_gemm_arguments){.M = (int)clm_shape_rows(call->in_shape[X]),
+                                          .N = (int)clm_shape_last(call->out_shape[0]),
+                                          .K = (int)clm_shape_last(call->in_shape[X]),
+                                          .a = call->in[X].buffer,
+                                          .b = call->in[WEIGHT].buffer,
+                                          .b_transposed = is_out_in(call->node),
+                                          .b_offset = call->in[WEIGHT].offset,
+                                          .ldb = stride_of(&call->in[WEIGHT]),
+                                          .c = call->out[0].buffer,
+                                          .bias = call->in[BIAS].buffer,
+                                          .bias_offset = call->in[BIAS].offset,
+                                          .gelu = call->node->with.linear.gelu,
+                                          .pre = call->out[1].buffer,
+                                          .residual = call->in[RESIDUAL].buffer});
+}
+
 const clm_operation clm_operation_linear = {
     .name = "linear",
     .inputs = {"x", "weight", "bias", "residual"},
@@ -74,6 +98,9 @@ const clm_operation clm_operation_linear = {
     .shape = check,
     .derive = derive,
     .reference = reference,
+    .enqueue = enqueue,
+    /* It could overwrite the residual, too, but the sum would then begin with it: other bits. */
+    .strided_inputs = 1U << WEIGHT | 1U << BIAS,
 };
 
 /* x is there when the weight is trained, the weight when it is or dx is wanted. */
@@ -98,6 +125,48 @@ static void reference_backward(const clm_reference_call *call) {
                                   (int)clm_shape_rows(call->in_shape[0]), K, N);
 }
 
+/* dweight (in,out) += x^T dout; (out,in) += dout^T x. */
+static clm_status enqueue_weight(const clm_device_call *call, int rows, int K, int N) {
+    const bool out_in = is_out_in(call->node);
+    return clm_gemm(call->device, &(clm_gemm_arguments){.M = out_in ? N : K,
+                                                        .N = out_in ? K : N,
+                                                        .K = rows,
+                                                        .a = call->in[out_in ? 0 : 1].buffer,
+                                                        .a_transposed = true,
+                                                        .b = call->in[out_in ? 1 : 0].buffer,
+                                                        .c = call->out[1].buffer,
+                                                        .c_offset = call->out[1].offset,
+                                                        .ldc = stride_of(&call->out[1]),
+                                                        .accumulate = true});
+}
+
+static clm_status enqueue_backward(const clm_device_call *call) {
+    const int rows = (int)clm_shape_rows(call->in_shape[0]);
+    const int N = (int)clm_shape_last(call->in_shape[0]);
+    const int K = (int)(clm_shape_count(call->in_shape[2]) / (int64_t)N);
+    clm_status status = CLM_OK;
+    if (call->out[0].buffer != NULL) {
+        CLM_TRY(clm_gemm(call->device, &(clm_gemm_arguments){.M = rows,
+                                                             .N = K,
+                                                             .K = N,
+                                                             .a = call->in[0].buffer,
+                                                             .b = call->in[2].buffer,
+                                                             .b_transposed = !is_out_in(call->node),
+                                                             .b_offset = call->in[2].offset,
+                                                             .ldb = stride_of(&call->in[2]),
+                                                             .c = call->out[0].buffer}));
+    }
+    if (call->out[1].buffer != NULL) {
+        CLM_TRY(enqueue_weight(call, rows, K, N));
+    }
+    if (call->out[2].buffer != NULL) {
+        CLM_TRY(clm_reduce_columns(call->device, call->out[2].buffer, call->out[2].offset,
+                                   call->in[0].buffer, rows, N, true));
+    }
+cleanup:
+    return status;
+}
+
 const clm_operation clm_operation_linear_backward = {
     .name = "linear_backward",
     .inputs = {"dout", "x", "weight"},
@@ -105,4 +174,7 @@ const clm_operation clm_operation_linear_backward = {
     .optional = 1U << 1 | 1U << 2,
     .shape = check_backward,
     .reference = reference_backward,
+    .enqueue = enqueue_backward,
+    .strided_inputs = 1U << 2,
+    .strided_outputs = 1U << 1 | 1U << 2,
 };

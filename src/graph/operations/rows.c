@@ -3,6 +3,7 @@
 
 #include "graph/derive.h"
 #include "graph/operations.h"
+#include "ops/ops.h"
 
 static clm_status check_gather(const clm_graph *graph, const clm_node *node, clm_shape *out) {
     const clm_shape *rows = clm_node_shape(graph, node, 1);
@@ -35,6 +36,12 @@ static void reference_gather(const clm_reference_call *call) {
                               (int)clm_shape_last(call->in_shape[0]));
 }
 
+static clm_status enqueue_gather(const clm_device_call *call) {
+    return clm_rows_gather(call->device, call->out[0].buffer, call->in[0].buffer,
+                           call->in[1].buffer, (int)clm_shape_count(call->in_shape[1]),
+                           (int)clm_shape_last(call->in_shape[0]));
+}
+
 const clm_operation clm_operation_gather = {
     .name = "gather",
     .inputs = {"x", "rows"},
@@ -43,6 +50,7 @@ const clm_operation clm_operation_gather = {
     .shape = check_gather,
     .derive = derive_gather,
     .reference = reference_gather,
+    .enqueue = enqueue_gather,
 };
 
 static clm_status check_scatter(const clm_graph *graph, const clm_node *node, clm_shape *out) {
@@ -60,6 +68,24 @@ static void reference_scatter(const clm_reference_call *call) {
     clm_reference_rows_add(call->out[0], call->in[0], call->ids[1], n, C);
 }
 
+static clm_status enqueue_scatter(const clm_device_call *call) {
+    const int n = (int)clm_shape_count(call->in_shape[1]);
+    const int C = (int)clm_shape_last(call->in_shape[0]);
+    const size_t size_bytes = (size_t)clm_shape_count(call->out_shape[0]) * sizeof(float);
+    clm_status status = CLM_OK;
+    if (call->in[2].buffer == NULL) {
+        return clm_rows_scatter(call->device, call->out[0].buffer, call->in[0].buffer,
+                                call->in[1].buffer, n, (int)clm_shape_rows(call->out_shape[0]), C);
+    }
+    if (call->in[2].buffer != call->out[0].buffer) {
+        CLM_TRY(clm_buffer_copy(call->out[0].buffer, 0, call->in[2].buffer, 0, size_bytes));
+    }
+    CLM_TRY(clm_rows_add(call->device, call->out[0].buffer, call->in[0].buffer, call->in[1].buffer,
+                         n, C));
+cleanup:
+    return status;
+}
+
 /* out = to, or zeros, with x's rows added where `rows` says. */
 const clm_operation clm_operation_scatter = {
     .name = "scatter",
@@ -69,4 +95,6 @@ const clm_operation clm_operation_scatter = {
     .integers = 1U << 1,
     .shape = check_scatter,
     .reference = reference_scatter,
+    .enqueue = enqueue_scatter,
+    .overwrites = 1U << 2,
 };

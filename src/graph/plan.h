@@ -1,0 +1,65 @@
+/* Plans: a graph laid out in a device's memory, to be enqueued as often as one likes.
+ *
+ * A plan is made for the shapes of its graph. Making it narrows the description, derives its
+ * backward pass, drops what nobody needs and fuses tails (graph/transform.h), then gives each
+ * tensor a place in as little memory as tensors need that live at the same time. Nothing is
+ * allocated before clm_plan_allocate(): what a plan takes is known before.
+ *
+ * SPDX-License-Identifier: Apache-2.0 */
+#ifndef CLM_GRAPH_PLAN_H
+#define CLM_GRAPH_PLAN_H
+
+#include "device/device.h"
+#include "graph/derive.h"
+
+typedef struct clm_plan clm_plan;
+
+typedef struct clm_plan_options {
+    const char *loss;   /* the output that is derived; NULL: a forward pass */
+    clm_trains *trains; /* with a loss: what is trained */
+    void *context;      /* of `trains` */
+    bool apart;         /* each tensor has memory of its own: for finding what overruns it */
+} clm_plan_options;
+
+/* A parameter's buffers, lent: they outlive the plan. */
+typedef struct clm_plan_parameter {
+    clm_buffer *value;
+    clm_buffer *gradient; /* NULL when it is not trained */
+} clm_plan_parameter;
+
+/* The plan of a description for a device, through *plan, which does not refer to `graph`
+ * afterwards. CLM_ERROR_UNSUPPORTED for operations that have no kernels, or none for how their
+ * tensors lie. */
+clm_status clm_plan_make(clm_plan **plan, clm_device *device, const clm_graph *graph,
+                         const clm_plan_options *options);
+void clm_plan_free(clm_plan *plan); /* NULL is fine */
+
+/* The graph as it is executed; lent. */
+const clm_graph *clm_plan_graph(const clm_plan *plan);
+
+/* What clm_plan_allocate() allocates: all of it, and the largest buffer. */
+void clm_plan_memory(const clm_plan *plan, uint64_t *total_bytes, uint64_t *largest_bytes);
+
+/* Binds parameters, by the call for each name in the graph, and allocates. */
+clm_status clm_plan_allocate(clm_plan *plan,
+                             clm_status (*find)(void *context, const char *name,
+                                                clm_plan_parameter *found),
+                             void *context);
+
+/* An input's elements, in host memory. They must stay until the device has finished when the input
+ * is tokens whose embedding is trained; else they are copied before the call returns. */
+typedef struct clm_plan_binding {
+    const char *input;
+    const void *host;
+} clm_plan_binding;
+
+/* Enqueues all operations; does not wait. Gradients of trained parameters are added to, times the
+ * seed. */
+clm_status clm_plan_enqueue(clm_plan *plan, const clm_plan_binding *bindings, size_t count,
+                            float seed);
+
+/* An output's buffer; lent until the plan is freed, its contents until it is enqueued again. NULL:
+ * there is none of that name. */
+clm_buffer *clm_plan_output(const clm_plan *plan, const char *name);
+
+#endif

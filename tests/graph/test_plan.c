@@ -1,0 +1,276 @@
+/* Plans on every device present: GPT-2's against the model's own passes, launch for launch and bit
+ * for bit, and in no more memory.
+ *
+ * SPDX-License-Identifier: Apache-2.0 */
+#include "graph/plan.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "model/gpt2.h"
+#include "model/gpt2_graph.h"
+#include "support/test_devices.h"
+#include "support/test_golden.h"
+
+enum { B = 3, T = 7, LABELS = 3, MOST_LAUNCHES = 1000 };
+
+/* ---- the launches of a pass ---- */
+
+typedef struct launches {
+    char *names[MOST_LAUNCHES];
+    size_t count;
+} launches;
+
+static clm_status note_launch(void *context, const char *kernel) {
+    launches *l = context;
+    assert_true(l->count < MOST_LAUNCHES);
+    l->names[l->count] = strdup(kernel);
+    assert_non_null(l->names[l->count++]);
+    return CLM_OK;
+}
+
+static void free_launches(launches *l) {
+    for (size_t i = 0; i < l->count; i++) {
+        free(l->names[i]);
+    }
+    l->count = 0;
+}
+
+/* ---- both ways ---- */
+
+typedef struct passes {
+    clm_device *device;
+    clm_model *model;
+    clm_graph *graph;
+    int32_t *tokens, *labels;
+    int32_t rows[B];
+} passes;
+
+static clm_graph *describe(const clm_model_config *config) {
+    const int64_t tokens[] = {B, T};
+    const int64_t each[] = {B};
+    clm_graph *g = NULL;
+    assert_ok(clm_graph_create(&g));
+    const clm_tensor hidden =
+        clm_gpt2_describe(g, config, clm_graph_input(g, "tokens", CLM_I32, 2, tokens));
+    const clm_tensor logits =
+        clm_classifier_describe(g, config, hidden, clm_graph_input(g, "rows", CLM_I32, 1, each));
+    clm_graph_output(g, logits, "logits");
+    clm_graph_output(
+        g, clm_graph_crossentropy(g, logits, clm_graph_input(g, "targets", CLM_I32, 1, each)),
+        "losses");
+    assert_ok(clm_graph_status(g));
+    return g;
+}
+
+static passes open_passes(clm_device *device) {
+    passes p = {.device = device};
+    size_t count = 0;
+    const clm_model_options options = {.train = CLM_TRAIN_ALL, .precision = CLM_PRECISION_F32};
+    assert_ok(clm_model_open(&p.model, device, clm_test_source("golden/tiny"), &options));
+    p.graph = describe(&p.model->config);
+    p.tokens =
+        clm_test_golden_tensor(clm_test_golden("tiny/expected.safetensors"), "tokens", &count);
+    p.labels =
+        clm_test_golden_tensor(clm_test_golden("tiny/expected.safetensors"), "labels", &count);
+    for (int b = 0; b < B; b++) {
+        p.rows[b] = b * T + T - 1;
+    }
+    return p;
+}
+
+static void close_passes(passes *p) {
+    clm_model_close(p->model);
+    clm_graph_free(p->graph);
+    free(p->tokens);
+    free(p->labels);
+}
+
+/* The losses, and all gradients one after the other. */
+typedef struct result {
+    float logits[B * LABELS], losses[B];
+    float *gradients;
+    size_t count;
+    launches launches;
+} result;
+
+static void read_gradients(const passes *p, result *r) {
+    r->count = clm_model_parameter_count(p->model);
+    r->gradients = malloc(r->count * sizeof *r->gradients);
+    assert_non_null(r->gradients);
+    size_t at = 0;
+    for (size_t i = 0; i < p->model->table.count; i++) {
+        const clm_model_parameter *parameter = &p->model->parameters[i];
+        assert_ok(clm_buffer_read(parameter->gradient, 0, r->gradients + at,
+                                  parameter->about->count * sizeof(float)));
+        at += parameter->about->count;
+    }
+    assert_int_equal(at, r->count);
+}
+
+/* The model's way. */
+static result pass_of_model(const passes *p) {
+    result r = {0};
+    clm_buffer *targets = clm_test_buffer(p->device, p->labels, B);
+    clm_buffer *losses = clm_test_buffer(p->device, NULL, B);
+    clm_buffer *sums = clm_test_buffer(p->device, NULL, 2 * (size_t)B);
+    const clm_activations *a = &p->model->activations;
+    p->model->gradients_are_zero = false;
+    assert_ok(clm_model_zero_gradients(p->model));
+    clm_device_on_launch(p->device, note_launch, &r.launches);
+    assert_ok(clm_model_forward(p->model, p->tokens, NULL, B, T, true));
+    assert_ok(
+        clm_crossentropy_forward(p->device, losses, sums, NULL, a->logits, targets, B, LABELS));
+    assert_ok(clm_buffer_read(a->logits, 0, r.logits, sizeof r.logits));
+    assert_ok(clm_crossentropy_backward(p->device, a->dlogits, a->logits, sums, targets, 1.0F / B,
+                                        B, LABELS));
+    assert_ok(clm_model_backward(p->model));
+    clm_device_on_launch(p->device, NULL, NULL);
+    assert_ok(clm_buffer_read(losses, 0, r.losses, sizeof r.losses));
+    read_gradients(p, &r);
+    return r;
+}
+
+static clm_status find_parameter(void *context, const char *name, clm_plan_parameter *found) {
+    const clm_model *model = context;
+    const clm_parameter *about = clm_parameter_named(&model->table, name);
+    assert_non_null(about);
+    const clm_model_parameter *parameter = &model->parameters[about - model->table.parameters];
+    *found = (clm_plan_parameter){parameter->value, parameter->gradient};
+    return CLM_OK;
+}
+
+static bool trains_all(void *context, const char *name) {
+    (void)context;
+    (void)name;
+    return true;
+}
+
+/* The plan's, with the model's parameters and gradients. */
+static result pass_of_plan(const passes *p, bool apart, uint64_t *total_bytes) {
+    result r = {0};
+    clm_plan *plan = NULL;
+    uint64_t largest_bytes = 0;
+    const clm_plan_options options = {.loss = "losses", .trains = trains_all, .apart = apart};
+    const clm_plan_binding bindings[] = {
+        {"tokens", p->tokens}, {"rows", p->rows}, {"targets", p->labels}};
+    assert_ok(clm_plan_make(&plan, p->device, p->graph, &options));
+    clm_plan_memory(plan, total_bytes, &largest_bytes);
+    assert_ok(clm_plan_allocate(plan, find_parameter, p->model));
+    p->model->gradients_are_zero = false;
+    assert_ok(clm_model_zero_gradients(p->model));
+    clm_device_on_launch(p->device, note_launch, &r.launches);
+    assert_ok(clm_plan_enqueue(plan, bindings, 3, 1.0F / B));
+    clm_device_on_launch(p->device, NULL, NULL);
+    assert_ok(clm_buffer_read(clm_plan_output(plan, "logits"), 0, r.logits, sizeof r.logits));
+    assert_ok(clm_buffer_read(clm_plan_output(plan, "losses"), 0, r.losses, sizeof r.losses));
+    read_gradients(p, &r);
+    clm_plan_free(plan);
+    return r;
+}
+
+static void free_result(result *r) {
+    free(r->gradients);
+    free_launches(&r->launches);
+}
+
+static void check_same_bits(const result *a, const result *b) {
+    assert_memory_equal(a->logits, b->logits, sizeof a->logits);
+    assert_memory_equal(a->losses, b->losses, sizeof a->losses);
+    assert_int_equal(a->count, b->count);
+    assert_memory_equal(a->gradients, b->gradients, a->count * sizeof *a->gradients);
+}
+
+static int compare_names(const void *a, const void *b) {
+    return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+static void same_bits_on(clm_device *device) {
+    passes p = open_passes(device);
+    uint64_t packed_bytes = 0;
+    uint64_t apart_bytes = 0;
+    result old = pass_of_model(&p);
+    result plan = pass_of_plan(&p, false, &packed_bytes);
+    result apart = pass_of_plan(&p, true, &apart_bytes);
+    check_same_bits(&old, &plan);
+    check_same_bits(&old, &apart);
+    /* The same launches; where two do not need each other, in another order. The one that differs:
+     * the gradient of the picked rows of the residual stream is added to that of the norm, which
+     * comes first, where the model begins with zeros around it. */
+    assert_int_equal(old.launches.count, plan.launches.count);
+    for (size_t i = 0; i < old.launches.count; i++) {
+        if (strcmp(old.launches.names[i], "rows_scatter") == 0) {
+            free(old.launches.names[i]);
+            old.launches.names[i] = strdup("rows_add");
+        }
+    }
+    qsort(old.launches.names, old.launches.count, sizeof(char *), compare_names);
+    qsort(plan.launches.names, plan.launches.count, sizeof(char *), compare_names);
+    for (size_t i = 0; i < old.launches.count; i++) {
+        assert_string_equal(old.launches.names[i], plan.launches.names[i]);
+    }
+    uint64_t old_bytes = 0;
+    uint64_t largest_bytes = 0;
+    const clm_memory_plan memory = clm_model_plan(p.model, B, T);
+    clm_activations_estimate(&p.model->config, &memory, &old_bytes, &largest_bytes);
+    print_message("%zu launches; workspace %llu bytes, each apart %llu, the model's %llu\n",
+                  plan.launches.count, (unsigned long long)packed_bytes,
+                  (unsigned long long)apart_bytes, (unsigned long long)old_bytes);
+    assert_true(packed_bytes < apart_bytes);
+    assert_true(packed_bytes <= old_bytes);
+    free_result(&old);
+    free_result(&plan);
+    free_result(&apart);
+    close_passes(&p);
+}
+
+static void same_bits_as_the_model(void **state) {
+    (void)state;
+    clm_test_each_device(same_bits_on);
+}
+
+static void what_has_no_kernels_is_named_on(clm_device *device) {
+    const int64_t shape[] = {2, 4};
+    const int64_t weight[] = {4};
+    clm_graph *g = NULL;
+    clm_plan *plan = NULL;
+    const clm_plan_options options = {0};
+    assert_ok(clm_graph_create(&g));
+    clm_graph_output(g,
+                     clm_graph_rmsnorm(g, clm_graph_input(g, "x", CLM_F32, 2, shape),
+                                       clm_graph_parameter(g, "w", 1, weight, NULL), 1e-5F),
+                     "y");
+    assert_status(CLM_ERROR_UNSUPPORTED, clm_plan_make(&plan, device, g, &options));
+    assert_message_has("rmsnorm has no kernels yet");
+    assert_null(plan);
+    clm_graph_free(g);
+    /* Rows apart, and an operation that wants them dense. */
+    assert_ok(clm_graph_create(&g));
+    clm_graph_output(
+        g,
+        clm_graph_gelu(g, clm_graph_columns(g, clm_graph_input(g, "x", CLM_F32, 2, shape), 1, 2)),
+        "y");
+    assert_status(CLM_ERROR_UNSUPPORTED, clm_plan_make(&plan, device, g, &options));
+    assert_message_has("gelu: x lies in rows apart");
+    clm_graph_free(g);
+    const clm_plan_options no_loss = {.loss = "loss"};
+    assert_ok(clm_graph_create(&g));
+    clm_graph_output(g, clm_graph_input(g, "x", CLM_F32, 2, shape), "y");
+    assert_status(CLM_ERROR_ARGUMENT, clm_plan_make(&plan, device, g, &no_loss));
+    assert_message_has("no output \"loss\"");
+    clm_graph_free(g);
+}
+
+static void what_has_no_kernels_is_named(void **state) {
+    (void)state;
+    clm_test_each_device(what_has_no_kernels_is_named_on);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(same_bits_as_the_model),
+        cmocka_unit_test(what_has_no_kernels_is_named),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
