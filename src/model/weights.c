@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/dtype.h"
 #include "base/file.h"
 #include "base/json.h"
 #include "base/log.h"
@@ -13,7 +14,6 @@
 #include "base/string.h"
 #include "model/config.h"
 #include "model/folder_kind.h"
-#include "model/formats/dtype.h"
 #include "model/formats/safetensors.h"
 
 struct clm_weights {

@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "fuzz.h"
-#include "model/formats/dtype.h"
+#include "base/dtype.h"
 #include "model/formats/safetensors.h"
 
 static const char *const words[] = {

@@ -28,7 +28,9 @@ static void shapes_follow(void **state) {
     int rank = 0;
     int64_t got[CLM_TENSOR_RANK_MOST] = {0};
     clm_graph_shape(g, clm_graph_columns(g, y, 768, 768), &rank, got);
+    clm_graph_mark(g, y, "queries, keys and values");
     assert_ok(clm_graph_status(g));
+    assert_string_equal(clm_graph_about(g, y.id)->name, "queries, keys and values");
     assert_int_equal(rank, 3);
     assert_memory_equal(got, shape, sizeof shape);
     clm_graph_free(g);

@@ -13,7 +13,7 @@
 #include "support/test_devices.h"
 #include "support/test_golden.h"
 
-enum { B = 3, T = 7, LABELS = 3, MOST_LAUNCHES = 1000 };
+enum { B = 3, T = 7, LABELS = 3, MOST_LAUNCHES = 10000 };
 
 /* ---- the launches of a pass ---- */
 
@@ -190,6 +190,7 @@ static void same_bits_on(clm_device *device) {
     passes p = open_passes(device);
     uint64_t packed_bytes = 0;
     uint64_t apart_bytes = 0;
+    result first = pass_of_model(&p); /* may measure which GEMM is the faster one */
     result old = pass_of_model(&p);
     result plan = pass_of_plan(&p, false, &packed_bytes);
     result apart = pass_of_plan(&p, true, &apart_bytes);
@@ -219,6 +220,7 @@ static void same_bits_on(clm_device *device) {
                   (unsigned long long)apart_bytes, (unsigned long long)old_bytes);
     assert_true(packed_bytes < apart_bytes);
     assert_true(packed_bytes <= old_bytes);
+    free_result(&first);
     free_result(&old);
     free_result(&plan);
     free_result(&apart);

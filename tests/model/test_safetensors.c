@@ -9,7 +9,7 @@
 
 #include "base/file.h"
 #include "base/memory.h"
-#include "model/formats/dtype.h"
+#include "base/dtype.h"
 #include "model/formats/safetensors.h"
 
 /* A file in memory: the header's length, the header, and data bytes 0, 1, 2, ... */

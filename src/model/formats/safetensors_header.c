@@ -5,7 +5,7 @@
 
 #include "base/memory.h"
 #include "base/string.h"
-#include "model/formats/dtype.h"
+#include "base/dtype.h"
 
 typedef struct reader {
     const unsigned char *text;

@@ -1,8 +1,8 @@
 /* Element types: names, and conversion to float on the host.
  *
  * SPDX-License-Identifier: Apache-2.0 */
-#ifndef CLM_MODEL_FORMATS_DTYPE_H
-#define CLM_MODEL_FORMATS_DTYPE_H
+#ifndef CLM_BASE_DTYPE_H
+#define CLM_BASE_DTYPE_H
 
 #include <stdbool.h>
 #include <stdint.h>
