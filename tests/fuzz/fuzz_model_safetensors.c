@@ -5,8 +5,8 @@
  * SPDX-License-Identifier: Apache-2.0 */
 #include <string.h>
 
-#include "fuzz.h"
 #include "base/dtype.h"
+#include "fuzz.h"
 #include "model/formats/safetensors.h"
 
 static const char *const words[] = {

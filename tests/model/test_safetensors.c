@@ -7,9 +7,9 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/dtype.h"
 #include "base/file.h"
 #include "base/memory.h"
-#include "base/dtype.h"
 #include "model/formats/safetensors.h"
 
 /* A file in memory: the header's length, the header, and data bytes 0, 1, 2, ... */

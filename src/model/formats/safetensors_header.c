@@ -3,9 +3,9 @@
 
 #include <string.h>
 
+#include "base/dtype.h"
 #include "base/memory.h"
 #include "base/string.h"
-#include "base/dtype.h"
 
 typedef struct reader {
     const unsigned char *text;
