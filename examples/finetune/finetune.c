@@ -20,6 +20,7 @@ typedef struct job {
     clm_dataset *train, *validation, *test;
     clm_device *device;
     clm_model *model;
+    clm_run *run;
 } job;
 
 static void job_free(job *j) {
@@ -32,6 +33,7 @@ static void job_free(job *j) {
     clm_split_free(&j->split);
     clm_table_free(j->balanced);
     clm_table_free(j->table);
+    clm_run_close(j->run);
 }
 
 /* The library prints nothing. What it has to say, such as which device it took, comes here. */
@@ -121,7 +123,11 @@ int main(int argc, char **argv) {
     options.max_steps = argc == 5 ? strtol(argv[4], NULL, 10) : 0;
     options.on_event = print_event;
 
-    clm_status status = read_rows(&j, argv[1]);
+    /* First, so that a folder that cannot be used is found out about at once. */
+    clm_status status = clm_run_open(&j.run, argv[3], CLM_RUN_NEW);
+    if (status == CLM_OK) {
+        status = read_rows(&j, argv[1]);
+    }
     if (status == CLM_OK) {
         status = encode_rows(&j, argv[2], CONTEXT);
     }
@@ -129,8 +135,8 @@ int main(int argc, char **argv) {
         status = open_model(&j, CONTEXT);
     }
     if (status == CLM_OK) {
-        status = clm_finetune_classifier(j.model, j.tokenizer, j.train, j.validation, j.test,
-                                         argv[3], &options, &result);
+        status = clm_finetune_classifier(j.model, j.tokenizer, j.train, j.validation, j.test, j.run,
+                                         &options, &result);
     }
     if (status == CLM_OK) {
         status = clm_report_plot_run(argv[3]);

@@ -71,6 +71,10 @@ CLM_API clm_status clm_model_config_check(const clm_model_config *config);
  * several classes. Needs the config only, and so can be asked before weights are read. */
 CLM_API clm_status clm_model_config_read(clm_model_config *config, const char *path);
 
+/* The config of whatever clm_model_open() opens, without a device: a folder, a .safetensors file or
+ * "random:...". Reads headers, and checks that all parameters are there. The caller frees it. */
+CLM_API clm_status clm_model_config_open(clm_model_config *config, const char *source);
+
 /* Writes config.json, as GPT2ForSequenceClassification when there are labels, else as
  * GPT2LMHeadModel. The file appears whole or not at all. CLM_ERROR_IO, CLM_ERROR_NO_SPACE. */
 CLM_API clm_status clm_model_config_write(const clm_model_config *config, const char *path);

@@ -10,6 +10,7 @@
 
 #include "clm/data.h"
 #include "clm/model.h"
+#include "clm/run.h"
 #include "clm/status.h"
 #include "clm/text.h"
 
@@ -23,7 +24,6 @@ typedef enum clm_train_event_kind {
     CLM_TRAIN_STEP,        /* step, loss, seconds */
     CLM_TRAIN_EVAL,        /* step, train_loss, val_loss */
     CLM_TRAIN_EPOCH,       /* epoch, train_accuracy, val_accuracy */
-    CLM_TRAIN_EVALUATING,  /* final accuracies are being computed: batch of batch_count */
     CLM_TRAIN_FINAL,       /* train_accuracy, val_accuracy, test_accuracy, seconds */
     CLM_TRAIN_CHECKPOINT   /* one was saved */
 } clm_train_event_kind;
@@ -37,9 +37,8 @@ typedef struct clm_train_event {
     double train_accuracy, val_accuracy, test_accuracy; /* 0 to 1 */
     double seconds;       /* of this step; for CLM_TRAIN_FINAL of the run */
     double tokens_second; /* over the latest steps */
-    double seconds_left;  /* estimated, of training; negative when not known */
+    double seconds_left;  /* estimated, of the whole run; negative when not known */
     int64_t examples;     /* seen in training */
-    int64_t batch, batch_count;
 } clm_train_event;
 
 /* What lies below the lowest trained layer gives the same output (its features) for a text in every
@@ -76,7 +75,6 @@ typedef struct clm_finetune_options {
     int64_t max_steps; /* ends training early; 0 for no limit */
     uint64_t seed;     /* of the order of batches */
     bool final_accuracies; /* over the full sets at the end */
-    bool resume;           /* go on from the run folder's checkpoint */
     /* The losses of a step are read while the next one runs, so that the device never waits for the
      * host. True: before it begins. The same bits, for comparison. */
     bool wait_for_each_step;
@@ -88,18 +86,22 @@ typedef struct clm_finetune_options {
     /* Describes the model's source and the data, for a message when a run is resumed with others;
      * may be NULL. */
     const char *source;
-    /* Hears of progress; may be NULL. */
+    /* Hears of events; may be NULL. What takes long is told by clm/progress.h besides. */
     void (*on_event)(void *context, const clm_train_event *event);
-    /* Asked after each batch; true stops at once, with a checkpoint; may be NULL. */
+    /* Asked before each kernel; true drops the step that has begun, and ends the run with a
+     * checkpoint; may be NULL. */
     bool (*should_stop)(void *context);
+    /* Asked while the checkpoint of a stopped run is saved; true leaves it: the one before stays.
+     * May be NULL. */
+    bool (*should_abandon)(void *context);
     void *context;
 } clm_finetune_options;
 
 /* The recipe's. */
-#define CLM_FINETUNE_OPTIONS_DEFAULT                                             \
-    {                                                                            \
-        5, 8, 1, 5e-5, 0.1, 0.9, 0.999, 1e-8, 50, 5, 0, 123, true, false, false, \
-            CLM_FEATURES_AUTO, CLM_FEATURES_F32, 0, NULL, NULL, NULL, NULL       \
+#define CLM_FINETUNE_OPTIONS_DEFAULT                                                         \
+    {                                                                                        \
+        5, 8, 1, 5e-5, 0.1, 0.9, 0.999, 1e-8, 50, 5, 0, 123, true, false, CLM_FEATURES_AUTO, \
+            CLM_FEATURES_F32, 0, NULL, NULL, NULL, NULL, NULL                                \
     }
 
 typedef struct clm_finetune_result {
@@ -107,27 +109,34 @@ typedef struct clm_finetune_result {
     double train_accuracy, val_accuracy, test_accuracy; /* NaN when not computed */
 } clm_finetune_result;
 
+/* What clm_finetune_classifier() would refuse of options and sets whatever the model and the
+ * device, for a model of `n_labels` classes: before either is opened. CLM_ERROR_ARGUMENT,
+ * CLM_ERROR_SHAPE, CLM_ERROR_FORMAT. */
+CLM_API clm_status clm_finetune_check(const clm_finetune_options *options, const clm_dataset *train,
+                                      const clm_dataset *validation, const clm_dataset *test,
+                                      int n_labels);
+
 /* Trains `model`, which was opened with a policy and a new head, on train, and looks at validation
  * and test; all padded to one length. Batches come in the order of PyTorch's DataLoader with the
  * seed.
  *
- * Into the folder `run`, made when missing, it writes metrics.jsonl as it goes (one object a line:
- * see README.md), checkpoint.safetensors after each epoch and when stopped, and at the end
- * config.json, model.safetensors and the tokenizer's files (`tokenizer` may be NULL). A folder that
- * has a run already is CLM_ERROR_EXISTS unless options->resume: then the run goes on where its
- * checkpoint left it, and ends in the same bits as if it had never stopped; without a checkpoint it
- * begins afresh and says so in the log.
+ * Into the folder of `run` it writes metrics.jsonl as it goes (one object a line: see README.md),
+ * checkpoint.safetensors after each epoch and when stopped, run.json, and at the end config.json,
+ * model.safetensors, the tokenizer's files (`tokenizer` may be NULL) and README.md, the model card.
+ * Where clm_run_is_resumed(), the run goes on from its checkpoint, and ends in the same bits as if
+ * it had never stopped. A run is trained once: open it again to go on.
  *
- * CLM_ERROR_INTERRUPTED: stopped by should_stop, the checkpoint is saved. CLM_ERROR_NOT_FINITE: the
- * loss of a step is not a number; the message says which step and batch, and the last checkpoint
- * stays. CLM_ERROR_DEVICE_MEMORY: it does not fit; the message says what is needed and the largest
- * batch that fits. CLM_ERROR_SHAPE or CLM_ERROR_ARGUMENT: sets, model and options that do not go
- * together. Else errors of files and of the device. Everything passed in is borrowed for the call;
- * `options` and `result` may be NULL. Blocks until the training has ended; on_event and should_stop
- * are called from this thread. */
+ * CLM_ERROR_INTERRUPTED: stopped by should_stop; the message says where the run goes on.
+ * CLM_ERROR_NOT_FINITE: the loss of a step is not a number; the message says which step and batch,
+ * and the last checkpoint stays. CLM_ERROR_NO_SPACE: a file could not be written, and the last
+ * checkpoint stays. CLM_ERROR_DEVICE_MEMORY: it does not fit; the message says what is needed and
+ * the largest batch that fits. CLM_ERROR_SHAPE or CLM_ERROR_ARGUMENT: sets, model, options and
+ * checkpoint that do not go together. Else errors of files and of the device. Everything passed in
+ * is borrowed for the call; `options` and `result` may be NULL. Blocks until the training has
+ * ended; on_event, should_stop and should_abandon are called from this thread. */
 CLM_API clm_status clm_finetune_classifier(clm_model *model, const clm_tokenizer *tokenizer,
                                            const clm_dataset *train, const clm_dataset *validation,
-                                           const clm_dataset *test, const char *run,
+                                           const clm_dataset *test, clm_run *run,
                                            const clm_finetune_options *options,
                                            clm_finetune_result *result);
 

@@ -6,6 +6,7 @@
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stdbool.h>
+#include <stddef.h>
 
 #include "base/number.h"
 #include "base/string.h"
@@ -43,20 +44,55 @@ void clm_log_set_sink(clm_log_sink sink, void *context, clm_log_level least) {
     leave(was_inside);
 }
 
-void clm_log(clm_log_level level, const char *format, ...) {
-    if ((int)level < atomic_load(&log_least)) {
+static _Thread_local clm_log_recorder *recorders;
+
+void clm_log_record(clm_log_recorder *recorder) {
+    recorder->next = recorders;
+    recorders = recorder;
+}
+
+void clm_log_stop_recording(clm_log_recorder *recorder) {
+    clm_log_recorder **at = &recorders;
+    while (*at != NULL && *at != recorder) {
+        at = &(*at)->next;
+    }
+    if (*at != NULL) {
+        *at = recorder->next;
+    }
+}
+
+/* `recorded`: recorders hear it, too. */
+static void tell(clm_log_level level, bool recorded, const char *format, va_list arguments) {
+    const bool shown = (int)level >= atomic_load(&log_least);
+    if (!shown && !(recorded && recorders != NULL)) {
         return;
     }
     char text[1024];
-    char shown[1024];
+    (void)clm_format_list(text, sizeof text, format, arguments);
+    if (shown) {
+        char safe[1024];
+        clm_show_text(safe, sizeof safe, text);
+        const bool was_inside = enter();
+        if (log_sink != NULL) {
+            log_sink(log_context, level, safe);
+        }
+        leave(was_inside);
+    }
+    for (clm_log_recorder *r = recorded ? recorders : NULL; r != NULL; r = r->next) {
+        r->take(r->context, text);
+    }
+}
+
+void clm_log(clm_log_level level, const char *format, ...) {
     va_list arguments;
     va_start(arguments, format);
-    (void)clm_format_list(text, sizeof text, format, arguments);
+    tell(level, level == CLM_LOG_WARNING, format, arguments);
     va_end(arguments);
-    clm_show_text(shown, sizeof shown, text);
-    const bool was_inside = enter();
-    if (log_sink != NULL) {
-        log_sink(log_context, level, shown);
-    }
-    leave(was_inside);
+}
+
+void clm_log_guess(const char *format, ...) {
+    va_list arguments;
+    va_start(arguments, format);
+    tell(CLM_LOG_INFO, true, format, arguments);
+    va_end(arguments);
 }

@@ -7,8 +7,12 @@
 #include <unistd.h>
 
 #include "base/error.h"
+#include "base/log.h"
+#include "base/memory.h"
 #include "base/number.h"
 #include "cli/cli.h"
+#include "cli/progress.h"
+#include "cli/resume.h"
 #include "cli/stop.h"
 #include "clm/data.h"
 #include "clm/report.h"
@@ -33,49 +37,28 @@ typedef struct settings {
     bool whole_top_block;
     bool recompute;
     bool profile;
+    bool recipe;
+    bool resume;
+    bool force;
     clm_finetune_options options;
 } settings;
 
 /* ---- progress ---- */
 
-/* One line that is written over, when a terminal watches. */
-typedef struct progress {
-    bool terminal;
-    bool drawn;
-} progress;
-
-static void clear_line(progress *p) {
-    if (p->drawn) {
-        (void)fputs("\r\033[K", stderr);
-        p->drawn = false;
-    }
-}
-
-static void draw_line(progress *p, const clm_train_event *event) {
-    if (!p->terminal) {
-        return;
-    }
-    if (event->kind == CLM_TRAIN_EVALUATING) {
-        (void)fprintf(stderr, "\r\033[Kfinal accuracies: batch %" PRId64 " of %" PRId64,
-                      event->batch, event->batch_count);
-    } else {
-        const int left = event->seconds_left > 0.0 ? (int)(event->seconds_left + 0.5) : 0;
-        clm_print(stderr,
-                  "\r\033[Kstep %" PRId64 " of %" PRId64 ", loss %.3f, %.0f tokens/s, %d:%02d left",
-                  event->step + 1, event->step_count, event->loss, event->tokens_second, left / 60,
-                  left % 60);
-    }
-    p->drawn = true;
-}
-
 /* The recipe's log lines. */
 static void print_event(void *context, const clm_train_event *event) {
-    progress *p = context;
-    if (event->kind == CLM_TRAIN_STEP || event->kind == CLM_TRAIN_EVALUATING) {
-        draw_line(p, event);
+    clm_cli_progress *shown = context;
+    if (event->kind == CLM_TRAIN_STEP) {
+        (void)clm_format(shown->remark, sizeof shown->remark, ", loss %.3f, %.0f tokens/s",
+                         event->loss, event->tokens_second);
         return;
     }
-    clear_line(p);
+    clm_cli_progress_pause();
+    if (event->kind == CLM_TRAIN_STARTED || event->kind == CLM_TRAIN_RESUMED) {
+        clm_cli_say_on_stop(
+            "stopping: the step that has begun is dropped, and a checkpoint saved; once more ends "
+            "without it\n");
+    }
     if (event->kind == CLM_TRAIN_RESUMED) {
         (void)printf("Resumed after step %" PRId64 " of %" PRId64 "\n", event->step + 1,
                      event->step_count);
@@ -98,9 +81,130 @@ static void print_event(void *context, const clm_train_event *event) {
     (void)fflush(stdout);
 }
 
+/* ---- which run ---- */
+
+/* The library's options, from those of the command. */
+static void set_options(settings *s) {
+    const clm_precision storage =
+        s->feature_storage != CLM_PRECISION_AUTO ? s->feature_storage : s->precision;
+    s->options.feature_storage = storage == CLM_PRECISION_F16    ? CLM_FEATURES_F16
+                                 : storage == CLM_PRECISION_BF16 ? CLM_FEATURES_BF16
+                                                                 : CLM_FEATURES_F32;
+    s->options.feature_budget_bytes = (uint64_t)s->feature_budget_mib * 1024 * 1024;
+    s->options.seed = (uint64_t)s->seed;
+    s->options.max_steps = s->max_steps;
+    s->options.final_accuracies = !s->no_final;
+    s->options.source = s->model;
+}
+
+/* LLMs-from-scratch, chapter 6: what README's figures and the peers' are compared by. */
+static const clm_cli_value recipe[] = {
+    {"--train", "last-block"},
+    {"--pooling", "last-position"},
+    {"--epochs", "5"},
+    {"--batch", "8"},
+    {"--accumulate", "1"},
+    {"--lr", "5e-05"},
+    {"--weight-decay", "0.1"},
+    {"--seed", "123"},
+    {"--eval-every", "50"},
+    {"--eval-batches", "5"},
+    {NULL, NULL},
+};
+
+/* What decides about no bit of a run, or where the checkpoint tells. */
+static const char changeable[] =
+    "--vocab --data --epochs --max-steps --no-final --features --feature-budget --no-overlap "
+    "--recompute --device";
+
+static const char not_recorded[] = "--out --resume --force --recipe --no-selftest --profile";
+
+/* Whether a person says yes; no where nobody can be asked. */
+static bool ask(const char *question) {
+    char answer[16] = "";
+    if (isatty(STDIN_FILENO) == 0 || isatty(STDERR_FILENO) == 0) {
+        return false;
+    }
+    (void)fprintf(stderr, "%s [y/N] ", question);
+    return fgets(answer, sizeof answer, stdin) != NULL && (answer[0] == 'y' || answer[0] == 'Y');
+}
+
+static clm_status open_run(clm_run **run, const settings *s) {
+    const clm_run_use use = s->resume  ? s->force ? CLM_RUN_RESUME_OR_NEW : CLM_RUN_RESUME
+                            : s->force ? CLM_RUN_REPLACE
+                                       : CLM_RUN_NEW;
+    clm_status status = clm_run_open(run, s->out, use);
+    if (status == CLM_ERROR_NOT_FOUND && s->resume) {
+        char question[4096 + 64];
+        (void)snprintf(question, sizeof question,
+                       "%s has no checkpoint to resume from. Train from the start?", s->out);
+        clm_error_hold();
+        if (ask(question)) {
+            clm_error_release();
+            clm_error_clear();
+            return clm_run_open(run, s->out, CLM_RUN_RESUME_OR_NEW);
+        }
+        clm_error_release();
+    }
+    return status;
+}
+
+/* With --resume they need not be given; but somebody must say. */
+static clm_status check_needed(const clm_run *run, const settings *s) {
+    const struct {
+        const char *name;
+        const char *value;
+    } needed[] = {{"--model", s->model}, {"--vocab", s->vocab}, {"--data", s->data}};
+    for (size_t i = 0; i < sizeof needed / sizeof *needed; i++) {
+        if (needed[i].value == NULL) {
+            return clm_fail(CLM_ERROR_ARGUMENT, "%s: %s, so give %s and all that it is to go with",
+                            clm_run_folder(run),
+                            clm_run_is_resumed(run)
+                                ? "its run.json does not say what it was started with"
+                                : "there is no run that says what to train",
+                            needed[i].name);
+        }
+    }
+    return CLM_OK;
+}
+
+/* Before clm recorded options, last-position was what a run had by default. */
+static clm_status take_old_defaults(const clm_run *run, const clm_cli_arguments *arguments) {
+    if (!clm_run_is_resumed(run) || clm_run_get(run, "pooling") != NULL ||
+        clm_cli_given_text(arguments, "--pooling") != NULL) {
+        return CLM_OK;
+    }
+    clm_log(CLM_LOG_INFO, "%s: is of an earlier version, whose default was --pooling last-position",
+            clm_run_folder(run));
+    return clm_cli_set(arguments, "--pooling", "last-position");
+}
+
+/* Opens the run and settles what it is trained with. */
+static clm_status settle(clm_run **run, const clm_cli_arguments *arguments) {
+    settings *s = arguments->settings;
+    clm_status status = CLM_OK;
+    if (s->recipe) {
+        CLM_TRY(clm_cli_apply_preset(arguments, "--recipe", recipe));
+    }
+    CLM_TRY(open_run(run, s));
+    if (clm_run_is_resumed(*run)) {
+        CLM_TRY(clm_cli_take_options(*run, arguments, s->recipe ? recipe : NULL, changeable));
+        if (!s->recipe) {
+            CLM_TRY(take_old_defaults(*run, arguments));
+        }
+    }
+    CLM_TRY(check_needed(*run, s));
+    CLM_TRY(clm_cli_keep_options(*run, arguments, not_recorded));
+    set_options(s);
+cleanup:
+    return status;
+}
+
 /* ---- the work ---- */
 
 typedef struct inputs {
+    char *model, *vocab, *data; /* paths */
+    clm_model_config config;
     clm_tokenizer *tokenizer;
     clm_split split;
     clm_dataset *train, *validation, *test;
@@ -112,11 +216,10 @@ static void inputs_free(inputs *in) {
     clm_dataset_free(in->test);
     clm_split_free(&in->split);
     clm_tokenizer_close(in->tokenizer);
-}
-
-static clm_status read_inputs(inputs *in, const settings *s) {
-    clm_status status = clm_tokenizer_open(&in->tokenizer, s->vocab);
-    return status == CLM_OK ? clm_split_read(&in->split, s->data) : status;
+    clm_model_config_free(&in->config);
+    clm_free(in->model);
+    clm_free(in->vocab);
+    clm_free(in->data);
 }
 
 /* What fills up short texts: <|endoftext|>, as in the recipe, or the last token of a vocabulary
@@ -127,21 +230,51 @@ static int32_t pad_token_of(const clm_tokenizer *tokenizer) {
 }
 
 /* The validation and test texts are padded and cut to the longest training text. */
-static clm_status encode_inputs(inputs *in, const clm_model_config *config) {
+static clm_status encode_inputs(inputs *in) {
     clm_dataset_options options = CLM_DATASET_OPTIONS_DEFAULT;
-    options.length_limit = config->n_ctx;
+    clm_status status = CLM_OK;
+    options.length_limit = in->config.n_ctx;
     options.pad_token = pad_token_of(in->tokenizer);
     options.name = "training texts";
-    clm_status status = clm_dataset_create(&in->train, in->split.train, in->tokenizer, &options);
-    if (status == CLM_OK) {
-        options.length = clm_dataset_length(in->train);
-        options.name = "validation texts";
-        status = clm_dataset_create(&in->validation, in->split.validation, in->tokenizer, &options);
+    CLM_TRY(clm_dataset_create(&in->train, in->split.train, in->tokenizer, &options));
+    options.length = clm_dataset_length(in->train);
+    options.name = "validation texts";
+    CLM_TRY(clm_dataset_create(&in->validation, in->split.validation, in->tokenizer, &options));
+    options.name = "test texts";
+    CLM_TRY(clm_dataset_create(&in->test, in->split.test, in->tokenizer, &options));
+cleanup:
+    return status;
+}
+
+static clm_status check_vocabulary(const inputs *in) {
+    const int32_t tokens = clm_tokenizer_vocab_size(in->tokenizer);
+    const int n_vocab = in->config.n_vocab;
+    if (tokens > n_vocab) {
+        return clm_fail(CLM_ERROR_SHAPE,
+                        "%s: the vocabulary has %d tokens, and the model %s only %d: they do not "
+                        "belong together",
+                        in->vocab, (int)tokens, in->model, n_vocab);
     }
-    if (status == CLM_OK) {
-        options.name = "test texts";
-        status = clm_dataset_create(&in->test, in->split.test, in->tokenizer, &options);
+    return CLM_OK;
+}
+
+/* All that can be found out before a device is opened or weights are read. */
+static clm_status read_inputs(inputs *in, clm_run *run, const settings *s) {
+    clm_status status = CLM_OK;
+    CLM_TRY(clm_cli_resolve_path(&in->model, run, s->model));
+    CLM_TRY(clm_cli_resolve_path(&in->vocab, run, s->vocab));
+    CLM_TRY(clm_cli_resolve_path(&in->data, run, s->data));
+    CLM_TRY(clm_tokenizer_open(&in->tokenizer, in->vocab));
+    CLM_TRY(clm_split_read(&in->split, in->data));
+    for (size_t i = 0; i < in->split.note_count; i++) {
+        CLM_TRY(clm_run_note(run, in->split.notes[i]));
     }
+    CLM_TRY(clm_model_config_open(&in->config, in->model));
+    CLM_TRY(check_vocabulary(in));
+    CLM_TRY(encode_inputs(in));
+    CLM_TRY(clm_finetune_check(&s->options, in->train, in->validation, in->test,
+                               clm_table_label_count(in->split.train)));
+cleanup:
     return status;
 }
 
@@ -155,19 +288,7 @@ static clm_status open_model(clm_model **model, clm_device *device, const settin
     options.whole_top_block = s->whole_top_block;
     options.recompute = s->recompute;
     options.precision = s->precision;
-    return clm_model_open(model, device, s->model, &options);
-}
-
-static clm_status check_vocabulary(const clm_model *model, const settings *s, const inputs *in) {
-    const int32_t tokens = clm_tokenizer_vocab_size(in->tokenizer);
-    const int n_vocab = clm_model_get_config(model)->n_vocab;
-    if (tokens > n_vocab) {
-        return clm_fail(CLM_ERROR_SHAPE,
-                        "%s: the vocabulary has %d tokens, and the model %s only %d: they do not "
-                        "belong together",
-                        s->vocab, (int)tokens, s->model, n_vocab);
-    }
-    return CLM_OK;
+    return clm_model_open(model, device, in->model, &options);
 }
 
 /* To standard error, like all that is no result. */
@@ -183,20 +304,19 @@ static clm_status print_profile(clm_device *device) {
     return status;
 }
 
-static clm_status finetune(const settings *s) {
+static clm_status finetune(const settings *s, clm_run *run) {
     inputs in = {0};
     clm_device *device = NULL;
     clm_model *model = NULL;
     clm_device_options device_options = CLM_DEVICE_OPTIONS_DEFAULT;
     device_options.profile = s->profile;
     clm_status status = CLM_OK;
-    CLM_TRY(read_inputs(&in, s));
+    CLM_TRY(read_inputs(&in, run, s));
     CLM_TRY(clm_cli_open_device(&device, &s->device, &device_options));
     CLM_TRY(open_model(&model, device, s, &in));
-    CLM_TRY(check_vocabulary(model, s, &in));
-    CLM_TRY(encode_inputs(&in, clm_model_get_config(model)));
     CLM_TRY(clm_model_set_pooling(model, s->pooling, pad_token_of(in.tokenizer),
                                   clm_dataset_length(in.train)));
+    clm_cli_progress_pause();
     (void)printf(
         "%zu training, %zu validation and %zu test texts of %d tokens, %d classes; %zu of "
         "%zu parameters are trained\n",
@@ -204,8 +324,9 @@ static clm_status finetune(const settings *s) {
         clm_dataset_length(in.train), clm_model_get_config(model)->n_labels,
         clm_model_trained_count(model), clm_model_parameter_count(model));
     (void)fflush(stdout);
-    CLM_TRY(clm_finetune_classifier(model, in.tokenizer, in.train, in.validation, in.test, s->out,
+    CLM_TRY(clm_finetune_classifier(model, in.tokenizer, in.train, in.validation, in.test, run,
                                     &s->options, NULL));
+    clm_cli_progress_pause();
     if (s->profile) {
         CLM_TRY(print_profile(device));
     }
@@ -225,23 +346,27 @@ static const clm_cli_choice tasks[] = {
 
 static const clm_cli_option positionals[] = {
     {"TASK", NULL, "what to train for", CLM_CLI_CHOICE_AT(settings, task), .choices = tasks,
-     .required = true},
+     .required = true, .unless = "--resume"},
     {NULL},
 };
 
 static const clm_cli_option file_options[] = {
     {"--model", "MODEL", "folder, .safetensors file, or random:n_layer=2,n_embd=64,...",
-     CLM_CLI_PATH_AT(settings, model), .required = true,
+     CLM_CLI_PATH_AT(settings, model), .required = true, .unless = "--resume",
      .synonyms = "--base --model-name-or-path --pretrained"},
     {"--vocab", "DIR", "folder with the tokenizer's files", CLM_CLI_FOLDER_AT(settings, vocab),
-     .required = true, .synonyms = "--tokenizer --vocabulary"},
+     .required = true, .unless = "--resume", .synonyms = "--tokenizer --vocabulary"},
     {"--data", "DIR", "folder with train.csv, validation.csv and test.csv",
-     CLM_CLI_FOLDER_AT(settings, data), .required = true,
+     CLM_CLI_FOLDER_AT(settings, data), .required = true, .unless = "--resume",
      .synonyms = "--dataset --input --train-file"},
     {"--out", "RUN", "folder for the result", CLM_CLI_FOLDER_AT(settings, out), .required = true,
      .synonyms = "--output --output-dir --run --save"},
-    {"--resume", NULL, "go on where RUN was stopped", CLM_CLI_FLAG_AT(settings, options.resume),
-     .synonyms = "--continue --resume-from-checkpoint"},
+    {"--resume", NULL, "go on where RUN was stopped, with the options that it was started with",
+     CLM_CLI_FLAG_AT(settings, resume), .synonyms = "--continue --resume-from-checkpoint"},
+    {"--force", NULL,
+     "replace a run that RUN holds; with --resume, train from the start where there is no "
+     "checkpoint",
+     CLM_CLI_FLAG_AT(settings, force), .synonyms = "--overwrite --overwrite-output-dir"},
     {NULL},
 };
 
@@ -254,12 +379,17 @@ static const clm_cli_choice policies[] = {
 };
 
 static const clm_cli_choice poolings[] = {
-    {"last-position", CLM_POOLING_LAST_POSITION, "the last position, padding included"},
     {"last-token", CLM_POOLING_LAST_TOKEN, "the last token of the text"},
+    {"last-position", CLM_POOLING_LAST_POSITION,
+     "the last position: all texts are padded to one length, which becomes part of the model"},
     {NULL, 0, NULL},
 };
 
 static const clm_cli_option training_options[] = {
+    {"--recipe", NULL,
+     "as in LLMs-from-scratch, chapter 6: --train last-block --pooling last-position --epochs 5 "
+     "--batch 8 --lr 5e-5 --weight-decay 0.1 --seed 123, where nothing else is given",
+     CLM_CLI_FLAG_AT(settings, recipe)},
     {"--train", "WHAT", "what is trained; the rest stays as it is",
      CLM_CLI_CHOICE_AT(settings, train), .choices = policies,
      .synonyms = "--layers --trainable --unfreeze"},
@@ -335,31 +465,16 @@ static const clm_cli_option profile_option[] = {
 static const clm_cli_example examples[] = {
     {"clm finetune classify --model gpt2 --vocab gpt2 --data data --out run",
      "Trains the last block of GPT-2 on the folder that 'clm data' made."},
-    {"clm finetune classify --model gpt2 --vocab gpt2 --data data --out run --resume",
-     "Goes on with that run after it was stopped."},
+    {"clm finetune --resume --out run", "Goes on with that run after it was stopped."},
     {NULL, NULL},
 };
 
 static const settings defaults = {.train = CLM_TRAIN_LAST_BLOCK,
-                                  .pooling = CLM_POOLING_LAST_POSITION,
+                                  .pooling = CLM_POOLING_LAST_TOKEN,
                                   .precision = CLM_PRECISION_AUTO,
                                   .feature_storage = CLM_PRECISION_AUTO,
                                   .seed = 123,
                                   .options = CLM_FINETUNE_OPTIONS_DEFAULT};
-
-/* The library's options, from those of the command. */
-static void set_options(settings *s) {
-    const clm_precision storage =
-        s->feature_storage != CLM_PRECISION_AUTO ? s->feature_storage : s->precision;
-    s->options.feature_storage = storage == CLM_PRECISION_F16    ? CLM_FEATURES_F16
-                                 : storage == CLM_PRECISION_BF16 ? CLM_FEATURES_BF16
-                                                                 : CLM_FEATURES_F32;
-    s->options.feature_budget_bytes = (uint64_t)s->feature_budget_mib * 1024 * 1024;
-    s->options.seed = (uint64_t)s->seed;
-    s->options.max_steps = s->max_steps;
-    s->options.final_accuracies = !s->no_final;
-    s->options.source = s->model;
-}
 
 /* The plots are a service: a run is no failure because they are. */
 static void plot(const char *run) {
@@ -371,14 +486,20 @@ static void plot(const char *run) {
 
 static int run(const clm_cli_arguments *arguments) {
     settings *s = arguments->settings;
-    progress shown = {.terminal = isatty(STDERR_FILENO) != 0};
-    set_options(s);
+    clm_cli_progress shown;
+    clm_run *opened = NULL;
+    (void)clm_cli_catch_stops();
+    clm_cli_progress_begin(&shown);
     s->options.on_event = print_event;
     s->options.should_stop = clm_cli_stop_was_requested;
+    s->options.should_abandon = clm_cli_end_was_requested;
     s->options.context = &shown;
-    (void)clm_cli_catch_stops();
-    clm_status status = finetune(s);
-    clear_line(&shown);
+    clm_status status = settle(&opened, arguments);
+    if (status == CLM_OK) {
+        status = finetune(s, opened);
+    }
+    clm_run_close(opened);
+    clm_cli_progress_end();
     if (status != CLM_OK) {
         return clm_cli_fail(status);
     }
@@ -390,11 +511,14 @@ static int run(const clm_cli_arguments *arguments) {
 const clm_cli_command clm_command_finetune = {
     .name = "finetune",
     .about = "train a classifier from GPT-2",
-    .synopsis = "classify --model MODEL --vocab DIR --data DIR --out RUN [OPTION...]",
+    .synopsis =
+        "classify --model MODEL --vocab DIR --data DIR --out RUN [OPTION...]\n"
+        "--resume --out RUN [OPTION...]",
     .description =
         "Turns GPT-2 into a classifier. RUN gets the model as a Hugging Face folder, "
-        "metrics.jsonl, plots, and a checkpoint an epoch. Ctrl-C saves one too; pressed twice it "
-        "ends at once. With --resume and the same options otherwise, the run goes on.",
+        "README.md, which tells how it was trained and how to use it, metrics.jsonl, plots, and a "
+        "checkpoint an epoch. Ctrl-C saves one too; pressed twice it ends at once. With --resume "
+        "the run goes on, in the same bits, with the options that run.json keeps.",
     .groups = {{"Files", file_options, 0},
                {"Training", training_options, 0},
                {"Evaluation", evaluation_options, 0},

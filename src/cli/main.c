@@ -7,10 +7,12 @@
 #include "base/memory.h"
 #include "cli/cli.h"
 #include "cli/options.h"
+#include "cli/progress.h"
 #include "clm/log.h"
 
 static void print_note(void *context, clm_log_level level, const char *message) {
     (void)context;
+    clm_cli_progress_pause();
     (void)fprintf(stderr, "%s%s\n", level == CLM_LOG_WARNING ? "warning: " : "", message);
 }
 

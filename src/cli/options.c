@@ -277,7 +277,12 @@ static void add_notes(clm_string *out, const clm_cli_command *command, const clm
         add_limit(out, option->below ? "less than" : "at most", option->most);
     }
     if (option->required) {
-        clm_string_add(out, option->name[0] == '-' ? "required; " : "");
+        clm_string_add(out, option->name[0] == '-' ? "required" : "");
+        if (option->unless != NULL) {
+            clm_string_add_format(out, "%swithout %s", option->name[0] == '-' ? " " : "needed ",
+                                  option->unless);
+        }
+        clm_string_add(out, option->name[0] == '-' || option->unless != NULL ? "; " : "");
     } else if (option->fallback != NULL) {
         clm_string_add_format(out, "default: %s; ", option->fallback);
     } else if (command->defaults != NULL && option->kind != CLM_CLI_FLAG &&

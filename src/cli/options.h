@@ -53,7 +53,8 @@ typedef struct clm_cli_option {
     clm_cli_kind kind;
     bool above, below; /* `least` itself, `most` itself, are too small and too large */
     bool required;
-    bool repeats; /* the last positional argument only: any number, which are not set */
+    const char *unless; /* an option with which it is not required after all */
+    bool repeats;       /* the last positional argument only: any number, which are not set */
 } clm_cli_option;
 
 #define CLM_CLI_AT_(kind_, type, settings, member)          \

@@ -83,6 +83,11 @@ static int positional_is_missing(const clm_cli_arguments *arguments, const clm_c
     return result;
 }
 
+static bool is_required(const clm_cli_arguments *arguments, const clm_cli_option *option) {
+    return option->required &&
+           (option->unless == NULL || clm_cli_given_text(arguments, option->unless) == NULL);
+}
+
 static int set_positionals(clm_cli_arguments *arguments) {
     const clm_cli_option *wanted = arguments->command->positionals;
     for (size_t i = 0; i < arguments->positional_count; i++) {
@@ -97,7 +102,7 @@ static int set_positionals(clm_cli_arguments *arguments) {
             wanted++;
         }
     }
-    return wanted != NULL && wanted->name != NULL && wanted->required
+    return wanted != NULL && wanted->name != NULL && is_required(arguments, wanted)
                ? positional_is_missing(arguments, wanted)
                : -1;
 }
@@ -130,7 +135,7 @@ static int check_together(const clm_cli_arguments *arguments) {
     }
     for (size_t i = 0; (option = clm_cli_option_at(arguments->command, i, NULL, NULL)) != NULL;
          i++) {
-        if (option->required && clm_cli_given_text(arguments, option->name) == NULL) {
+        if (is_required(arguments, option) && clm_cli_given_text(arguments, option->name) == NULL) {
             return clm_cli_usage(arguments->command->name, "%s %s is missing", option->name,
                                  option->value_name);
         }

@@ -5,14 +5,47 @@
 #include <signal.h>
 #include <stdatomic.h>
 #include <stddef.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
 
 static atomic_bool stop_requested;
+static atomic_bool end_requested;
+static atomic_bool is_saving;
 static atomic_bool nobody_asks;
+static _Atomic(const char *) notice = "stopping; once more ends at once\n";
 
+/* Those that end a process in good order, but for any that whoever started it had it ignore: nohup
+ * does so with SIGHUP, and a shell with SIGINT for what it runs in the background. */
 static void list_signals(sigset_t *signals) {
+    static const int numbers[] = {SIGINT, SIGTERM, SIGHUP};
     (void)sigemptyset(signals);
-    (void)sigaddset(signals, SIGINT);
-    (void)sigaddset(signals, SIGTERM);
+    for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) {
+        struct sigaction action;
+        if (sigaction(numbers[i], NULL, &action) == 0 && action.sa_handler != SIG_IGN) {
+            (void)sigaddset(signals, numbers[i]);
+        }
+    }
+}
+
+/* At once, whatever the other threads do: the line of progress gives way. */
+static void acknowledge(void) {
+    const char *text = atomic_load(&notice);
+    const char *clear = isatty(STDERR_FILENO) != 0 ? "\r\033[K" : "";
+    if (write(STDERR_FILENO, clear, strlen(clear)) < 0 ||
+        write(STDERR_FILENO, text, strlen(text)) < 0) {
+        return; /* a terminal that hung up */
+    }
+}
+
+/* Waits for a signal that insists. A second hangup says no more than the first: a terminal that is
+ * closed sends it for itself, and its shell once more. */
+static int wait_for_second(const sigset_t *signals) {
+    int number = SIGHUP;
+    while (number == SIGHUP) {
+        (void)sigwait(signals, &number);
+    }
+    return number;
 }
 
 static void *wait_for_signals(void *context) {
@@ -23,9 +56,14 @@ static void *wait_for_signals(void *context) {
     (void)sigwait(&signals, &number);
     if (!atomic_load(&nobody_asks)) {
         atomic_store(&stop_requested, true);
-        (void)sigwait(&signals, &number);
+        acknowledge();
+        number = wait_for_second(&signals);
     }
-    /* Who insists is obeyed. */
+    atomic_store(&end_requested, true);
+    if (atomic_load(&is_saving)) { /* a moment, to tidy up */
+        const struct timespec moment = {.tv_sec = 1};
+        (void)nanosleep(&moment, NULL);
+    }
     (void)signal(number, SIG_DFL);
     (void)pthread_sigmask(SIG_UNBLOCK, &signals, NULL);
     (void)raise(number);
@@ -55,7 +93,17 @@ void clm_cli_let_stops_end(void) {
     atomic_store(&nobody_asks, true);
 }
 
+void clm_cli_say_on_stop(const char *text) {
+    atomic_store(&notice, text);
+}
+
 bool clm_cli_stop_was_requested(void *context) {
     (void)context;
     return atomic_load(&stop_requested);
+}
+
+bool clm_cli_end_was_requested(void *context) {
+    (void)context;
+    atomic_store(&is_saving, true);
+    return atomic_load(&end_requested);
 }

@@ -6,6 +6,7 @@
  * a group that does not compile is built file by file, so that no file takes others with it.
  *
  * SPDX-License-Identifier: Apache-2.0 */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -14,6 +15,7 @@
 #include "base/hash.h"
 #include "base/log.h"
 #include "base/memory.h"
+#include "base/progress.h"
 #include "base/string.h"
 #include "device/internal.h"
 #include "device/program.h"
@@ -247,6 +249,13 @@ static clm_status build_failed(clm_device *device, cl_program program, const cha
                     line[0] != '\0' ? line : "the driver gives no build log");
 }
 
+/* Building takes from milliseconds to minutes. */
+static void tell_of(const char *kernel) {
+    char detail[96];
+    (void)snprintf(detail, sizeof detail, "building %s", kernel);
+    clm_progress_detail(detail);
+}
+
 /* `what` is built, in words. */
 static clm_status build(cl_program *program, clm_device *device, const char *what,
                         const char *source, const char *options) {
@@ -254,6 +263,7 @@ static clm_status build(cl_program *program, clm_device *device, const char *wha
     cl_program made = NULL;
     cl_int code = CL_SUCCESS;
     double start = clm_seconds();
+    tell_of(what);
     CLM_TRY(clm_kernel_cache_load(&made, device, source, options));
     const bool cached = made != NULL;
     if (!cached) {
@@ -366,6 +376,7 @@ clm_status clm_kernel_find(const clm_kernel **kernel, clm_device *device, const 
     }
     clm_kernel made = {0};
     cl_int code = CL_SUCCESS;
+    tell_of(name); /* some drivers compile a kernel only when it first runs */
     CLM_TRY(clm_reserve(&program->kernels, &program->kernel_capacity, program->kernel_count + 1,
                         sizeof *program->kernels, "kernels"));
     CLM_TRY(clm_duplicate(&made.name, name));

@@ -7,6 +7,7 @@
 
 #include "base/log.h"
 #include "base/memory.h"
+#include "base/progress.h"
 #include "base/random.h"
 #include "model/fit.h"
 #include "model/gpt2.h"
@@ -344,6 +345,8 @@ clm_status clm_model_open(clm_model **model, clm_device *device, const char *sou
     CLM_TRY(clm_parameter_table_make(&opened->table, &opened->config));
     CLM_TRY(set_up_trained(opened));
     for (size_t i = 0; i < opened->table.count; i++) {
+        clm_progress_tell("loading the model", (int64_t)i, (int64_t)opened->table.count, "tensors");
+        CLM_TRY(clm_progress_check());
         CLM_TRY(load_parameter(opened, &opened->parameters[i]));
     }
     if (!opened->one_pass) {

@@ -1,14 +1,25 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/memory.h"
+#include "base/progress.h"
 #include "model/folder.h"
 #include "model/gpt2.h"
 
+typedef struct saving {
+    const clm_model *model;
+    int64_t done; /* parameters */
+} saving;
+
 /* What was trained comes from the device, the rest from where it was read. */
 static clm_status read_parameter(void *context, const clm_parameter *about, float *out) {
-    const clm_model *model = context;
+    saving *s = context;
+    const clm_model *model = s->model;
     const clm_model_parameter *parameter = clm_model_find(model, about->kind, about->layer);
     const bool head =
         about->kind == CLM_PARAMETER_SCORE_WEIGHT || about->kind == CLM_PARAMETER_SCORE_BIAS;
+    const int64_t count = (int64_t)model->table.count;
+    /* A few are read twice: the head is folded into what lies before it. */
+    clm_progress_tell("saving the model", s->done < count ? s->done : count, count, "tensors");
+    s->done++;
     if (parameter->trained || (head && model->new_head)) {
         return clm_buffer_read(parameter->value, 0, out, about->count * sizeof *out);
     }
@@ -16,5 +27,6 @@ static clm_status read_parameter(void *context, const clm_parameter *about, floa
 }
 
 clm_status clm_model_save(clm_model *model, const char *folder) {
-    return clm_model_folder_write(folder, &model->config, read_parameter, model);
+    saving s = {.model = model};
+    return clm_model_folder_write(folder, &model->config, read_parameter, &s);
 }

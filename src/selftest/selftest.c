@@ -9,6 +9,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/progress.h"
 #include "ops/common.h"
 #include "ops/gemm.h"
 #include "selftest/mark.h"
@@ -365,6 +366,7 @@ static clm_status test_all(clm_selftest_report *report, clm_selftest_context *ru
             status = clm_fail(CLM_ERROR_INTERRUPTED, "the self-test was stopped");
             goto cleanup;
         }
+        clm_progress_tell("testing the device", result.number, result.count, "operations");
         result.operation = operations[i].name;
         result.number++;
         CLM_TRY(test_operation(&result, report, run, &operations[i], why, sizeof why, lasting));

@@ -2,14 +2,18 @@
 #include "train/checkpoint.h"
 
 #include <inttypes.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/memory.h"
 #include "base/number.h"
+#include "base/progress.h"
 #include "base/string.h"
 #include "model/formats/safetensors.h"
+
+const char clm_checkpoint_name[] = "checkpoint.safetensors";
 
 static const char random_name[] = "random_state";
 static const char *const suffixes[3] = {"", ".first_moment", ".second_moment"};
@@ -58,48 +62,69 @@ cleanup:
     return status;
 }
 
-static clm_status add_tensors(clm_safetensors_writer *writer, const clm_optimizer *optimizer) {
+typedef struct saving {
+    clm_safetensors_writer *writer;
+    bool (*should_abandon)(void *context);
+    void *context;
+    uint64_t done_bytes, all_bytes;
+} saving;
+
+static clm_status tell_saving(const saving *s) {
+    enum { MB = 1000000 };
+    clm_progress_tell("saving the checkpoint", (int64_t)(s->done_bytes / MB),
+                      (int64_t)(s->all_bytes / MB), "MB");
+    return s->should_abandon != NULL && s->should_abandon(s->context)
+               ? clm_fail(CLM_ERROR_INTERRUPTED, "saving the checkpoint was stopped")
+               : CLM_OK;
+}
+
+static clm_status add_tensors(saving *s, const clm_optimizer *optimizer) {
     const clm_model *model = optimizer->model;
     float *values = NULL;
     clm_status status = CLM_OK;
     size_t largest = 0;
     for (size_t i = 0; i < model->table.count; i++) {
-        const size_t count = model->parameters[i].about->count;
-        largest = model->parameters[i].trained && count > largest ? count : largest;
+        const size_t count = model->parameters[i].trained ? model->parameters[i].about->count : 0;
+        s->all_bytes += 3 * count * sizeof *values;
+        largest = count > largest ? count : largest;
     }
     CLM_TRY(clm_allocate(&values, largest, sizeof *values, "a checkpoint"));
     for (size_t i = 0; i < model->table.count; i++) {
         const size_t size_bytes = model->parameters[i].about->count * sizeof *values;
         for (int which = 0; which < 3 && model->parameters[i].trained; which++) {
+            CLM_TRY(tell_saving(s));
             CLM_TRY(clm_buffer_read(buffer_of(optimizer, i, which), 0, values, size_bytes));
-            CLM_TRY(clm_safetensors_writer_add(writer, values, size_bytes));
+            CLM_TRY(clm_safetensors_writer_add(s->writer, values, size_bytes));
+            s->done_bytes += size_bytes;
         }
     }
+    CLM_TRY(tell_saving(s));
 cleanup:
     clm_free(values);
     return status;
 }
 
-clm_status clm_checkpoint_save(const char *path, const clm_train_state *state,
-                               const char *fingerprint, uint64_t metrics_bytes,
-                               const clm_optimizer *optimizer) {
-    clm_safetensors_writer *writer = NULL;
+clm_status clm_checkpoint_save(const clm_folder *folder, const clm_checkpoint *checkpoint,
+                               const clm_optimizer *optimizer,
+                               bool (*should_abandon)(void *context), void *context) {
+    saving s = {.should_abandon = should_abandon, .context = context};
     clm_string numbers = {0};
     clm_status status = CLM_OK;
+    const clm_train_state *state = &checkpoint->state;
     const clm_loader_position *position = &state->position;
     clm_string_add_format(&numbers, STATE_FORMAT, (int)state->stage, state->step, state->epoch,
-                          state->seconds, metrics_bytes, position->sampler_seed,
+                          state->seconds, checkpoint->metrics_bytes, position->sampler_seed,
                           position->next_batch, position->begun, position->drawn);
     CLM_TRY(clm_string_status(&numbers));
-    CLM_TRY(clm_safetensors_writer_open(&writer, path));
-    CLM_TRY(clm_safetensors_writer_metadata(writer, "state", numbers.text));
-    CLM_TRY(clm_safetensors_writer_metadata(writer, "run", fingerprint));
-    CLM_TRY(declare(writer, optimizer));
-    CLM_TRY(add_tensors(writer, optimizer));
-    CLM_TRY(clm_safetensors_writer_add(writer, state->random, sizeof state->random));
-    CLM_TRY(clm_safetensors_writer_commit(writer));
+    CLM_TRY(clm_safetensors_writer_open_in(&s.writer, folder, clm_checkpoint_name));
+    CLM_TRY(clm_safetensors_writer_metadata(s.writer, "state", numbers.text));
+    CLM_TRY(clm_safetensors_writer_metadata(s.writer, "run", checkpoint->fingerprint));
+    CLM_TRY(declare(s.writer, optimizer));
+    CLM_TRY(add_tensors(&s, optimizer));
+    CLM_TRY(clm_safetensors_writer_add(s.writer, state->random, sizeof state->random));
+    CLM_TRY(clm_safetensors_writer_commit(s.writer));
 cleanup:
-    clm_safetensors_writer_discard(writer);
+    clm_safetensors_writer_discard(s.writer);
     clm_string_free(&numbers);
     return status;
 }
@@ -184,24 +209,56 @@ static clm_status read_state(const clm_safetensors *file, clm_train_state *state
     return status;
 }
 
-clm_status clm_checkpoint_load(const char *path, clm_train_state *state, const char *fingerprint,
-                               uint64_t *metrics_bytes, const clm_optimizer *optimizer) {
+clm_status clm_checkpoint_check_state(const clm_train_state *state, int64_t batches,
+                                      const char *path) {
+    const int64_t before = batches * state->epoch; /* steps of the epochs that are done */
+    const int64_t in_epoch = state->step - before;
+    bool right = state->step >= 0 && state->step < INT32_MAX && state->epoch >= 0 &&
+                 state->seconds >= 0.0 && isfinite(state->seconds) &&
+                 state->position.next_batch <= (uint64_t)batches;
+    switch (state->stage) {
+        case CLM_STAGE_EPOCH_BEGIN:
+            right = right && in_epoch == 0;
+            break;
+        case CLM_STAGE_BATCH:
+        case CLM_STAGE_EVALUATE:
+        case CLM_STAGE_EPOCH_END:
+            right =
+                right && state->position.begun && in_epoch == (int64_t)state->position.next_batch;
+            break;
+        case CLM_STAGE_FINAL: /* after an epoch, or in its midst where the steps were limited */
+        case CLM_STAGE_DONE:
+            right = right && (in_epoch == 0 || in_epoch == (int64_t)state->position.next_batch);
+            break;
+    }
+    return right ? CLM_OK
+                 : clm_fail(CLM_ERROR_FORMAT,
+                            "%s: its numbers contradict each other or the run: step %" PRId64
+                            ", %d epochs of %" PRId64 " steps done, batch %" PRIu64
+                            " of the next, stage %d",
+                            path, state->step, state->epoch, batches, state->position.next_batch,
+                            (int)state->stage);
+}
+
+clm_status clm_checkpoint_load(const char *path, clm_checkpoint *checkpoint, int64_t batches,
+                               const clm_optimizer *optimizer) {
     clm_safetensors *file = NULL;
-    clm_train_state read = {0};
+    clm_checkpoint read = {.fingerprint = checkpoint->fingerprint};
     clm_status status = CLM_OK;
     CLM_TRY(clm_safetensors_open(&file, path));
-    CLM_TRY(read_state(file, &read, metrics_bytes));
+    CLM_TRY(read_state(file, &read.state, &read.metrics_bytes));
     const char *run = clm_safetensors_metadata(file, "run");
-    if (run == NULL || strcmp(run, fingerprint) != 0) {
+    if (run == NULL || strcmp(run, checkpoint->fingerprint) != 0) {
         status = clm_fail(CLM_ERROR_ARGUMENT,
                           "%s: is of a run with other options, so that it cannot be resumed with "
                           "these; it was: %s; now: %s",
-                          path, run != NULL ? run : "unknown", fingerprint);
+                          path, run != NULL ? run : "unknown", checkpoint->fingerprint);
         goto cleanup;
     }
+    CLM_TRY(clm_checkpoint_check_state(&read.state, batches, path));
     CLM_TRY(read_tensors(file, optimizer, false));
     CLM_TRY(read_tensors(file, optimizer, true));
-    *state = read;
+    *checkpoint = read;
 cleanup:
     clm_safetensors_close(file);
     return status;

@@ -168,10 +168,6 @@ clm_status clm_evaluate_batches(clm_evaluation *evaluation, clm_batch *batch,
         if (hooks->progress != NULL) {
             hooks->progress(hooks->context, evaluation->batches);
         }
-        if (hooks->stop != NULL && hooks->stop(hooks->context)) {
-            status = clm_fail(CLM_ERROR_INTERRUPTED, "stopped on request");
-            goto cleanup;
-        }
     }
 cleanup:
     return status;

@@ -49,9 +49,8 @@ clm_status clm_batch_backward(clm_batch *batch);
 /* Reads the mean of the losses. Blocks. */
 clm_status clm_batch_mean_loss(clm_batch *batch, double *loss);
 
-/* The sums over up to `most` batches (0: all) of a new iteration of `loader`. `stop` is asked after
- * each batch; when it says so, CLM_ERROR_INTERRUPTED. `progress` (may be NULL) hears how many
- * batches are done. */
+/* The sums over up to `most` batches (0: all) of a new iteration of `loader`. `progress` (may be
+ * NULL) hears how many batches are done. */
 typedef struct clm_evaluation {
     int64_t batches;
     int64_t rows;
@@ -60,7 +59,6 @@ typedef struct clm_evaluation {
 } clm_evaluation;
 
 typedef struct clm_evaluate_hooks {
-    bool (*stop)(void *context);
     void (*progress)(void *context, int64_t batches);
     void *context;
 } clm_evaluate_hooks;

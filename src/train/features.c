@@ -49,6 +49,9 @@ struct clm_features {
     int32_t *tokens;        /* (width,T) */
     int32_t *lengths;       /* (width) */
     uint64_t computed;
+    size_t filled_count;
+    void (*on_compute)(void *context, size_t done, size_t all); /* or NULL */
+    void *context;
 };
 
 static bool has_halves(const clm_features *f) {
@@ -288,6 +291,8 @@ clm_status clm_features_make(clm_features **features, clm_model *model,
     f->model = model;
     f->T = clm_dataset_length(sets[0]);
     f->batch = plan->batch;
+    f->on_compute = plan->on_compute;
+    f->context = plan->context;
     f->set_count = set_count;
     memcpy(f->sets, sets, set_count * sizeof *sets);
     f->storage = plan->storage;
@@ -338,7 +343,11 @@ void clm_features_free(clm_features *features) {
 }
 
 uint64_t clm_features_computed(const clm_features *features) {
-    return features->computed;
+    return features != NULL ? features->computed : 0;
+}
+
+size_t clm_features_missing(const clm_features *features) {
+    return features != NULL ? features->kept_count - features->filled_count : 0;
 }
 
 /* ---- from and to the place ---- */
@@ -370,6 +379,7 @@ static clm_status store(clm_features *f, uint32_t number, const clm_buffer *from
             goto cleanup;
         }
     }
+    f->filled_count += f->slots[number].filled ? 0 : 1;
     f->slots[number].filled = true;
 cleanup:
     return status;
@@ -441,6 +451,9 @@ static clm_status compute(clm_features *f, size_t count) {
         const slot *s = &f->slots[f->computing[i]];
         memcpy(f->tokens + i * T, tokens_of(f, s), T * sizeof *f->tokens);
         f->lengths[i] = clm_dataset_lengths(s->set)[s->row];
+    }
+    if (f->on_compute != NULL) {
+        f->on_compute(f->context, f->filled_count, f->kept_count);
     }
     CLM_TRY(clm_model_forward_frozen(model, f->tokens, f->lengths, f->width, f->T));
     f->computed += width;

@@ -21,6 +21,10 @@ typedef struct clm_features_plan {
     uint64_t training_bytes; /* of the device, which training itself takes */
     const char *folder;      /* of the file, which has no name there and goes with the process */
     int batch;               /* texts that go through the model together */
+    /* Told before each pass that computes features: how many are kept already, and how many will
+     * be. May be NULL. */
+    void (*on_compute)(void *context, size_t done, size_t all);
+    void *context;
 } clm_features_plan;
 
 /* For the texts of `sets` (`set_count` of them, of one length), which are borrowed like the model,
@@ -39,7 +43,10 @@ void clm_features_free(clm_features *features); /* NULL is fine */
 clm_status clm_features_take(clm_features *features, const clm_dataset *set, const int32_t *rows,
                              size_t count);
 
-/* For tests: how many texts went through the frozen layers so far, repeats included. */
+/* How many texts went through the frozen layers so far, repeats included; 0 for NULL. */
 uint64_t clm_features_computed(const clm_features *features);
+
+/* How many texts have a place but no features yet; 0 for NULL. */
+size_t clm_features_missing(const clm_features *features);
 
 #endif

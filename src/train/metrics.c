@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -12,7 +13,7 @@
 #include "base/memory.h"
 #include "base/string.h"
 
-static const char file_name[] = "metrics.jsonl";
+const char clm_metrics_name[] = "metrics.jsonl";
 
 clm_status clm_metrics_writer_open(clm_metrics_writer *metrics, const char *run,
                                    uint64_t size_bytes) {
@@ -21,8 +22,9 @@ clm_status clm_metrics_writer_open(clm_metrics_writer *metrics, const char *run,
     struct stat information;
     int descriptor = -1;
     CLM_TRY(clm_folder_open(&metrics->folder, run));
-    CLM_TRY(clm_folder_path(&metrics->path, &metrics->folder, file_name));
-    CLM_TRY(clm_folder_open_file(&descriptor, &metrics->folder, file_name, O_RDWR | O_CREAT));
+    CLM_TRY(clm_folder_path(&metrics->path, &metrics->folder, clm_metrics_name));
+    CLM_TRY(
+        clm_folder_open_file(&descriptor, &metrics->folder, clm_metrics_name, O_RDWR | O_CREAT));
     if (fstat(descriptor, &information) != 0) {
         status = clm_fail_errno(errno, "%s: cannot be examined", metrics->path);
         goto cleanup;
@@ -50,7 +52,8 @@ cleanup:
 
 clm_status clm_metrics_writer_sync(const clm_metrics_writer *metrics) {
     int descriptor = -1;
-    clm_status status = clm_folder_open_file(&descriptor, &metrics->folder, file_name, O_WRONLY);
+    clm_status status =
+        clm_folder_open_file(&descriptor, &metrics->folder, clm_metrics_name, O_WRONLY);
     if (status != CLM_OK) {
         return status;
     }
@@ -81,7 +84,7 @@ static clm_status add_line(clm_metrics_writer *metrics, clm_string *line) {
     clm_string_add(line, "}\n");
     clm_status status = clm_string_status(line);
     if (status == CLM_OK) {
-        status = clm_folder_append(&metrics->folder, file_name, line->text, line->length);
+        status = clm_folder_append(&metrics->folder, clm_metrics_name, line->text, line->length);
     }
     if (status == CLM_OK) {
         metrics->size_bytes += line->length;
@@ -104,6 +107,43 @@ clm_status clm_metrics_writer_start(clm_metrics_writer *metrics,
     add_number(&line, "lr", options->learning_rate);
     add_number(&line, "weight_decay", options->weight_decay);
     return add_line(metrics, &line);
+}
+
+clm_status clm_metrics_writer_note(clm_metrics_writer *metrics, const char *text) {
+    clm_string line = {0};
+    clm_string_add(&line, "{\"event\":\"note\",\"text\":");
+    clm_json_add_string(&line, text);
+    return add_line(metrics, &line);
+}
+
+clm_status clm_metrics_each(const clm_metrics_writer *metrics, const char *event,
+                            clm_status (*take)(void *context, const cJSON *line, const char *where),
+                            void *context) {
+    char *text = NULL;
+    cJSON *line = NULL;
+    size_t size_bytes = 0;
+    clm_string start = {0};
+    clm_status status = CLM_OK;
+    /* As add_line()'s callers write it: a run has many more lines of other events. */
+    clm_string_add_format(&start, "{\"event\":\"%s\"", event);
+    CLM_TRY(clm_string_status(&start));
+    CLM_TRY(
+        clm_folder_read(&metrics->folder, clm_metrics_name, CLM_FILE_METRICS, &text, &size_bytes));
+    for (size_t at = 0; at < size_bytes;) {
+        const size_t length = strcspn(text + at, "\n");
+        if (strncmp(text + at, start.text, start.length) == 0) {
+            CLM_TRY(clm_json_parse(&line, text + at, length, metrics->path));
+            CLM_TRY(take(context, line, metrics->path));
+            cJSON_Delete(line);
+            line = NULL;
+        }
+        at += length + 1;
+    }
+cleanup:
+    cJSON_Delete(line);
+    clm_string_free(&start);
+    clm_free(text);
+    return status;
 }
 
 clm_status clm_metrics_writer_add(clm_metrics_writer *metrics, const clm_train_event *event) {

@@ -4,8 +4,12 @@
 #ifndef CLM_TRAIN_METRICS_H
 #define CLM_TRAIN_METRICS_H
 
+#include <cjson/cJSON.h>
+
 #include "base/folder.h"
 #include "clm/train.h"
+
+extern const char clm_metrics_name[]; /* "metrics.jsonl" */
 
 typedef struct clm_metrics_writer {
     clm_folder folder;
@@ -27,6 +31,15 @@ void clm_metrics_writer_close(clm_metrics_writer *metrics);
 clm_status clm_metrics_writer_start(clm_metrics_writer *metrics,
                                     const clm_finetune_options *options, int64_t train_rows,
                                     int64_t batches, int length);
+
+/* {"event":"note","text":...}: a warning, or something taken for granted. */
+clm_status clm_metrics_writer_note(clm_metrics_writer *metrics, const char *text);
+
+/* Calls `take` for each line of the file that has this event, in order; CLM_ERROR_FORMAT for a line
+ * that is no JSON. What `take` returns ends the walk unless it is CLM_OK. */
+clm_status clm_metrics_each(const clm_metrics_writer *metrics, const char *event,
+                            clm_status (*take)(void *context, const cJSON *line, const char *where),
+                            void *context);
 
 /* The line of a step, an evaluation, an epoch, or the end; other events write nothing. Numbers that
  * are not finite are null. */

@@ -319,7 +319,7 @@ static void no_room_to_save(void **state) {
     assert_fails(run_clm_in(&limit, WIDE_RUN("full", "last-block")), 5,
                  "full/checkpoint.safetensors: ", "File too large");
     assert_no_parts();
-    assert_done(run_clm(WIDE_RUN("full", "last-block"), "--resume"));
+    assert_done(run_clm(WIDE_RUN("full", "last-block"), "--resume", "--force"));
     assert_fails(run_clm_in(&limit, WIDE_RUN("full-head", "head")), 5,
                  "full-head/model.safetensors: ", "File too large");
     assert_no_parts();

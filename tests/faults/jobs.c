@@ -117,11 +117,14 @@ cleanup:
 }
 
 /* What `clm finetune` does. */
-static clm_status finetune(const char *run, clm_train_policy policy,
+static clm_status finetune(const char *folder, clm_run_use use, clm_train_policy policy,
                            const clm_finetune_options *options) {
     inputs in = {0};
+    clm_run *run = NULL;
     clm_model_options model_options = CLM_MODEL_OPTIONS_DEFAULT;
     clm_status status = CLM_OK;
+    CLM_TRY(clm_run_open(&run, folder, use));
+    CLM_TRY(clm_run_set(run, "data", place("data")));
     CLM_TRY(clm_tokenizer_open(&in.tokenizer, place("vocab")));
     CLM_TRY(clm_split_read(&in.split, place("data")));
     CLM_TRY(jobs_open_device(&in.device, false));
@@ -143,6 +146,7 @@ cleanup:
     clm_dataset_free(in.test);
     clm_split_free(&in.split);
     clm_tokenizer_close(in.tokenizer);
+    clm_run_close(run);
     return status;
 }
 
@@ -184,8 +188,8 @@ static const char *out_damaged(void) {
 
 static clm_status run_finetune(bool again) {
     clm_finetune_options options = recipe(3);
-    options.resume = again;
-    return finetune(place("out"), CLM_TRAIN_LAST_BLOCK, &options);
+    return finetune(place("out"), again ? CLM_RUN_RESUME_OR_NEW : CLM_RUN_NEW, CLM_TRAIN_LAST_BLOCK,
+                    &options);
 }
 
 const job job_finetune = {.name = "fine-tuning",
@@ -197,8 +201,8 @@ const job job_finetune = {.name = "fine-tuning",
 
 static clm_status run_finetune_all(bool again) {
     clm_finetune_options options = recipe(3);
-    options.resume = again;
-    return finetune(place("out"), CLM_TRAIN_ALL, &options);
+    return finetune(place("out"), again ? CLM_RUN_RESUME_OR_NEW : CLM_RUN_NEW, CLM_TRAIN_ALL,
+                    &options);
 }
 
 const job job_finetune_all = {.name = "fine-tuning all layers",
@@ -223,9 +227,8 @@ static void prepare_resume(void) {
 static clm_status run_resume(bool again) {
     (void)again;
     clm_finetune_options options = recipe(5);
-    options.resume = true;
     options.features = CLM_FEATURES_DISK;
-    return finetune(place("out"), CLM_TRAIN_LAST_BLOCK, &options);
+    return finetune(place("out"), CLM_RUN_RESUME, CLM_TRAIN_LAST_BLOCK, &options);
 }
 
 /* That the checkpoint is whole shows when the run goes on. */
@@ -396,7 +399,7 @@ void jobs_make_inputs(void) {
         made = true;
     }
     shell("rm -rf '%s'", place("done"), "");
-    assert_ok(finetune(place("done"), CLM_TRAIN_LAST_BLOCK, &options));
+    assert_ok(finetune(place("done"), CLM_RUN_NEW, CLM_TRAIN_LAST_BLOCK, &options));
     clm_free(before_resume.bytes);
     before_resume = (copy){0};
 }

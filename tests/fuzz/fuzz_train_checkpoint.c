@@ -108,26 +108,30 @@ static void check_same(const clm_train_state *a, const clm_train_state *b) {
     FUZZ_CHECK(memcmp(a->random, b->random, sizeof a->random) == 0);
 }
 
+enum { BATCHES = 5 }; /* steps of an epoch */
+
 void fuzz_one(const uint8_t *data, size_t size) {
     const char *path = fuzz_write("checkpoint.safetensors", data, size);
     const clm_optimizer *optimizer = make_optimizer();
-    clm_train_state state = {0};
-    clm_train_state back = {0};
-    uint64_t metrics_bytes = 0;
-    uint64_t metrics_back = 0;
+    clm_checkpoint read = {.fingerprint = fingerprint};
+    clm_checkpoint back = {.fingerprint = fingerprint};
+    clm_folder folder = {0};
     writes = 0;
-    clm_status status = clm_checkpoint_load(path, &state, fingerprint, &metrics_bytes, optimizer);
+    clm_status status = clm_checkpoint_load(path, &read, BATCHES, optimizer);
     if (status != CLM_OK) {
         fuzz_check_refused(status);
         FUZZ_CHECK(writes == 0);
         return;
     }
-    FUZZ_CHECK(state.stage >= CLM_STAGE_EPOCH_BEGIN && state.stage <= CLM_STAGE_DONE);
-    FUZZ_CHECK(state.step >= 0 && state.epoch >= 0 && isfinite(state.seconds));
-    FUZZ_CHECK(state.seconds >= 0.0);
-    const char *again = fuzz_path("again.safetensors");
-    FUZZ_CHECK(clm_checkpoint_save(again, &state, fingerprint, metrics_bytes, optimizer) == CLM_OK);
-    FUZZ_CHECK(clm_checkpoint_load(again, &back, fingerprint, &metrics_back, optimizer) == CLM_OK);
-    FUZZ_CHECK(metrics_back == metrics_bytes);
-    check_same(&state, &back);
+    const clm_train_state *state = &read.state;
+    FUZZ_CHECK(state->stage >= CLM_STAGE_EPOCH_BEGIN && state->stage <= CLM_STAGE_DONE);
+    FUZZ_CHECK(state->step >= 0 && state->epoch >= 0 && isfinite(state->seconds));
+    FUZZ_CHECK(state->seconds >= 0.0);
+    FUZZ_CHECK(clm_folder_open(&folder, fuzz_path(".")) == CLM_OK);
+    FUZZ_CHECK(clm_checkpoint_save(&folder, &read, optimizer, NULL, NULL) == CLM_OK);
+    clm_folder_close(&folder);
+    const char *again = fuzz_path(clm_checkpoint_name);
+    FUZZ_CHECK(clm_checkpoint_load(again, &back, BATCHES, optimizer) == CLM_OK);
+    FUZZ_CHECK(back.metrics_bytes == read.metrics_bytes);
+    check_same(&read.state, &back.state);
 }

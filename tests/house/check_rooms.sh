@@ -29,7 +29,8 @@ BEGIN {
     row("serve", "infer report")
     row("cli", "*")
     # Public headers that no room has the name of.
-    home["status"] = home["log"] = home["random"] = home["dtype"] = "base"
+    home["status"] = home["log"] = home["random"] = home["dtype"] = home["progress"] = "base"
+    home["run"] = "train"
     home["config"] = home["weights"] = home["formats"] = "model"
     home["classify"] = home["generate"] = home["evaluate"] = "infer"
     home["gemm"] = "ops"

@@ -17,6 +17,8 @@ typedef struct clm_test_surroundings {
     const char *output;         /* a file that takes standard output; NULL: it is kept */
     bool output_is_closed_pipe; /* nobody reads standard output */
     long file_limit_bytes;      /* RLIMIT_FSIZE, beyond which writing fails; 0: none */
+    const char *folder;         /* where it starts; NULL: the test's folder */
+    int ignored_signal;         /* as nohup ignores SIGHUP; 0: none */
     const char *environment[4]; /* "NAME=value", up to the first NULL */
 } clm_test_surroundings;
 

@@ -52,6 +52,7 @@ static clm_status train(job *j, clm_device *device) {
     clm_finetune_options options = CLM_FINETUNE_OPTIONS_DEFAULT;
     clm_dataset *sets[3] = {NULL, NULL, NULL};
     clm_model *model = NULL;
+    clm_run *run = NULL;
     clm_status status = CLM_OK;
     model_options.train = CLM_TRAIN_LAST_BLOCK;
     model_options.n_labels = JOB_LABELS;
@@ -62,19 +63,21 @@ static clm_status train(job *j, clm_device *device) {
     options.learning_rate = 1e-2;
     options.eval_every = 2;
     options.eval_batches = 1;
+    CLM_TRY(clm_run_open(&run, j->run, CLM_RUN_NEW));
     CLM_TRY(clm_model_open(&model, device, MODEL, &model_options));
     CLM_TRY(make_dataset(&sets[0], in->split.train, in->tokenizer));
     CLM_TRY(make_dataset(&sets[1], in->split.validation, in->tokenizer));
     CLM_TRY(make_dataset(&sets[2], in->split.test, in->tokenizer));
     CLM_TRY(clm_model_set_pooling(model, CLM_POOLING_LAST_TOKEN,
                                   clm_tokenizer_end_of_text(in->tokenizer), 32));
-    CLM_TRY(clm_finetune_classifier(model, in->tokenizer, sets[0], sets[1], sets[2], j->run,
-                                    &options, NULL));
+    CLM_TRY(clm_finetune_classifier(model, in->tokenizer, sets[0], sets[1], sets[2], run, &options,
+                                    NULL));
 cleanup:
     clm_model_close(model);
     for (int i = 0; i < 3; i++) {
         clm_dataset_free(sets[i]);
     }
+    clm_run_close(run);
     return status;
 }
 

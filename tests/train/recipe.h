@@ -20,6 +20,10 @@ void free_sets(sets *s);
 
 clm_finetune_options recipe(void);
 
+/* How train() and others open a run's folder: CLM_RUN_NEW after fresh_run(), until a test says
+ * otherwise. */
+extern clm_run_use run_use;
+
 /* A folder of this test's own, made empty. The path is lent until the next call. */
 const char *fresh_run(void);
 
@@ -29,7 +33,7 @@ clm_status train(clm_device *device, clm_train_policy policy, const char *run,
 
 /* The caller frees (clm_free) what the next give. */
 char *path_in(const char *run, const char *name);
-char *metrics_without_seconds(const char *run); /* metrics.jsonl but for what the clock says */
+char *metrics_without_seconds(const char *run); /* metrics.jsonl but for notes and the clock */
 
 void read_metrics(clm_metrics *metrics, const char *run);
 void assert_same_file(const char *run_a, const char *run_b, const char *name);

@@ -127,7 +127,7 @@ static void in_16_bits_losses_are_close(clm_device *device) {
     }
     /* It is another run: no silent change of storage in its midst. */
     options.feature_storage = CLM_FEATURES_F32;
-    options.resume = true;
+    run_use = CLM_RUN_RESUME;
     assert_status(CLM_ERROR_ARGUMENT, train(device, CLM_TRAIN_LAST_BLOCK, whole, &options, NULL));
 }
 

@@ -58,8 +58,13 @@ static clm_status run_limited(clm_device *device, clm_train_policy policy, bool 
                                              .recompute = recompute,
                                              .precision = precision};
     assert_ok(clm_model_open(&model, device, source, &model_options));
-    const clm_status status =
-        clm_finetune_classifier(model, NULL, s.train, s.validation, s.test, run, options, NULL);
+    clm_run *opened = NULL;
+    clm_status status = clm_run_open(&opened, run, run_use);
+    if (status == CLM_OK) {
+        status = clm_finetune_classifier(model, NULL, s.train, s.validation, s.test, opened,
+                                         options, NULL);
+    }
+    clm_run_close(opened);
     clm_model_close(model);
     free_sets(&s);
     return status;
@@ -144,7 +149,7 @@ static void a_stopped_run_of_passes_goes_on(clm_device *device) {
     asked = 0;
     const char *run = fresh_run();
     assert_status(CLM_ERROR_INTERRUPTED, run_limited(device, CLM_TRAIN_ALL, false, run, &options));
-    options.resume = true;
+    run_use = CLM_RUN_RESUME;
     options.accumulate = 1;
     assert_status(CLM_ERROR_ARGUMENT, run_limited(device, CLM_TRAIN_ALL, false, run, &options));
     assert_message_has("batch 4 x 2");
@@ -157,7 +162,7 @@ static void a_stopped_run_of_passes_goes_on(clm_device *device) {
     assert_string_equal(got, expected);
     clm_free(expected);
     clm_free(got);
-    options.resume = false;
+    run_use = CLM_RUN_NEW;
     options.accumulate = 0;
     assert_status(CLM_ERROR_ARGUMENT,
                   run_limited(device, CLM_TRAIN_ALL, false, fresh_run(), &options));
@@ -247,11 +252,11 @@ static void precisions_train_alike(clm_device *device) {
             clm_metrics_free(&want);
             clm_metrics_free(&got);
             /* No silent change in the midst of a run. */
-            options.resume = true;
+            run_use = CLM_RUN_RESUME;
             precision = CLM_PRECISION_F32;
             assert_status(CLM_ERROR_ARGUMENT,
                           run_limited(device, policies[p], false, folder, &options));
-            options.resume = false;
+            run_use = CLM_RUN_NEW;
         }
     }
 }

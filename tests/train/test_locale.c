@@ -53,8 +53,8 @@ static void a_run_does_not_depend_on_the_locale(clm_device *device) {
         options.context = &left;
         for (int session = 0; session < 3; session++) {
             clm_test_set_locale(ways[way][session]);
-            left = session < 2 ? 20 : 0;
-            options.resume = session > 0;
+            left = session < 2 ? 200 : 0;
+            run_use = session > 0 ? CLM_RUN_RESUME : CLM_RUN_NEW;
             assert_status(session < 2 ? CLM_ERROR_INTERRUPTED : CLM_OK,
                           train(device, CLM_TRAIN_LAST_BLOCK, run, &options, NULL));
         }

@@ -70,8 +70,9 @@ static bool stop_at(void *context) {
     return ++s->asked == s->at;
 }
 
-/* Stops a run at every moment at which it asks, in the midst of evaluations too, and goes on until
- * it is done: the weights and the metrics are, bit for bit, those of a run that was left alone. */
+/* Stops a run at moments from its first to its last kernel, in the midst of steps and evaluations,
+ * and goes on until it is done: the weights and the metrics are, bit for bit, those of a run that
+ * was left alone. */
 static void a_stopped_run_ends_in_the_same_bits(clm_device *device) {
     char whole[512];
     clm_finetune_options options = recipe();
@@ -84,16 +85,16 @@ static void a_stopped_run_ends_in_the_same_bits(clm_device *device) {
     assert_ok(train(device, CLM_TRAIN_LAST_BLOCK, whole, &options, NULL));
     char *expected = metrics_without_seconds(whole);
     const int moments = s.asked;
-    assert_true(moments > 40);
-    for (int at = 1; at <= moments; at += 3) {
+    assert_true(moments > 500);
+    for (int at = 1; at <= moments; at += moments / 31) {
         const char *run = fresh_run();
         s = (stopper){.at = at};
-        options.resume = false;
+        run_use = CLM_RUN_NEW;
         assert_status(CLM_ERROR_INTERRUPTED,
                       train(device, CLM_TRAIN_LAST_BLOCK, run, &options, NULL));
         assert_message_has("--resume");
         s = (stopper){0};
-        options.resume = true;
+        run_use = CLM_RUN_RESUME;
         clm_finetune_result result;
         assert_ok(train(device, CLM_TRAIN_LAST_BLOCK, run, &options, &result));
         assert_int_equal(result.steps, 9);
@@ -116,11 +117,12 @@ static void stopping_again_and_again_changes_nothing(clm_device *device) {
     (void)snprintf(whole, sizeof whole, "%s", fresh_run());
     (void)snprintf(run, sizeof run, "%s", fresh_run());
     assert_ok(train(device, CLM_TRAIN_ALL, whole, &options, NULL));
+    const int moments = s.asked;
     clm_status status = CLM_ERROR_INTERRUPTED;
     int sessions = 0;
     for (; status == CLM_ERROR_INTERRUPTED && sessions < 100; sessions++) {
-        s = (stopper){.at = 12}; /* a whole evaluation fits in between */
-        options.resume = sessions > 0;
+        s = (stopper){.at = moments / 4}; /* a whole evaluation fits in between */
+        run_use = sessions > 0 ? CLM_RUN_RESUME : CLM_RUN_NEW;
         status = train(device, CLM_TRAIN_ALL, run, &options, NULL);
     }
     assert_status(CLM_OK, status);
@@ -139,7 +141,7 @@ static void a_folder_with_a_run_is_left_alone(clm_device *device) {
     assert_status(CLM_ERROR_EXISTS, train(device, CLM_TRAIN_HEAD, run, &options, NULL));
     assert_message_has("holds a run already");
     /* Another learning rate is another run; more epochs of the same are not. */
-    options.resume = true;
+    run_use = CLM_RUN_RESUME;
     options.learning_rate = 2e-2;
     assert_status(CLM_ERROR_ARGUMENT, train(device, CLM_TRAIN_HEAD, run, &options, NULL));
     assert_message_has("lr 0.01");
@@ -152,7 +154,7 @@ static void a_folder_with_a_run_is_left_alone(clm_device *device) {
     clm_finetune_result result;
     assert_ok(train(device, CLM_TRAIN_HEAD, run, &options, &result));
     assert_int_equal(result.steps, 18);
-    options.resume = false;
+    run_use = CLM_RUN_NEW;
     const char *straight = fresh_run();
     assert_ok(train(device, CLM_TRAIN_HEAD, straight, &options, NULL));
     assert_same_file(straight, run, "model.safetensors");
@@ -169,7 +171,7 @@ static void a_damaged_checkpoint_is_refused(clm_device *device) {
     size_t size_bytes = 0;
     assert_ok(clm_file_read(path, CLM_FILE_TEXT, &text, &size_bytes));
     assert_ok(clm_file_write(path, text, size_bytes - 3));
-    options.resume = true;
+    run_use = CLM_RUN_RESUME;
     assert_status(CLM_ERROR_FORMAT, train(device, CLM_TRAIN_HEAD, run, &options, NULL));
     assert_message_has("checkpoint.safetensors");
     /* The checkpoint of another policy lacks what this one trains. */

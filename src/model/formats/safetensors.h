@@ -12,6 +12,7 @@
 #define CLM_MODEL_FORMATS_SAFETENSORS_H
 
 #include "base/error.h"
+#include "base/folder.h"
 #include "clm/dtype.h"
 
 enum { CLM_SAFETENSORS_MAX_RANK = 8 };
@@ -69,6 +70,9 @@ void clm_safetensors_close(clm_safetensors *file); /* NULL is fine */
 typedef struct clm_safetensors_writer clm_safetensors_writer;
 
 clm_status clm_safetensors_writer_open(clm_safetensors_writer **writer, const char *path);
+/* A file of clm's own in an open folder: see base/folder.h. */
+clm_status clm_safetensors_writer_open_in(clm_safetensors_writer **writer, const clm_folder *folder,
+                                          const char *name);
 /* Names and metadata must be UTF-8. A name declared twice fails with the first addition. */
 clm_status clm_safetensors_writer_declare(clm_safetensors_writer *writer, const char *name,
                                           clm_dtype dtype, int rank, const size_t *shape);

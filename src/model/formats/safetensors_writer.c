@@ -42,6 +42,21 @@ cleanup:
     return status;
 }
 
+clm_status clm_safetensors_writer_open_in(clm_safetensors_writer **writer, const clm_folder *folder,
+                                          const char *name) {
+    *writer = NULL;
+    clm_status status = CLM_OK;
+    clm_safetensors_writer *fresh = NULL;
+    CLM_TRY(clm_allocate(&fresh, 1, sizeof *fresh, "a safetensors writer"));
+    CLM_TRY(clm_folder_path(&fresh->path, folder, name));
+    CLM_TRY(clm_file_writer_open_in(&fresh->out, folder, name));
+    *writer = fresh;
+    fresh = NULL;
+cleanup:
+    clm_safetensors_writer_discard(fresh);
+    return status;
+}
+
 static clm_status check_text(const clm_safetensors_writer *writer, const char *text) {
     if (clm_utf8_check(text, strlen(text)) < strlen(text)) {
         return clm_fail(CLM_ERROR_ENCODING, "%s: a name to be written is not valid UTF-8",

@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "base/progress.h"
+
+#include <stddef.h>
+
+/* Of the thread, like its error message: work is told to the thread that asked for it. */
+static _Thread_local clm_watcher watching;
+static _Thread_local clm_progress now;
+
+void clm_watch(const clm_watcher *watcher) {
+    watching = watcher != NULL ? *watcher : (clm_watcher){0};
+    now = (clm_progress){0};
+}
+
+static void tell(void) {
+    if (watching.on_progress != NULL) {
+        watching.on_progress(watching.context, &now);
+    }
+}
+
+void clm_progress_tell_left(const char *stage, int64_t done, int64_t total, const char *unit,
+                            double seconds_left) {
+    now = (clm_progress){
+        .stage = stage, .done = done, .total = total, .unit = unit, .seconds_left = seconds_left};
+    tell();
+}
+
+void clm_progress_tell(const char *stage, int64_t done, int64_t total, const char *unit) {
+    clm_progress_tell_left(stage, done, total, unit, -1.0);
+}
+
+void clm_progress_detail(const char *detail) {
+    if (now.stage == NULL) { /* work that is not counted, such as a single operation */
+        now = (clm_progress){.stage = "", .unit = "", .seconds_left = -1.0};
+    }
+    now.detail = detail;
+    tell();
+    now.detail = NULL; /* lent by the caller */
+}
+
+clm_status clm_progress_check(void) {
+    if (watching.should_stop == NULL || !watching.should_stop(watching.context)) {
+        return CLM_OK;
+    }
+    return clm_fail(CLM_ERROR_INTERRUPTED, "stopped on request%s%s",
+                    now.stage != NULL && now.stage[0] != '\0' ? " while " : "",
+                    now.stage != NULL ? now.stage : "");
+}
