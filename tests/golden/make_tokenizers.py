@@ -250,6 +250,8 @@ def random_text(draw, contents):
     """Added tokens, whole and cut, among words, spaces and what else the pattern tells apart."""
     spaces = [" ", "  ", "\n", "\t", "\u00a0", "\u3000", "\r\n", " \u2003"]
     words = ["the", " the", " cat", "s", "x", "_", "9", "\u00e9", "e\u0301", "\u65e5\u672c", "'s",
+             "!", "<", ">", "@", "#", "\U0001f44d", "\u0903", "\u203f", "\u24b6", "\u0120the",
+             "ing"]
     parts = []
     for _ in range(draw.randint(0, 9)):
         kind = draw.random()
