@@ -89,9 +89,8 @@ static clm_status check_labels(const clm_dataset *set, int n_labels) {
     return CLM_OK;
 }
 
-clm_status clm_finetune_check(const clm_finetune_options *options, const clm_dataset *train,
-                              const clm_dataset *validation, const clm_dataset *test,
-                              int n_labels) {
+static clm_status check_sets(const clm_finetune_options *options, const clm_dataset *train,
+                             const clm_dataset *validation, const clm_dataset *test, int n_labels) {
     const int T = clm_dataset_length(train);
     clm_status status = CLM_OK;
     CLM_TRY(check_options(options));
@@ -100,12 +99,6 @@ clm_status clm_finetune_check(const clm_finetune_options *options, const clm_dat
                         "training, validation and test texts are padded to %d, %d and %d tokens", T,
                         clm_dataset_length(validation), clm_dataset_length(test));
     }
-    if (clm_dataset_count(train) < (size_t)options->batch * (size_t)options->accumulate) {
-        return clm_fail(CLM_ERROR_SHAPE,
-                        "%zu training texts do not fill one step of %d, and smaller ones are "
-                        "dropped; choose a smaller batch",
-                        clm_dataset_count(train), options->batch * options->accumulate);
-    }
     CLM_TRY(check_labels(train, n_labels));
     CLM_TRY(check_labels(validation, n_labels));
     CLM_TRY(check_labels(test, n_labels));
@@ -113,12 +106,25 @@ cleanup:
     return status;
 }
 
+clm_status clm_finetune_check(const clm_finetune_options *options, const clm_dataset *train,
+                              const clm_dataset *validation, const clm_dataset *test,
+                              int n_labels) {
+    clm_status status = check_sets(options, train, validation, test, n_labels);
+    if (status == CLM_OK &&
+        clm_dataset_count(train) < (size_t)options->batch * (size_t)options->accumulate) {
+        status = clm_fail(CLM_ERROR_SHAPE,
+                          "%zu training texts do not fill one step of %d, and smaller ones are "
+                          "dropped; choose a smaller batch",
+                          clm_dataset_count(train), options->batch * options->accumulate);
+    }
+    return status;
+}
+
 static clm_status check_data(const clm_trainer *t) {
     if (t->model->policy == CLM_TRAIN_NOTHING) {
         return clm_fail(CLM_ERROR_ARGUMENT, "the model was opened without anything to train");
     }
-    return clm_finetune_check(t->options, t->train, t->validation, t->test,
-                              t->model->config.n_labels);
+    return check_sets(t->options, t->train, t->validation, t->test, t->model->config.n_labels);
 }
 
 static clm_memory_plan plan_of(const clm_trainer *t) {
