@@ -1,11 +1,11 @@
 /* All of clm's public headers.
  *
- * Threads: any number may call clm at once. What a call made (a device and what is on it, a data
- * set, a random stream) is used by one thread at a time, unless it is only read: tokenizers,
- * tables, splits and data sets may be shared. So two threads that compute have a device each.
- * Errors are a thread's own; log notes come one at a time. The first call that looks for devices
- * sets environment variables which drivers read, so it must not run while other threads read or set
- * some.
+ * Threads: any number of threads may call clm at once. One thread at a time may use an object (a
+ * device with everything on it, a data set, a random stream), except that tokenizers, tables,
+ * splits and data sets may be shared as long as they are only read. Two threads that compute need a
+ * device each. Error messages are per thread; log notes arrive one at a time. The first call that
+ * looks for devices sets environment variables that drivers read, so it must not run while other
+ * threads read or set the environment.
  *
  * Processes: no device after a fork(); see clm_device.
  *

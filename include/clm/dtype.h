@@ -31,7 +31,7 @@ typedef enum clm_dtype {
 /* Bytes of one element; 0 for a value that is none of the above. */
 CLM_API size_t clm_dtype_size(clm_dtype dtype);
 
-/* As safetensors writes it: "F32", "BF16", "BOOL". Static; "?" for a value that is none of the
+/* The name in safetensors files: "F32", "BF16", "BOOL". Static; "?" for a value that is none of the
  * above. */
 CLM_API const char *clm_dtype_name(clm_dtype dtype);
 

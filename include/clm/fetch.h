@@ -1,4 +1,4 @@
-/* Downloads: GPT-2's published weights, and the data sets of the recipes.
+/* Downloads: GPT-2's published weights and the recipes' data sets.
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #ifndef CLM_FETCH_H
@@ -16,24 +16,24 @@ extern "C" {
 
 /* How much is known about a file that was fetched. */
 typedef enum clm_fetch_trust {
-    CLM_FETCH_VERIFIED = 0,  /* its SHA-256 is the one that clm knows */
-    CLM_FETCH_STATED = 1,    /* clm knows none; it is the one that the server stated */
+    CLM_FETCH_VERIFIED = 0,  /* its SHA-256 matches the one that clm knows */
+    CLM_FETCH_STATED = 1,    /* clm knows none; it matches the one that the server stated */
     CLM_FETCH_UNVERIFIED = 2 /* nothing to compare it with */
 } clm_fetch_trust;
 
-/* Called some times a second, also while nothing comes. `total_bytes` is 0 while it is not known.
- * Both counts are 0 while it waits before another attempt. Returns whether to go on; after false
- * the call ends with CLM_ERROR_INTERRUPTED, and what has come is kept for the next one. `file` is
- * valid during the call only. */
+/* Called a few times a second, even while no data arrives. `total_bytes` is 0 while it is unknown.
+ * Both counts are 0 during the wait before another attempt. Returns whether to continue; after
+ * false the call returns CLM_ERROR_INTERRUPTED, and the data received is kept for the next one.
+ * `file` is valid during the call only. */
 typedef bool (*clm_fetch_progress)(void *context, const char *file, uint64_t done_bytes,
                                    uint64_t total_bytes);
 
 typedef struct clm_fetch_options {
     const char *folder;  /* made when missing; NULL: <cache folder>/fetch/<name> */
-    const char *mirrors; /* base URLs separated by spaces, which stand for the upstream servers and
-                            have <base>/<name>/<file>; NULL: $CLM_FETCH_MIRROR, if set */
-    int attempts;        /* for each URL, when the connection breaks */
-    double wait_s;       /* before the second attempt; doubled for each further one */
+    const char *mirrors; /* base URLs separated by spaces, used instead of the upstream servers,
+                            with files at <base>/<name>/<file>; NULL: $CLM_FETCH_MIRROR, if set */
+    int attempts;        /* per URL, when the connection breaks */
+    double wait_s;       /* before the second attempt; doubled for each later one */
     clm_fetch_progress progress; /* NULL is fine */
     void *progress_context;
 } clm_fetch_options;
@@ -44,19 +44,19 @@ typedef struct clm_fetch_options {
 /* What was fetched; owned by the caller. */
 typedef struct clm_fetched clm_fetched;
 
-/* Fetches all files of `name` that are not there yet: "gpt2", "gpt2-medium", "gpt2-large",
- * "gpt2-xl" (config.json, vocab.json, merges.txt, model.safetensors: a folder that clm opens as a
- * model), "sms-spam" (SMSSpamCollection) or "the-verdict" (the-verdict.txt). Blocks. `options` may
- * be NULL.
+/* Fetches all files of `name` that are missing: "gpt2", "gpt2-medium", "gpt2-large", "gpt2-xl"
+ * (config.json, vocab.json, merges.txt, model.safetensors: a folder that clm can open as a model),
+ * "sms-spam" (SMSSpamCollection) or "the-verdict" (the-verdict.txt). Blocks. `options` may be NULL.
  *
- * A file appears under its name only when it is whole and its SHA-256, where one is known, is
- * right. A broken download is kept as <file>.part, and goes on from there the next time if the
- * server still has the same file.
+ * A file appears under its name only when it is complete and its SHA-256, where one is known, is
+ * right. A partial download is kept as <file>.part, and the next call resumes it if the server
+ * still has the same file.
  *
  * CLM_ERROR_ARGUMENT: no such name. CLM_ERROR_NETWORK: no server gave the file; the message says
- * which URL failed and where to put the file by hand. CLM_ERROR_CHECKSUM: what came is not the
- * file; it is kept as <file>.corrupt. CLM_ERROR_EXISTS: another file of that name is in the way, or
- * another clm is fetching it. CLM_ERROR_UNSUPPORTED: clm was built without CLM_WITH_CURL. */
+ * which URL failed and where to put the file by hand. CLM_ERROR_CHECKSUM: the data received is not
+ * the expected file; it is kept as <file>.corrupt. CLM_ERROR_EXISTS: a different file of that name
+ * is in the way, or another clm is fetching it. CLM_ERROR_UNSUPPORTED: clm was built without
+ * CLM_WITH_CURL. */
 CLM_API clm_status clm_fetch(clm_fetched **fetched, const char *name,
                              const clm_fetch_options *options);
 
@@ -72,7 +72,7 @@ CLM_API bool clm_fetched_is_new(const clm_fetched *fetched, size_t index);
 
 CLM_API void clm_fetched_free(clm_fetched *fetched); /* NULL is fine */
 
-/* The names that clm_fetch() takes, with a line about each; NULL past the last. Static. */
+/* The names that clm_fetch() accepts, and a line about each; NULL past the last. Static. */
 CLM_API const char *clm_fetch_name(size_t index);
 CLM_API const char *clm_fetch_about(size_t index);
 

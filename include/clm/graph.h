@@ -1,18 +1,18 @@
-/* Descriptions: what a model computes, as operations on named tensors.
+/* Graphs: descriptions of what a model computes, as operations on named tensors.
  *
- * A graph says what is computed and nothing about how: not where tensors lie, in which order memory
- * is used again, what is trained, or on which device. All of that is derived from it.
+ * A graph says what is computed and not how: it does not say where tensors are stored, when memory
+ * is reused, what is trained, or on which device. All of that is derived from it.
  *
  * Tensors are dense and row-major, of rank 1 to 4, f32 unless said otherwise. Where an operation
- * works on rows, a row is the last dimension, and all dimensions before it count rows. Dimensions
- * are named as everywhere in clm: B batch, T positions, C channels, V vocabulary, H heads, G
- * key-value heads, D channels of a head.
+ * works on rows, a row is the last dimension, and the dimensions before it number the rows.
+ * Dimensions are named as everywhere in clm: B batch, T positions, C channels, V vocabulary, H
+ * heads, G key-value heads, D channels of a head.
  *
  * Every call that adds an operation checks shapes at once and returns the tensor of its result. The
- * first error sticks: after it all calls return a tensor of id 0 and do nothing, and
- * clm_graph_status() returns it with its message, so that a description reads like its formula and
- * checks once, at its end. A tensor of another graph is CLM_ERROR_ARGUMENT; shapes that do not fit
- * are CLM_ERROR_SHAPE, naming the operation, its tensors and their shapes.
+ * first error is kept: from then on all calls do nothing and return a tensor of id 0, and
+ * clm_graph_status() returns the error with its message. So a description reads like its formula,
+ * with one check at the end. A tensor of another graph is CLM_ERROR_ARGUMENT; shapes that do not
+ * fit are CLM_ERROR_SHAPE, naming the operation, its tensors and their shapes.
  *
  * A graph is used by one thread at a time. Nothing here blocks or needs a device.
  *
@@ -32,7 +32,7 @@ extern "C" {
 
 typedef struct clm_graph clm_graph;
 
-/* A handle, to be passed by value. Zeroed, it stands for no tensor: optional operands. */
+/* A handle, passed by value. A zeroed one means no tensor, for optional operands. */
 typedef struct clm_tensor {
     uint32_t graph; /* the graph's number, unique in the process */
     uint32_t id;    /* 0: none */
@@ -43,13 +43,13 @@ enum { CLM_TENSOR_RANK_MOST = 4 };
 CLM_API clm_status clm_graph_create(clm_graph **graph);
 CLM_API void clm_graph_free(clm_graph *graph); /* NULL is fine */
 
-/* CLM_OK, or the first error, whose message becomes that of the thread again. */
+/* CLM_OK, or the first error, whose message becomes the thread's message again. */
 CLM_API clm_status clm_graph_status(const clm_graph *graph);
 
-/* ---- what goes in and comes out ---- */
+/* ---- inputs, parameters and outputs ---- */
 
-/* A tensor that is bound at each execution. Names of inputs, parameters and outputs are copied, and
- * are unique within their kind. */
+/* A tensor that is bound at each execution. The names of inputs, parameters and outputs are copied,
+ * and must be unique within their kind. */
 CLM_API clm_tensor clm_graph_input(clm_graph *graph, const char *name, clm_dtype type, int rank,
                                    const int64_t *shape);
 
@@ -63,19 +63,19 @@ typedef enum clm_init {
 typedef struct clm_parameter_options {
     clm_init init;
     float spread;
-    bool decays;   /* pretraining decays it by custom: matrices, not biases and norms */
-    bool optional; /* a file may lack it: it is then as `init` says */
+    bool decays;   /* pretraining usually decays it: matrices, not biases and norms */
+    bool optional; /* may be missing from a file, and is then initialised by `init` */
 } clm_parameter_options;
 
-/* A tensor of the model's own, found by name in its files. Asked for again by the same name and
- * shape, it is the same tensor: that is how weights are tied. NULL options: zeroed ones. */
+/* A tensor that belongs to the model, found by name in its files. A second call with the same name
+ * and shape returns the same tensor: that is how weights are tied. NULL options: all zero. */
 CLM_API clm_tensor clm_graph_parameter(clm_graph *graph, const char *name, int rank,
                                        const int64_t *shape, const clm_parameter_options *options);
 
-/* Marks a result as wanted. What no output needs is never computed. */
+/* Marks a tensor as an output. Tensors that no output needs are never computed. */
 CLM_API void clm_graph_output(clm_graph *graph, clm_tensor tensor, const char *name);
 
-/* Names a tensor, for people and as a boundary: of what is computed again, profiled, explained. */
+/* Names a tensor, for people and as a boundary for recomputation, profiles and explanations. */
 CLM_API void clm_graph_mark(clm_graph *graph, clm_tensor tensor, const char *name);
 
 /* The shape of a tensor through *rank and shape[]; a rank of 0 after an error. */
@@ -91,11 +91,11 @@ CLM_API clm_tensor clm_graph_embedding(clm_graph *graph, clm_tensor ids, clm_ten
 
 /* Layout of a linear operation's weight. */
 typedef enum clm_linear_layout {
-    CLM_LINEAR_IN_OUT = 0, /* (K, N), as GPT-2's Conv1D has it */
-    CLM_LINEAR_OUT_IN      /* (N, K), as torch.nn.Linear has it */
+    CLM_LINEAR_IN_OUT = 0, /* (K, N), as in GPT-2's Conv1D */
+    CLM_LINEAR_OUT_IN      /* (N, K), as in torch.nn.Linear */
 } clm_linear_layout;
 
-/* x (..., K) * weight + bias (N), which may be none: (..., N). */
+/* (..., N) = x (..., K) * weight + bias (N); `bias` may be none. */
 CLM_API clm_tensor clm_graph_linear(clm_graph *graph, clm_tensor x, clm_tensor weight,
                                     clm_linear_layout layout, clm_tensor bias);
 
@@ -120,26 +120,26 @@ CLM_API clm_tensor clm_graph_add(clm_graph *graph, clm_tensor a, clm_tensor b);
 /* factor * x. */
 CLM_API clm_tensor clm_graph_scale(clm_graph *graph, clm_tensor x, float factor);
 
-/* Columns first to first + count of each row: (..., count). A view: nothing is copied where what
- * reads it can step over the others. */
+/* Columns first to first + count of each row: (..., count). A view: nothing is copied if its
+ * readers can skip the other columns. */
 CLM_API clm_tensor clm_graph_columns(clm_graph *graph, clm_tensor x, int64_t first, int64_t count);
 
 /* The same elements in another shape. A view. */
 CLM_API clm_tensor clm_graph_reshape(clm_graph *graph, clm_tensor x, int rank,
                                      const int64_t *shape);
 
-/* Rotary positions (Su et al. 2021): in x (B, T, H, D) the pair (i, i + D/2) of each head is turned
- * by (first + t) * theta^(-2i/D). */
+/* Rotary positions (Su et al. 2021): in x (B, T, H, D) the pair (i, i + D/2) of each head is
+ * rotated by (first + t) * theta^(-2i/D). */
 CLM_API clm_tensor clm_graph_rope(clm_graph *graph, clm_tensor x, float theta, int64_t first);
 
 typedef struct clm_attention_options {
-    bool causal; /* query t sees keys 0 to t, counted from the query's own position */
+    bool causal; /* a query at position t sees keys 0 to t */
     float scale; /* of the scores; 0: 1 / sqrt(D) */
 } clm_attention_options;
 
 /* softmax(scale q k^T) v for each head: q (B, Tq, H, D), k and v (B, Tk, G, D), H a multiple of G:
  * query head h reads key-value head h / (H / G). With `rows` (B) i32, Tq is 1 and sequence b's
- * query stands at position rows[b] - b Tk of its keys; without, queries and keys begin at the same
+ * query is at position rows[b] - b Tk of its keys; without, queries and keys begin at the same
  * position, and Tq = Tk if causal. Result (B, Tq, H, D). */
 CLM_API clm_tensor clm_graph_attention(clm_graph *graph, clm_tensor q, clm_tensor k, clm_tensor v,
                                        clm_tensor rows, const clm_attention_options *options);
@@ -148,7 +148,7 @@ CLM_API clm_tensor clm_graph_attention(clm_graph *graph, clm_tensor q, clm_tenso
 CLM_API clm_tensor clm_graph_gather(clm_graph *graph, clm_tensor x, clm_tensor rows);
 
 /* (B, C) = one row of each sequence of x (B, T, C): rows (B) i32, rows[b] from b T to b T + T - 1.
- * As clm_graph_gather(), but what nobody picks need not be computed. */
+ * Like clm_graph_gather(), but rows that are not picked need not be computed. */
 CLM_API clm_tensor clm_graph_pick(clm_graph *graph, clm_tensor x, clm_tensor rows);
 
 /* losses (n) = -log softmax(logits (n, V))[targets (n) i32]; 0 where a target is -100. */

@@ -30,23 +30,24 @@ typedef enum clm_train_policy {
 /* "head", "last-block", "last-two-blocks" or "all"; CLM_ERROR_ARGUMENT, listing them, for another
  * text. */
 CLM_API clm_status clm_train_policy_parse(clm_train_policy *policy, const char *text);
-/* The way back, for one of the values above; CLM_TRAIN_NOTHING is "nothing". Static. */
+/* The inverse, for one of the values above; CLM_TRAIN_NOTHING is "nothing". Static. */
 CLM_API const char *clm_train_policy_name(clm_train_policy policy);
 
-/* How a model lies on the device. Arithmetic is that of floats whatever the precision, but for
- * products with F16 weights of which a device that has half arithmetic is faster and passes the
- * self-test: those round their input to halves too, and sum 16 products at a time in halves.
- * Trained weights, their gradients, AdamW's moments and the gradients of activations stay floats,
- * so that no loss has to be scaled. Stored in 16 bits, rounded to nearest even, are:
+/* How a model is stored on the device. Arithmetic is in floats for every precision, with one
+ * exception: a device with half arithmetic uses it for products with F16 weights if it is faster
+ * and passes the self-test. Such products also round their input to halves, and sum 16 products at
+ * a time in halves. Trained weights, their gradients, AdamW's moments and the gradients of
+ * activations stay floats, so no loss scaling is needed. These are stored in 16 bits, rounded to
+ * nearest even:
  *
- * - weights of the blocks' linear layers that are not trained: off by at most 2^-11 of themselves
- *   (F16, below 6.1e-5 by 2^-25) or 2^-8 (BF16);
- * - what a trained block but the top one keeps for its backward pass, which is also less of it: the
- *   outputs of its LayerNorms and GELU are made again. Attention reads queries, keys and values as
- *   they are kept. A value above 65504 becomes infinite in F16, and so does the loss's gradient;
- *   BF16 has the range of floats. */
+ * - weights of the blocks' linear layers that are not trained: relative error at most 2^-11 (F16;
+ *   below 6.1e-5, absolute error at most 2^-25) or 2^-8 (BF16);
+ * - what every trained block except the top one keeps for its backward pass. Such a block also
+ *   keeps less: the outputs of its LayerNorms and GELU are computed again. Attention reads queries,
+ *   keys and values in the stored form. A value above 65504 becomes infinite in F16, and so does
+ *   the loss's gradient; BF16 has the range of floats. */
 typedef enum clm_precision {
-    CLM_PRECISION_AUTO = 0, /* F32 where that fits the device, else F16 for as much as must */
+    CLM_PRECISION_AUTO = 0, /* F32 if it fits the device, else F16 for as much as necessary */
     CLM_PRECISION_F32,
     CLM_PRECISION_F16,
     CLM_PRECISION_BF16
@@ -57,44 +58,43 @@ CLM_API clm_status clm_precision_parse(clm_precision *precision, const char *tex
 
 typedef struct clm_model_options {
     clm_train_policy train;
-    /* A number of classes over 0 replaces whatever head the model has by a new one, (n_labels,C)
-     * with bias, initialised as torch.nn.Linear is after torch.manual_seed(head_seed). */
+    /* More than 0 classes: replaces the model's head, if any, by a new one, (n_labels,C) with bias,
+     * initialised like torch.nn.Linear after torch.manual_seed(head_seed). */
     int n_labels;
     const char *const *labels; /* their names; NULL: LABEL_0 and so on */
     uint64_t head_seed;
-    /* The head looks at one position of a sequence, so the top block computes what only that one
-     * needs (query, projection and MLP) for it alone, with the same result. True: for all, as a
-     * model does that is read to its end; for comparison. */
+    /* The head reads one position of a sequence, so the top block computes query, projection and
+     * MLP for that position only, with the same result. True: for all positions, for comparison. */
     bool whole_top_block;
-    clm_precision precision; /* saving a model is not touched by it */
-    /* Of a trained block only the input is kept in the forward pass; the backward pass runs it
-     * again from there (Chen et al. 2016, "Training Deep Nets with Sublinear Memory Cost"). Less
+    clm_precision precision; /* does not affect saved models */
+    /* The forward pass keeps only the input of a trained block; the backward pass runs the block
+     * again from it (Chen et al. 2016, "Training Deep Nets with Sublinear Memory Cost"). Less
      * memory for activations, about a quarter more time when all blocks are trained, and in F32 the
      * same bits. */
     bool recompute;
-    /* Frozen weights in F32 stay as the file has them, instead of being laid out for products
-     * first: sooner ready, slower from the second pass on. The same result but for rounding. */
+    /* Frozen weights in F32 keep the file's layout instead of being packed for products first:
+     * ready sooner, slower from the second pass on. The same result except for rounding. */
     bool one_pass;
 } clm_model_options;
 
 #define CLM_MODEL_OPTIONS_DEFAULT \
     { CLM_TRAIN_NOTHING, 0, NULL, 123, false, CLM_PRECISION_AUTO, false, false }
 
-/* A model whose parameters live on a device. One thread at a time may use it. */
+/* A model with its parameters on a device. One thread at a time may use it. */
 typedef struct clm_model clm_model;
 
-/* Reads the weights of `source` to the device, through *model: a folder as Hugging Face
- * transformers saves it, a .safetensors file, or "random:n_layer=2,n_embd=64,..." (initialised as
- * GPT-2 is; see clm_model_config_parse). `device` is borrowed until clm_model_close(); files of
- * `source` stay open as long. `options` may be NULL. The caller closes *model, which is NULL after
- * a failure. Blocks.
+/* Reads the weights of `source` to the device, through *model: a folder saved by Hugging Face
+ * transformers, a .safetensors file, or "random:n_layer=2,n_embd=64,..." (initialised like GPT-2;
+ * see clm_model_config_parse). `device` is borrowed until clm_model_close(); files of `source` stay
+ * open until then, too. `options` may be NULL. The caller closes *model, which is NULL after a
+ * failure. Blocks.
  *
  * CLM_ERROR_NOT_FOUND, CLM_ERROR_IO; CLM_ERROR_FORMAT (a file that is not what it claims to be, a
- * tensor that is missing, no classes in the model and none in the options), CLM_ERROR_SHAPE
- * (tensors that contradict config.json), CLM_ERROR_UNSUPPORTED (another architecture),
- * CLM_ERROR_ARGUMENT (a field after "random:" that does not exist); CLM_ERROR_UNSUPPORTED also for
- * a weight too large for the precision (65520 in F16); CLM_ERROR_DEVICE_MEMORY and what else the
- * device can meet; CLM_ERROR_MEMORY. */
+ * missing tensor, no classes in the model or the options), CLM_ERROR_SHAPE (tensors that contradict
+ * config.json), CLM_ERROR_UNSUPPORTED (another architecture), CLM_ERROR_ARGUMENT (a field after
+ * "random:" that does not exist); CLM_ERROR_UNSUPPORTED also for a weight too large for the
+ * precision (65520 in F16); CLM_ERROR_DEVICE_MEMORY and other errors of the device;
+ * CLM_ERROR_MEMORY. */
 CLM_API clm_status clm_model_open(clm_model **model, clm_device *device, const char *source,
                                   const clm_model_options *options);
 CLM_API void clm_model_close(clm_model *model); /* NULL is fine */
@@ -106,10 +106,10 @@ CLM_API const clm_model_config *clm_model_get_config(const clm_model *model);
 CLM_API size_t clm_model_parameter_count(const clm_model *model);
 CLM_API size_t clm_model_trained_count(const clm_model *model);
 
-/* How the head is trained, for clm_finetune_classifier() and for those who use it later;
- * clm_model_save() writes it into config.json. pad_token: the id that fills up short texts;
- * padded_length: T of the training texts, 0 when it varies. CLM_ERROR_SHAPE when that is negative
- * or above the context. */
+/* How the head is trained, for clm_finetune_classifier() and for later use of the model;
+ * clm_model_save() writes it to config.json. pad_token: the id that pads short texts;
+ * padded_length: T of the training texts, 0 if it varies. CLM_ERROR_SHAPE when padded_length is
+ * negative or above the context. */
 CLM_API clm_status clm_model_set_pooling(clm_model *model, clm_pooling pooling, int pad_token,
                                          int padded_length);
 
@@ -120,35 +120,34 @@ CLM_API clm_status clm_model_logits(clm_model *model, const int32_t *tokens, con
                                     int B, int T, float *logits);
 
 /* Writes config.json and model.safetensors, so that Hugging Face transformers opens the folder as
- * GPT2ForSequenceClassification and gives the same logits; with the tokenizer's files beside them
- * (clm_tokenizer_save()) it is complete. The folder is made when missing; files of these names are
- * replaced, each whole or not at all. CLM_ERROR_IO, CLM_ERROR_NO_SPACE, errors of the device,
+ * GPT2ForSequenceClassification and computes the same logits; with the tokenizer's files
+ * (clm_tokenizer_save()) the folder is complete. It is created if missing; files with these names
+ * are replaced, each whole or not at all. CLM_ERROR_IO, CLM_ERROR_NO_SPACE, errors of the device,
  * CLM_ERROR_MEMORY. Blocks. */
 CLM_API clm_status clm_model_save(clm_model *model, const char *folder);
 
-/* What is to be done with a model: passes of tokens (B,T), and its options' fields of these names.
- */
+/* The intended use of a model: passes over tokens (B,T), and the options of the same names. */
 typedef struct clm_memory_plan {
     clm_train_policy train;
     clm_dtype frozen_storage; /* of frozen weights: CLM_F32, CLM_F16 or CLM_BF16 */
-    clm_dtype kept_storage;   /* of what is kept for the backward pass, likewise */
+    clm_dtype kept_storage;   /* of what the backward pass needs, likewise */
     bool whole_top_block;
     bool recompute;
     int B, T;
 } clm_memory_plan;
 
-/* What that takes on the device. */
+/* The device memory that it needs. */
 typedef struct clm_memory_estimate {
     uint64_t parameters_bytes;
     uint64_t gradients_bytes;
     uint64_t moments_bytes; /* AdamW's two */
     uint64_t activations_bytes;
-    uint64_t largest_buffer_bytes; /* that cannot lie in parts, as the token embedding can */
+    uint64_t largest_buffer_bytes; /* that cannot be split, as the token embedding can */
     uint64_t total_bytes;
 } clm_memory_estimate;
 
-/* Works it out before anything is allocated; needs no device. CLM_ERROR_SHAPE for sizes that cannot
- * be, CLM_ERROR_MEMORY. */
+/* Computes it before anything is allocated; needs no device. CLM_ERROR_SHAPE for impossible sizes,
+ * CLM_ERROR_MEMORY. */
 CLM_API clm_status clm_model_estimate_memory(const clm_model_config *config,
                                              const clm_memory_plan *plan,
                                              clm_memory_estimate *estimate);

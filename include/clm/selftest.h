@@ -1,16 +1,16 @@
-/* The self-test: whether a device computes rightly.
+/* The self-test: whether a device computes correctly.
  *
- * Every kernel that clm will use on the device, in the form in which it will, forward and backward,
+ * Every kernel that clm will use on the device, in the variant it will use, forward and backward,
  * is compared with plain C at awkward sizes; then one training step of a tiny model is compared
- * with the same step in plain C. What is wrong and has a stand-in that is right (the other form of
- * an operation's kernels, another GEMM) is replaced; a device without one is refused, by name.
+ * with the same step in plain C. A wrong kernel is replaced if there is a correct stand-in (the
+ * operation's other kernel form, another GEMM); otherwise the device is refused, by name.
  *
- * A driver may crash or hang instead. So before a kernel is built and run, a mark says which, in a
- * file that the process has locked until it ends; a test that finds two such marks of processes
- * that are gone takes that kernel for wrong without trying it.
+ * A driver may also crash or hang. So before a kernel is built and run, the test records its name
+ * in a mark, in a file that the process locks until it ends. If two processes left such a mark for
+ * the same kernel and ended, the next test assumes that the kernel is wrong without trying it.
  *
- * The result is kept in a file beside the device's tuning, for one device, driver, version of clm
- * and set of kernels and settings; when any of them changes, it is not known any more.
+ * The result is stored in a file beside the device's tuning. It is valid for one device, driver,
+ * version of clm and set of kernels and settings; when any of them changes, it is unknown again.
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #ifndef CLM_SELFTEST_H
@@ -27,10 +27,10 @@ extern "C" {
 #endif
 
 typedef enum clm_selftest_outcome {
-    CLM_SELFTEST_UNKNOWN = 0,  /* not tested, or not since something changed */
-    CLM_SELFTEST_PASSED = 1,   /* all results are right */
-    CLM_SELFTEST_REPLACED = 2, /* they are, with stand-ins for some kernels */
-    CLM_SELFTEST_REFUSED = 3   /* something is wrong, and has no stand-in that is right */
+    CLM_SELFTEST_UNKNOWN = 0,  /* never tested, or not since a change */
+    CLM_SELFTEST_PASSED = 1,   /* all results are correct */
+    CLM_SELFTEST_REPLACED = 2, /* correct with stand-ins for some kernels */
+    CLM_SELFTEST_REFUSED = 3   /* something is wrong, and has no correct stand-in */
 } clm_selftest_outcome;
 
 /* "not tested", "passed", "passed with stand-ins", "refused". Static. */
@@ -40,24 +40,23 @@ CLM_API const char *clm_selftest_outcome_name(clm_selftest_outcome outcome);
 typedef struct clm_selftest_result {
     const char *operation; /* "layernorm", "gemm", ...: as clm_selftest_operation() names them */
     clm_selftest_outcome outcome;
-    const char *form;  /* what runs from now on: "item", "group", "own-panels", ...; may be "" */
-    const char *why;   /* of what was wrong: kernel, shape, error; else "" */
+    const char *form;  /* used from now on: "item", "group", "own-panels", ...; may be "" */
+    const char *why;   /* what was wrong: kernel, shape, error; else "" */
     int number, count; /* of operations, from 1 */
-    int comparisons;   /* of results with plain C */
-    double seconds;    /* with the time to build kernels */
+    int comparisons;   /* of results with plain C's */
+    double seconds;    /* including the time to build kernels */
 } clm_selftest_result;
 
 typedef struct clm_selftest_options {
-    /* Operations to test, by name; 0 of them: all. The result of some is not kept. */
+    /* Operations to test, by name; 0 of them: all. The result of a partial test is not stored. */
     const char *const *operations;
     size_t operation_count;
     void (*on_result)(void *context, const clm_selftest_result *result); /* may be NULL */
-    /* Asked before each kernel; true stops. May be NULL. */
+    /* Called before each kernel; true stops the test. May be NULL. */
     bool (*should_stop)(void *context);
     void *context;
-    /* Try again what the driver crashed or hung in before. Operations given by name are in any
-     * case.
-     */
+    /* Retry kernels in which the driver crashed or hung before. Operations given by name are always
+     * retried. */
     bool again;
 } clm_selftest_options;
 
@@ -68,32 +67,33 @@ typedef struct clm_selftest_report {
     clm_selftest_outcome outcome;
     int comparisons;
     double seconds;
-    char replaced[256]; /* "layernorm=group gemm=own-tiled"; "" when nothing was */
-    char why[768];      /* what was wrong first: operation, kernels, shape, error; "" for nothing */
+    char replaced[256]; /* "layernorm=group gemm=own-tiled"; "" if nothing was */
+    char why[768];      /* the first fault: operation, kernels, shape, error; "" if none */
 } clm_selftest_report;
 
-/* The names of the operations in the order of their tests; NULL past the last. Static. */
+/* The names of the operations in the order in which they are tested; NULL past the last. Static. */
 CLM_API const char *clm_selftest_operation(size_t index);
 
-/* Tests the device and keeps the result; `options` may be NULL. The device runs with the stand-ins
- * from now on. First finds out which GEMM the device uses, when that is not known yet.
+/* Tests the device and stores the result; `options` may be NULL. From then on the device uses the
+ * stand-ins. If it is not yet known which GEMM the device uses, that is measured first.
  *
  * CLM_ERROR_DEVICE_WRONG, and *report says why: the device is refused. CLM_ERROR_ARGUMENT: no such
- * operation. CLM_ERROR_INTERRUPTED: should_stop said so. CLM_ERROR_MEMORY, CLM_ERROR_DEVICE_MEMORY:
- * there was no room for the test, which says nothing about the device. Blocks. */
+ * operation. CLM_ERROR_INTERRUPTED: should_stop() returned true. CLM_ERROR_MEMORY,
+ * CLM_ERROR_DEVICE_MEMORY: not enough memory for the test, which says nothing about the device.
+ * Blocks. */
 CLM_API clm_status clm_selftest_run(clm_selftest_report *report, clm_device *device,
                                     const clm_selftest_options *options);
 
-/* What is kept for the device; outcome CLM_SELFTEST_UNKNOWN when there is nothing, or a file that
+/* The stored result for the device; outcome CLM_SELFTEST_UNKNOWN if there is none, or the file
  * cannot be read. Never tests. CLM_ERROR_DEVICE_WRONG, and *report says why: the device was
  * refused. CLM_ERROR_MEMORY. */
 CLM_API clm_status clm_selftest_recall(clm_selftest_report *report, clm_device *device);
 
-/* What a program calls after it opened a device, before it uses it: recalls the result or, when
- * there is none, tests and says so by a note; the device runs with the stand-ins from then on. With
+/* Call this after opening a device, before using it. Recalls the stored result or, if there is
+ * none, tests the device and logs a note; from then on the device uses the stand-ins. With
  * CLM_SELFTEST=off in the environment it does nothing. `options` are those of clm_selftest_run().
- * CLM_ERROR_DEVICE_WRONG: the device is refused, now or from before; else as clm_selftest_run().
- * Blocks. */
+ * CLM_ERROR_DEVICE_WRONG: the device is refused, by this test or an earlier one; other errors as
+ * clm_selftest_run(). Blocks. */
 CLM_API clm_status clm_selftest_ensure(clm_device *device, const clm_selftest_options *options);
 
 #ifdef __cplusplus

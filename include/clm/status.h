@@ -21,19 +21,19 @@
 extern "C" {
 #endif
 
-/* Grouped by class: the hundreds digit says who can mend it. */
+/* Grouped by class: the hundreds digit says who can fix it. */
 typedef enum clm_status {
     CLM_OK = 0,
 
-    /* 1xx: the caller passed something that cannot be. */
+    /* 1xx: the caller passed something invalid. */
     CLM_ERROR_ARGUMENT = -100,
     CLM_ERROR_SHAPE = -101,       /* sizes that contradict each other */
     CLM_ERROR_UNSUPPORTED = -102, /* valid, but not built in or not implemented */
 
-    /* 2xx: files and what is in them. */
+    /* 2xx: files and their contents. */
     CLM_ERROR_IO = -200,
     CLM_ERROR_NOT_FOUND = -201,
-    CLM_ERROR_EXISTS = -202,   /* would overwrite what somebody may want */
+    CLM_ERROR_EXISTS = -202,   /* would overwrite something that may be needed */
     CLM_ERROR_NO_SPACE = -203, /* disk full, or quota */
     CLM_ERROR_BUSY = -204,     /* another process is using it */
     CLM_ERROR_FORMAT = -210,   /* the file is not what it claims to be */
@@ -50,7 +50,7 @@ typedef enum clm_status {
 
     /* 4xx: this process. */
     CLM_ERROR_MEMORY = -400,
-    CLM_ERROR_INTERRUPTED = -401, /* somebody asked to stop; state was saved where promised */
+    CLM_ERROR_INTERRUPTED = -401, /* asked to stop; state was saved where promised */
 
     /* 5xx: the numbers. */
     CLM_ERROR_NOT_FINITE = -500,
@@ -62,17 +62,17 @@ typedef enum clm_status {
     CLM_ERROR_INTERNAL = -900 /* a bug in clm: please report it */
 } clm_status;
 
-/* The name of a status, as it is written above ("CLM_ERROR_IO"). Static; never NULL. */
+/* The name of a status, as written above ("CLM_ERROR_IO"). Static; never NULL. */
 CLM_API const char *clm_status_name(clm_status status);
 
 /* The message of the last failure in this thread, one line without a full stop or newline.
- * Empty when nothing failed. Lent until the next failing call in this thread. */
+ * Empty if nothing failed. Lent until the next failing call in this thread. */
 CLM_API const char *clm_error_message(void);
 
-/* Forgets the message. */
+/* Clears the message. */
 CLM_API void clm_error_clear(void);
 
-/* The version of the library that is linked, "1.2.3". */
+/* The version of the linked library, "1.2.3". */
 CLM_API const char *clm_version(void);
 
 #ifdef __cplusplus
