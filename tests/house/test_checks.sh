@@ -28,6 +28,13 @@ plant_clean() {
     put src/ops/scale_wide.c '/* free(p) and exit(1) in a comment */\n'
     put src/reference/scale.c '#include "base/error.h"\n'
     put cl/scale.cl '__kernel void scale(__global float *x) {\n    x[0] *= 2.0f;\n}\n'
+    put src/base/log.c 'const char *f(void) {\n    return getenv("CLM_LOG");\n}\n'
+    put src/cli/CMakeLists.txt 'set(commands eval help)\n'
+    put src/model/config_members.c 'static int a[] = {\n    HONOURED("n_embd", "a size"),\n};\n'
+    put tests/model/test_config.c 'int main(void) {\n    return 0;\n}\n'
+    put docs/environment.md '| `CLM_LOG` | how much is said |\n'
+    put docs/commands.md '`clm eval`, `clm help`, and [more](models.md)\n'
+    put docs/models.md '`n_embd`\n'
     put tests/base/test_base.c 'int main(void) {\n    return clm_version() == 0;\n}\n'
     put tests/ops/test_scale.c 'int main(void) {\n    return 0;\n}\n'
     cp "$here/../../.clang-format" "$tree/" 2>/dev/null || true
@@ -70,7 +77,7 @@ bad() { # CHECK WORDS: must fail and say WORDS
 }
 
 plant_clean
-for check in rooms mirrors style locale sources kernels format headers; do
+for check in rooms mirrors style locale sources kernels format headers docs; do
     good $check
 done
 
@@ -174,6 +181,22 @@ bad locale '%lf scans by the locale'
 put src/train/loop.c '/* strtod(a) */\nint f(void) {\n    return g("%f strtod(", 1) +\n'\
 '           printf("5 %% f%d", 1);\n}\n'
 good locale
+plant_clean
+
+# Docs.
+put src/base/log.c 'const char *f(void) {\n    return getenv("CLM_LOUD");\n}\n'
+bad docs 'docs/environment.md lacks CLM_LOUD'
+put src/base/log.c 'const char *f(void) {\n    return 0;\n}\n'
+bad docs 'docs/environment.md has CLM_LOG, which nothing'
+plant_clean
+put src/cli/CMakeLists.txt 'set(commands eval help serve)\n'
+bad docs 'docs/commands.md lacks clm serve'
+plant_clean
+put docs/models.md '`n_layer`\n'
+bad docs 'docs/models.md lacks n_embd'
+plant_clean
+put README.md '[a page](docs/none.md) and [another](docs/models.md)\n'
+bad docs 'README.md: there is no docs/none.md'
 plant_clean
 
 # Sources.
