@@ -146,12 +146,9 @@ static void copy_golden(const char *name) {
     char to[64];
     (void)snprintf(from, sizeof from, "golden/old-run/%s", name);
     (void)snprintf(to, sizeof to, "old-run/%s", name);
-    clm_file_map map = {0};
-    assert_ok(clm_file_map_open(&map, clm_test_source(from)));
-    bytes = (char *)(uintptr_t)map.data;
-    size_bytes = map.size_bytes;
+    assert_ok(clm_file_read(clm_test_source(from), CLM_FILE_METRICS, &bytes, &size_bytes));
     clm_test_write(clm_test_path(to), bytes, size_bytes);
-    clm_file_map_close(&map);
+    clm_free(bytes);
 }
 
 /* A folder of before run.json (tests/golden/old-run/README.md tells how it was made) goes on, with
