@@ -204,7 +204,7 @@ static void long_texts_are_cut_and_counted(void **state) {
                       "random:n_layer=1,n_embd=16,n_head=2,n_ctx=8,n_vocab=300", "--vocab", "vocab",
                       "--data", "data", "--out", "cut", "--epochs", "1");
     assert_done(outcome);
-    assert_has(outcome.errors, "of 21 training texts are longer than 8 tokens and were cut");
+    assert_has(outcome.errors, "of 21 training texts were cut to 8 tokens");
 }
 
 /* A safetensors file that is cut short, that lies about itself, or that is none. */

@@ -85,14 +85,14 @@ static void long_texts_are_cut_and_counted(void **state) {
     assert_ok(make_dataset(&dataset, 10, &options));
     assert_int_equal(clm_dataset_length(dataset), 3);
     assert_int_equal(clm_dataset_cut_count(dataset), 4);
-    assert_string_equal(line, "4 of 10 texts are longer than 3 tokens and were cut");
+    assert_string_equal(line, "4 of 10 texts were cut to 3 tokens");
     assert_int_equal(clm_dataset_lengths(dataset)[4], 3);
     assert_int_equal(clm_dataset_tokens(dataset)[14], 402);
     clm_dataset_free(dataset);
     line[0] = '\0';
     options.name = "test texts";
     assert_ok(make_dataset(&dataset, 10, &options));
-    assert_string_equal(line, "4 of 10 test texts are longer than 3 tokens and were cut");
+    assert_string_equal(line, "4 of 10 test texts were cut to 3 tokens");
     clm_dataset_free(dataset);
     line[0] = '\0';
     options = (clm_dataset_options){.length = 8, .length_limit = 8, .pad_token = -1};
