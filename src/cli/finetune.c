@@ -314,7 +314,8 @@ static clm_status finetune(const settings *s, clm_run *run) {
     CLM_TRY(read_inputs(&in, run, s));
     CLM_TRY(clm_cli_open_device(&device, &s->device, &device_options));
     CLM_TRY(open_model(&model, device, s, &in));
-    /* A head on the last token does not know how texts were padded: it reads all of a text later. */
+    /* A head on the last token does not know how texts were padded: it reads all of a text later.
+     */
     CLM_TRY(clm_model_set_pooling(
         model, s->pooling, pad_token_of(in.tokenizer),
         s->pooling == CLM_POOLING_LAST_TOKEN ? 0 : clm_dataset_length(in.train)));

@@ -105,9 +105,8 @@ clm_status clm_dataset_create_from_ids(clm_dataset **dataset, const int32_t *con
         fill_row(fresh, row, ids[row], lengths[row], options->pad_token);
     }
     if (fresh->cut_count > 0) {
-        clm_log(CLM_LOG_WARNING, "%zu of %zu %s were cut to %d tokens",
-                fresh->cut_count, count, options->name != NULL ? options->name : "texts",
-                fresh->length);
+        clm_log(CLM_LOG_WARNING, "%zu of %zu %s were cut to %d tokens", fresh->cut_count, count,
+                options->name != NULL ? options->name : "texts", fresh->length);
     }
     *dataset = fresh;
     fresh = NULL;
