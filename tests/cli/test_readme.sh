@@ -1,8 +1,8 @@
 #!/bin/sh
-# test_readme.sh CLM TESTS_FOLDER, in an empty folder: runs the commands of the first page one by one,
-# as they stand there, and fails at the first that fails. What a page cannot bring along is put there
-# before: `clm fetch` is answered by a small model and the bundled messages instead of a download,
-# and reviews.csv is made of these messages.
+# test_readme.sh CLM TESTS_FOLDER, in an empty folder: runs the commands of the first page one by
+# one, as they stand there, and fails at the first that fails. What a page cannot bring along is put
+# there before: `clm fetch` is answered by a small model and the bundled messages instead of a
+# download, and reviews.csv is made of these messages.
 # SPDX-License-Identifier: Apache-2.0
 set -eu
 clm=$(realpath "$1")

@@ -1,6 +1,6 @@
 #!/bin/sh
 # check_docs.sh ROOT: fails when a page is behind the code.
-#   every variable CLM_... that src/ asks the environment for is in docs/environment.md, and no other
+#   every variable CLM_... that src/ asks the environment for is in docs/environment.md, no other
 #   every command of src/cli/CMakeLists.txt is in docs/commands.md
 #   every member of config.json that is honoured or fixed is in docs/models.md
 #   every relative link in a page leads to a file
@@ -18,7 +18,8 @@ complain() {
 }
 touch "$work/none"
 
-grep -rhoE 'getenv\("CLM_[A-Z_]*"\)' src | sed 's/getenv("\(.*\)")/\1/' | sort -u >"$work/asked" || true
+grep -rhoE 'getenv\("CLM_[A-Z_]*"\)' src | sed 's/getenv("\(.*\)")/\1/' | sort -u \
+    >"$work/asked" || true
 grep -hoE '^\| `CLM_[A-Z_]*`' docs/environment.md | tr -d '|` ' | sort -u >"$work/told" || true
 for name in $(comm -23 "$work/asked" "$work/told"); do
     complain "docs/environment.md lacks $name"
