@@ -280,7 +280,7 @@ static clm_status sign_lock(int descriptor, const char *path) {
     return clm_file_write_descriptor(descriptor, text, (size_t)length, path);
 }
 
-static bool is_still_there(int descriptor) {
+static bool is_linked(int descriptor) {
     struct stat state;
     return fstat(descriptor, &state) == 0 && state.st_nlink > 0;
 }
@@ -311,7 +311,7 @@ clm_status clm_folder_lock(clm_folder *folder) {
         clm_log(CLM_LOG_WARNING, "%s: cannot be locked (%s): let no other process use the folder",
                 folder->path, strerror(errno));
         break;
-    } while (!is_still_there(descriptor));
+    } while (!is_linked(descriptor));
     CLM_TRY(sign_lock(descriptor, path));
     folder->lock = descriptor;
     folder->is_locked = true;

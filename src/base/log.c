@@ -62,7 +62,7 @@ void clm_log_stop_recording(clm_log_recorder *recorder) {
 }
 
 /* `recorded`: recorders hear it, too. */
-static void tell(clm_log_level level, bool recorded, const char *format, va_list arguments) {
+static void write_note(clm_log_level level, bool recorded, const char *format, va_list arguments) {
     const bool shown = (int)level >= atomic_load(&log_least);
     if (!shown && !(recorded && recorders != NULL)) {
         return;
@@ -86,13 +86,13 @@ static void tell(clm_log_level level, bool recorded, const char *format, va_list
 void clm_log(clm_log_level level, const char *format, ...) {
     va_list arguments;
     va_start(arguments, format);
-    tell(level, level == CLM_LOG_WARNING, format, arguments);
+    write_note(level, level == CLM_LOG_WARNING, format, arguments);
     va_end(arguments);
 }
 
 void clm_log_guess(const char *format, ...) {
     va_list arguments;
     va_start(arguments, format);
-    tell(CLM_LOG_INFO, true, format, arguments);
+    write_note(CLM_LOG_INFO, true, format, arguments);
     va_end(arguments);
 }

@@ -12,7 +12,7 @@ void clm_watch(const clm_watcher *watcher) {
     now = (clm_progress){0};
 }
 
-static void tell(void) {
+static void notify(void) {
     if (watching.on_progress != NULL) {
         watching.on_progress(watching.context, &now);
     }
@@ -22,7 +22,7 @@ void clm_progress_tell_left(const char *stage, int64_t done, int64_t total, cons
                             double seconds_left) {
     now = (clm_progress){
         .stage = stage, .done = done, .total = total, .unit = unit, .seconds_left = seconds_left};
-    tell();
+    notify();
 }
 
 void clm_progress_tell(const char *stage, int64_t done, int64_t total, const char *unit) {
@@ -34,7 +34,7 @@ void clm_progress_detail(const char *detail) {
         now = (clm_progress){.stage = "", .unit = "", .seconds_left = -1.0};
     }
     now.detail = detail;
-    tell();
+    notify();
     now.detail = NULL; /* lent by the caller */
 }
 

@@ -101,7 +101,7 @@ static void a_typed_link_stays_and_its_target_is_replaced(void **state) {
     assert_int_equal(count_entries(clm_test_path("links/deep")), 2);
 }
 
-static void what_is_no_file_is_written_straight_into(void **state) {
+static void special_files_are_written_directly(void **state) {
     (void)state;
     assert_ok(clm_file_write("/dev/null", "x", 1));
     assert_true(S_ISCHR(mode_of("/dev/null")));
@@ -679,7 +679,7 @@ int main(int argc, char **argv) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_file_keeps_its_mode),
         cmocka_unit_test(a_typed_link_stays_and_its_target_is_replaced),
-        cmocka_unit_test(what_is_no_file_is_written_straight_into),
+        cmocka_unit_test(special_files_are_written_directly),
         cmocka_unit_test(a_full_disk_leaves_what_was_there),
         cmocka_unit_test(a_descriptor_is_written_where_it_stands),
         cmocka_unit_test(only_files_are_read),

@@ -106,7 +106,7 @@ static void linear_layers_start_as_torchs(void **state) {
     assert_status(CLM_ERROR_SHAPE, clm_torch_linear_init(&random, weight, NULL, 5, -1));
 }
 
-static void a_saved_stream_goes_on_where_it_was(void **state) {
+static void a_restored_stream_continues(void **state) {
     (void)state;
     static uint8_t saved[CLM_TORCH_RANDOM_STATE_BYTES];
     clm_torch_random *random = NULL;
@@ -205,7 +205,7 @@ int main(void) {
         cmocka_unit_test(numpy_intervals_stay_inside),
         cmocka_unit_test(torch_draws_are_torchs),
         cmocka_unit_test(linear_layers_start_as_torchs),
-        cmocka_unit_test(a_saved_stream_goes_on_where_it_was),
+        cmocka_unit_test(a_restored_stream_continues),
         cmocka_unit_test(philox_gives_the_authors_answers),
         cmocka_unit_test(any_word_of_a_stream_can_be_sought),
         cmocka_unit_test(normal_values_are_normal),
