@@ -49,7 +49,7 @@ bool clm_bench_is_chosen(const clm_bench_entry *entry, const clm_bench_options *
 }
 
 /* Whether an entry before it begins with the same `length` bytes, and ends there if `whole`. */
-static bool came_before(size_t index, size_t length, bool whole) {
+static bool appears_earlier(size_t index, size_t length, bool whole) {
     const char *name = clm_bench_entry_at(index)->name;
     for (size_t i = 0; i < index; i++) {
         const char *other = clm_bench_entry_at(i)->name;
@@ -67,14 +67,14 @@ static void add_alternatives(clm_string *text, const char *name) {
     bool any = false;
     for (size_t i = 0; (entry = clm_bench_entry_at(i)) != NULL; i++) {
         if (strncmp(entry->name, name, length) == 0 && entry->name[length] == '/' &&
-            !came_before(i, strlen(entry->name), true)) {
+            !appears_earlier(i, strlen(entry->name), true)) {
             clm_string_add_format(text, "%s%s", any ? ", " : "", entry->name);
             any = true;
         }
     }
     for (size_t i = 0; !any && (entry = clm_bench_entry_at(i)) != NULL; i++) {
         const size_t group = clm_bench_group_length(entry->name);
-        if (!came_before(i, group + 1, false)) {
+        if (!appears_earlier(i, group + 1, false)) {
             clm_string_add_format(text, "%s%.*s", i > 0 ? ", " : "", (int)group, entry->name);
         }
     }

@@ -129,7 +129,7 @@ static clm_status measure_limits(bench_run *run) {
     return status;
 }
 
-static void tell(const bench_run *run, const clm_bench_result *result) {
+static void send_result(const bench_run *run, const clm_bench_result *result) {
     if (run->options.on_result != NULL) {
         run->options.on_result(run->options.context, run->report, result);
     }
@@ -199,7 +199,7 @@ static clm_status add_case(bench_run *run, const clm_bench_entry *entry) {
     CLM_TRY(clm_buffer_pool_trim(run->device));
     clm_bench_derive_result(report, &result);
     report->results[report->result_count++] = result;
-    tell(run, &result);
+    send_result(run, &result);
 cleanup:
     return status;
 }
@@ -210,7 +210,7 @@ static clm_status run_all(bench_run *run) {
     const clm_bench_entry *last = NULL;
     clm_status status = CLM_OK;
     CLM_TRY(measure_limits(run));
-    tell(run, NULL);
+    send_result(run, NULL);
     for (size_t i = 0; (entry = clm_bench_entry_at(i)) != NULL; i++) {
         if (!clm_bench_is_chosen(entry, &run->options)) {
             continue;
