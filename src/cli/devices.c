@@ -62,7 +62,7 @@ static void add_text(clm_string *out, const char *before, const char *text) {
     clm_json_add_string(out, text);
 }
 
-static void add_found_out(clm_string *out, const entry *e) {
+static void add_findings(clm_string *out, const entry *e) {
     add_text(out, ",\"selftest\":{\"outcome\":", clm_selftest_outcome_name(e->selftest.outcome));
     clm_string_add_format(out, ",\"comparisons\":%d,\"seconds\":%.2f", e->selftest.comparisons,
                           e->selftest.seconds);
@@ -116,7 +116,7 @@ static void add_json(clm_string *out, const entry *e) {
         (unsigned long long)info->max_allocation_size_bytes,
         (unsigned long long)info->local_memory_size_bytes, info->has_fp16 ? "true" : "false",
         info->has_fp64 ? "true" : "false", info->has_subgroups ? "true" : "false");
-    add_found_out(out, e);
+    add_findings(out, e);
 }
 
 static clm_status print_json(const entry *entries, size_t count) {
@@ -132,7 +132,7 @@ static clm_status print_json(const entry *entries, size_t count) {
 
 /* ---- the page ---- */
 
-static void print_found_out(const entry *e) {
+static void print_findings(const entry *e) {
     const clm_selftest_report *test = &e->selftest;
     if (e->failure[0] != '\0') {
         (void)printf("     cannot be opened: %s\n", e->failure);
@@ -185,7 +185,7 @@ static void print_entry(const entry *e, size_t count) {
         (void)printf("     %-11s %-17s %-3s (%s)\n", i == 0 ? "extensions" : "", extensions[i].name,
                      has_extension(info, i) ? "yes" : "no", extensions[i].use);
     }
-    print_found_out(e);
+    print_findings(e);
     print_quirks(info);
     (void)printf("\n");
 }

@@ -108,7 +108,7 @@ static int set_positionals(clm_cli_arguments *arguments) {
 }
 
 /* An option of `names`, separated by spaces, that was given; NULL for none. */
-static const clm_cli_option *given_among(const clm_cli_arguments *arguments, const char *names) {
+static const clm_cli_option *find_given(const clm_cli_arguments *arguments, const char *names) {
     for (size_t i = 0; i < arguments->given_count; i++) {
         const clm_cli_option *option = arguments->given[i].option;
         if (clm_cli_has_word(names, option->name, strlen(option->name))) {
@@ -119,16 +119,16 @@ static const clm_cli_option *given_among(const clm_cli_arguments *arguments, con
 }
 
 /* What only all options together tell. */
-static int check_together(const clm_cli_arguments *arguments) {
+static int check_combinations(const clm_cli_arguments *arguments) {
     const clm_cli_option *option = NULL;
     for (size_t i = 0; i < arguments->given_count; i++) {
         option = arguments->given[i].option;
-        const clm_cli_option *other = given_among(arguments, option->excludes);
+        const clm_cli_option *other = find_given(arguments, option->excludes);
         if (other != NULL) {
             return clm_cli_usage(arguments->command->name, "%s and %s exclude each other",
                                  option->name, other->name);
         }
-        if (option->needs != NULL && given_among(arguments, option->needs) == NULL) {
+        if (option->needs != NULL && find_given(arguments, option->needs) == NULL) {
             return clm_cli_usage(arguments->command->name, "%s goes with %s only", option->name,
                                  option->needs);
         }
@@ -178,5 +178,5 @@ int clm_cli_parse(clm_cli_arguments *arguments, const clm_cli_command *command, 
         }
     }
     const int result = set_positionals(arguments);
-    return result >= 0 ? result : check_together(arguments);
+    return result >= 0 ? result : check_combinations(arguments);
 }

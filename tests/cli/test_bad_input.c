@@ -285,7 +285,7 @@ static void vocabularies_of_another_size(void **state) {
     assert_false(clm_file_exists(clm_test_path("w")));
 }
 
-static void what_is_no_run_is_said_to_be_none(void **state) {
+static void folders_without_a_run_are_refused(void **state) {
     (void)state;
     assert_fails(run_clm("classify", "--model", "vocab", "a"), 3, "vocab/");
     assert_fails(run_clm("eval", "--model", "data", "--data", "data/test.csv"), 3, "data");
@@ -431,7 +431,7 @@ int main(void) {
         cmocka_unit_test(bad_weights),
         cmocka_unit_test(shapes_that_contradict_the_config),
         cmocka_unit_test(vocabularies_of_another_size),
-        cmocka_unit_test(what_is_no_run_is_said_to_be_none),
+        cmocka_unit_test(folders_without_a_run_are_refused),
         cmocka_unit_test(a_second_run_into_the_same_folder),
         cmocka_unit_test(no_room_to_save),
         cmocka_unit_test(no_room_for_tables_and_vocabularies),
