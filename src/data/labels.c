@@ -228,7 +228,7 @@ static clm_status fail_unknown_label(const clm_table_entry *entry, const clm_cla
     return status;
 }
 
-static clm_status use_given(clm_classes *classes, const clm_table_options *options) {
+static clm_status use_given_labels(clm_classes *classes, const clm_table_options *options) {
     clm_status status = clm_allocate(&classes->names, (size_t)options->label_count,
                                      sizeof *classes->names, "the names of classes");
     for (; status == CLM_OK && classes->count < options->label_count; classes->count++) {
@@ -265,7 +265,7 @@ clm_status clm_classes_of(clm_classes *classes, clm_table_entry *entries, size_t
     *classes = (clm_classes){0};
     CLM_TRY(take_names(given ? NULL : classes, entries, count, where, origin));
     if (given) {
-        CLM_TRY(use_given(classes, options));
+        CLM_TRY(use_given_labels(classes, options));
     } else if (classes->names == NULL) {
         CLM_TRY(find_classes(classes, entries, count, origin));
     }
