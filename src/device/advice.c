@@ -155,7 +155,7 @@ static size_t look_into_folder(findings *f, const char *folder) {
 }
 
 /* The variable that tells the loader where to look, and what it says; NULL for none. */
-static const char *loaders_variable(const char **place) {
+static const char *loader_variable(const char **place) {
     static const char *const names[] = {"OCL_ICD_VENDORS", "OPENCL_VENDOR_PATH"};
     for (size_t i = 0; i < 2; i++) {
         *place = variable(names[i]);
@@ -170,7 +170,7 @@ static const char *loaders_variable(const char **place) {
  * library. */
 static void look_at_drivers(findings *f, const clm_advice_scene *scene) {
     const char *place = NULL;
-    if (loaders_variable(&place) == NULL) {
+    if (loader_variable(&place) == NULL) {
         (void)look_into_folder(f, scene->vendors);
     } else if (clm_file_is_folder(place)) {
         (void)look_into_folder(f, place);
@@ -187,7 +187,7 @@ static void look_at_drivers(findings *f, const clm_advice_scene *scene) {
 
 static void add_no_driver(findings *f, const clm_advice_scene *scene) {
     const char *place = NULL;
-    const char *name = loaders_variable(&place);
+    const char *name = loader_variable(&place);
     if (name != NULL) {
         clm_string_add_format(f->text, "%s%s is \"%s\", %s: unset it to use what is installed",
                               begin(f), name, place,
@@ -265,7 +265,7 @@ static void add_nodes(findings *f, const clm_advice_scene *scene) {
 /* ---- platforms without devices ---- */
 
 /* Where PoCL keeps built kernels; returns what says so. */
-static const char *pocls_folder(char *folder, size_t capacity) {
+static const char *pocl_folder(char *folder, size_t capacity) {
     const char *names[] = {"POCL_CACHE_DIR", "XDG_CACHE_HOME", "HOME"};
     const char *says[] = {"from POCL_CACHE_DIR", "from XDG_CACHE_HOME", "from HOME"};
     const char *below[] = {"", "/pocl/kcache", "/.cache/pocl/kcache"};
@@ -296,7 +296,7 @@ static bool can_be_written(const char *folder) {
 
 static void look_at_pocl(findings *f) {
     char folder[4096];
-    const char *from = pocls_folder(folder, sizeof folder);
+    const char *from = pocl_folder(folder, sizeof folder);
     const char *devices = getenv("POCL_DEVICES");
     const size_t before = f->count;
     if (!can_be_written(folder)) {
@@ -371,7 +371,7 @@ void clm_advice_add_reasons(clm_string *text, const clm_advice_scene *scene) {
         add_nodes(&f, scene);
     }
     const char *place = NULL;
-    const char *name = loaders_variable(&place);
+    const char *name = loader_variable(&place);
     if (name != NULL && look_into_folder(NULL, scene->vendors) > 0) {
         clm_string_add_format(text, "%sunset %s to use the drivers of %s", begin(&f), name,
                               scene->vendors);

@@ -88,7 +88,7 @@ cleanup:
 }
 
 /* Kernels and copies that never end use the device's objects and the memory lent to it. */
-static void leave_as_it_is(clm_device *device) {
+static void keep_given_up(clm_device *device) {
     static _Thread_local clm_device *given_up;
     device->next_given_up = given_up;
     given_up = device;
@@ -104,7 +104,7 @@ void clm_device_close(clm_device *device) {
         clm_error_release();
     }
     if (device->is_given_up) {
-        leave_as_it_is(device);
+        keep_given_up(device);
         return;
     }
     for (size_t i = device->hook_count; i > 0; i--) {
@@ -189,8 +189,8 @@ size_t clm_device_work_group(const clm_device *device, size_t want) {
     return size;
 }
 
-int clm_device_most_rounds(const clm_device *device) {
-    return clm_quirk_most_rounds(&device->info);
+int clm_device_iteration_limit(const clm_device *device) {
+    return clm_quirk_iteration_limit(&device->info);
 }
 
 uint64_t clm_device_memory_bytes(const clm_device *device) {

@@ -37,7 +37,7 @@ size_t clm_device_work_group(const clm_device *device, size_t want);
 
 /* How often one work-item may go round loops, all together, before the driver stops it; INT_MAX
  * where it does not. */
-int clm_device_most_rounds(const clm_device *device);
+int clm_device_iteration_limit(const clm_device *device);
 
 /* Calls `hook(context)` when the device is closed, after it has finished its work; the last added
  * first. For what libraries behind operations keep for a device. */

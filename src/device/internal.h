@@ -140,7 +140,7 @@ void clm_quirks_before_first_call(void);
 bool clm_quirk_is_emulation(const clm_device_info *info);
 
 /* Whether others drive the same kind of device better. */
-bool clm_quirk_is_behind(const clm_device_info *info);
+bool clm_quirk_is_superseded(const clm_device_info *info);
 
 /* Options that every kernel is built with on the device, with a blank before each; "" for none.
  * Static. */
@@ -158,7 +158,7 @@ bool clm_quirk_joins_files(const clm_device_info *info);
 bool clm_quirk_wants_pages(const clm_device_info *info);
 
 /* How often a work-item may go round loops. */
-int clm_quirk_most_rounds(const clm_device_info *info);
+int clm_quirk_iteration_limit(const clm_device_info *info);
 
 /* Whether a device is simulated, a thousand times as slow as others. */
 bool clm_quirk_is_simulation(const clm_device_info *info);

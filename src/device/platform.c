@@ -134,7 +134,7 @@ clm_status clm_device_describe(clm_device_info *info, cl_platform_id platform, c
 
 /* A driver that fails is no reason to refuse the others; only when there is none, it is the error.
  */
-static void tell_of_failure(clm_status *failure, cl_int code, const char *platform) {
+static void record_failure(clm_status *failure, cl_int code, const char *platform) {
     char what[256];
     (void)snprintf(what, sizeof what, "the devices of %s", platform);
     *failure = clm_opencl_check(code, "clGetDeviceIDs", what);
@@ -158,7 +158,7 @@ static clm_status add_devices_of(listing *list, cl_platform_id platform) {
         char *name = list->empty[list->empty_count++];
         platform_text(platform, CL_PLATFORM_NAME, name, sizeof *list->empty);
         if (code != CL_SUCCESS && code != CL_DEVICE_NOT_FOUND) {
-            tell_of_failure(&list->failure, code, name);
+            record_failure(&list->failure, code, name);
         } else {
             clm_log(CLM_LOG_DEBUG, "platform %s has no device", name);
         }
@@ -201,7 +201,7 @@ static int64_t score(const clm_device_info *info) {
     if (clm_quirk_is_emulation(info)) {
         kind -= 8;
     }
-    if (clm_quirk_is_behind(info)) {
+    if (clm_quirk_is_superseded(info)) {
         kind--;
     }
     return kind * 1000000 + info->compute_units;
@@ -210,9 +210,9 @@ static int64_t score(const clm_device_info *info) {
 static void explain_rank(clm_device_info *info) {
     (void)snprintf(info->rank_reason, sizeof info->rank_reason, "%s%s, %d unit%s",
                    clm_device_type_name(info->type),
-                   clm_quirk_is_emulation(info) ? ", emulated or simulated: after native drivers"
-                   : clm_quirk_is_behind(info)  ? ", by a driver that others go before"
-                                                : ", native driver",
+                   clm_quirk_is_emulation(info)    ? ", emulated or simulated: after native drivers"
+                   : clm_quirk_is_superseded(info) ? ", by a driver that others go before"
+                                                   : ", native driver",
                    info->compute_units, info->compute_units == 1 ? "" : "s");
 }
 

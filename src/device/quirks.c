@@ -17,11 +17,11 @@
 enum {
     EMULATION = 1, /* ranks behind native drivers */
     KEEPS_KERNELS = 2 /* has a kernel cache of its own, so that one of ours would only cost */,
-    BEHIND = 4,       /* ranks behind other drivers of devices of its type */
-    FEW_ROUNDS = 8,   /* see clm_quirk_most_rounds() */
-    JOINS_FILES = 16, /* see clm_quirk_joins_files() */
-    SIMULATION = 32,  /* see clm_quirk_most_items() */
-    WANTS_PAGES = 64  /* see clm_quirk_wants_pages() */
+    SUPERSEDED = 4,        /* ranks behind other drivers of devices of its type */
+    LIMITS_ITERATIONS = 8, /* see clm_quirk_iteration_limit() */
+    JOINS_FILES = 16,      /* see clm_quirk_joins_files() */
+    SIMULATION = 32,       /* see clm_quirk_most_items() */
+    WANTS_PAGES = 64       /* see clm_quirk_wants_pages() */
 };
 
 enum { MOST_VARIABLES = 3 };
@@ -141,7 +141,7 @@ static const quirk_row table[] = {
                "work is cut into more work-items",
                "on Mesa 22.3, products of 768 x 3072 in one work-item, which are wrong"},
      .device = "llvmpipe",
-     .changes = FEW_ROUNDS},
+     .changes = LIMITS_ITERATIONS},
     {.quirk = {"llvmpipe-emulation",
                "a GPU's driver that runs on the processor, which a native driver uses better",
                "ranks behind native drivers, and no GEMM is measured at first use",
@@ -152,7 +152,7 @@ static const quirk_row table[] = {
                "ranks behind other drivers of the same kind of device",
                "https://github.com/lightvector/KataGo/issues/798"},
      .platform = "clover",
-     .changes = BEHIND},
+     .changes = SUPERSEDED},
     {.quirk =
          {"oclgrind-simulation",
           "a simulator, which looks at each access and takes a thousand times as long, for "
@@ -271,8 +271,8 @@ bool clm_quirk_is_emulation(const clm_device_info *info) {
     return is_changed(info, EMULATION);
 }
 
-bool clm_quirk_is_behind(const clm_device_info *info) {
-    return is_changed(info, BEHIND);
+bool clm_quirk_is_superseded(const clm_device_info *info) {
+    return is_changed(info, SUPERSEDED);
 }
 
 bool clm_quirk_caches_kernels(const clm_device_info *info) {
@@ -287,8 +287,8 @@ bool clm_quirk_wants_pages(const clm_device_info *info) {
     return is_changed(info, WANTS_PAGES);
 }
 
-int clm_quirk_most_rounds(const clm_device_info *info) {
-    return is_changed(info, FEW_ROUNDS) ? 40000 : INT_MAX;
+int clm_quirk_iteration_limit(const clm_device_info *info) {
+    return is_changed(info, LIMITS_ITERATIONS) ? 40000 : INT_MAX;
 }
 
 bool clm_quirk_is_simulation(const clm_device_info *info) {

@@ -101,7 +101,7 @@ bool clm_device_is_given_up(const clm_device *device) {
 }
 
 /* The same message each time, so that whoever cleans up says nothing else. */
-static clm_status say_given_up(const clm_device *device) {
+static clm_status fail_given_up(const clm_device *device) {
     const char *kernel = device->hanging;
     return clm_fail(CLM_ERROR_TIMEOUT,
                     "%s: %s%s has not ended for %g s (CLM_DEVICE_TIMEOUT), so the device was given "
@@ -111,13 +111,13 @@ static clm_status say_given_up(const clm_device *device) {
 }
 
 clm_status clm_device_check(const clm_device *device) {
-    return device->is_given_up ? say_given_up(device) : clm_check_fork();
+    return device->is_given_up ? fail_given_up(device) : clm_check_fork();
 }
 
 static clm_status give_up(clm_device *device) {
     device->is_given_up = true;
     device->hanging = device->watched_count > 0 ? device->watched[0].kernel : NULL;
-    return say_given_up(device);
+    return fail_given_up(device);
 }
 
 void clm_device_keep(clm_device *device, void *memory) {

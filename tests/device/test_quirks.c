@@ -161,8 +161,8 @@ static void quirks_change_what_they_say(void **state) {
                  clm_quirk_joins_files(&intel_cpu) || clm_quirk_joins_files(&oclgrind));
     assert_true(clm_quirk_wants_pages(&pocl));
     assert_false(clm_quirk_wants_pages(&llvmpipe) || clm_quirk_wants_pages(&geforce));
-    assert_int_equal(clm_quirk_most_rounds(&llvmpipe), 40000);
-    assert_int_equal(clm_quirk_most_rounds(&pocl), INT_MAX);
+    assert_int_equal(clm_quirk_iteration_limit(&llvmpipe), 40000);
+    assert_int_equal(clm_quirk_iteration_limit(&pocl), INT_MAX);
     assert_true(clm_quirk_is_simulation(&oclgrind));
     assert_false(clm_quirk_is_simulation(&llvmpipe));
     assert_int_equal(clm_quirk_most_items(&oclgrind), 16);
@@ -171,7 +171,7 @@ static void quirks_change_what_they_say(void **state) {
                         " -cl-intel-greater-than-4GB-buffer-required");
     assert_string_equal(clm_quirk_build_options(&small_arc), "");
     assert_string_equal(clm_quirk_build_options(&intel_cpu), "");
-    assert_true(clm_quirk_is_behind(&clover));
+    assert_true(clm_quirk_is_superseded(&clover));
 }
 
 /* A GPU by Clover comes after the same one by rusticl, before processors; emulation is last. */
