@@ -112,7 +112,7 @@ static uint64_t limit_of(const clm_download *download) {
 }
 
 /* Whether an answer of 206 is the part of the file that was asked for. */
-static bool is_range_asked_for(const transfer *t) {
+static bool range_was_requested(const transfer *t) {
     const int64_t size = t->answer.range_size;
     const uint64_t known = t->download->size_bytes;
     return t->asked && t->answer.range_at >= 0 && (uint64_t)t->answer.range_at == t->start &&
@@ -126,7 +126,7 @@ static fault examine(transfer *t, long code) {
     if (t->answer.is_encoded) {
         return FAULT_ENCODED;
     }
-    if (code == 206 && !is_range_asked_for(t)) {
+    if (code == 206 && !range_was_requested(t)) {
         return FAULT_MISPLACED;
     }
     (void)curl_easy_getinfo(t->curl, CURLINFO_CONTENT_LENGTH_DOWNLOAD_T, &length);
@@ -187,7 +187,7 @@ static size_t on_body(char *bytes, size_t size, size_t count, void *context) {
     return length;
 }
 
-static bool go_on(const clm_download *download, uint64_t done, uint64_t total) {
+static bool report_progress(const clm_download *download, uint64_t done, uint64_t total) {
     const clm_fetch_options *options = download->options;
     return options->progress == NULL ||
            options->progress(options->progress_context, download->label, done, total);
@@ -203,7 +203,7 @@ static int on_progress(void *context, curl_off_t total, curl_off_t now, curl_off
     if (whole == 0 && total > 0 && t->begun) {
         whole = t->start + (uint64_t)total;
     }
-    t->stopped = t->stopped || !go_on(t->download, t->start + t->received, whole);
+    t->stopped = t->stopped || !report_progress(t->download, t->start + t->received, whole);
     return t->stopped ? 1 : 0;
 }
 
@@ -441,7 +441,7 @@ static clm_status request(clm_download *download, int descriptor, uint64_t *reac
         memcpy(download->stated_sha256, t.answer.stated_sha256, sizeof download->stated_sha256);
     }
     if (status == CLM_OK) { /* libcurl does not always report the end */
-        (void)go_on(download, t.start + t.received, t.start + t.received);
+        (void)report_progress(download, t.start + t.received, t.start + t.received);
     }
 cleanup:
     curl_slist_free_all(headers);
@@ -454,7 +454,7 @@ static bool wait_for(const clm_download *download, double seconds) {
     const struct timespec piece = {.tv_nsec = 50000000};
     for (double end = clm_seconds() + seconds; clm_seconds() < end;) {
         (void)nanosleep(&piece, NULL);
-        if (!go_on(download, 0, 0)) {
+        if (!report_progress(download, 0, 0)) {
             return false;
         }
     }

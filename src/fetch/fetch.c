@@ -30,7 +30,7 @@ struct clm_fetched {
 };
 
 /* One file on its way. */
-typedef struct errand {
+typedef struct fetch_job {
     const clm_fetch_item *item;
     const clm_fetch_file *file;
     const clm_fetch_options *options;
@@ -40,7 +40,7 @@ typedef struct errand {
     char *target; /* what is downloaded: result->path, or the archive that it is in */
     char *part;
     char *corrupt;
-} errand;
+} fetch_job;
 
 /* The name and the SHA-256 of what is wanted in the end. */
 static const char *wanted_name(const clm_fetch_file *file) {
@@ -53,7 +53,7 @@ static const char *wanted_sha256(const clm_fetch_file *file) {
 
 /* Mirrors hold <base>/<name>/<file>. `at` is where to look on; NULL when there is no further one.
  */
-static clm_status next_url(clm_string *url, const char **at, const errand *e) {
+static clm_status next_url(clm_string *url, const char **at, const fetch_job *e) {
     clm_string_clear(url);
     if (e->mirrors[0] == '\0') {
         clm_string_add(url, e->file->url);
@@ -73,7 +73,7 @@ static clm_status next_url(clm_string *url, const char **at, const errand *e) {
 }
 
 /* What to do without a network. */
-static clm_status advise(const errand *e, clm_status status) {
+static clm_status advise(const fetch_job *e, clm_status status) {
     char why[400];
     (void)snprintf(why, sizeof why, "%.399s", clm_error_message());
     return clm_fail(
@@ -85,7 +85,7 @@ static clm_status advise(const errand *e, clm_status status) {
 }
 
 /* Whether the file is there already and is the right one. */
-static clm_status look_for(const errand *e, bool *there) {
+static clm_status look_for(const fetch_job *e, bool *there) {
     const char *known = wanted_sha256(e->file);
     const char *path = e->result->path;
     *there = clm_file_exists(path);
@@ -108,7 +108,7 @@ static clm_status look_for(const errand *e, bool *there) {
 }
 
 /* The part is whole: is it the file? Puts it in place, or aside. *wrong tells the two apart. */
-static clm_status accept(const errand *e, const clm_download *download, bool *wrong) {
+static clm_status accept(const fetch_job *e, const clm_download *download, bool *wrong) {
     clm_status status = CLM_OK;
     char got[CLM_SHA256_TEXT];
     const char *known = e->file->sha256;
@@ -142,7 +142,7 @@ cleanup:
 
 /* From one URL. A wrong checksum after a resumed download may be the fault of the older part: then
  * once more, from the start. */
-static clm_status get_from(const errand *e, const char *url) {
+static clm_status get_from(const fetch_job *e, const char *url) {
     clm_status status = CLM_OK;
     for (int attempt = 0; attempt < 2; attempt++) {
         bool wrong = false;
@@ -165,7 +165,7 @@ cleanup:
 }
 
 /* Takes the wanted file out of the archive, which has served then. */
-static clm_status unpack(const errand *e) {
+static clm_status unpack(const fetch_job *e) {
     clm_status status = CLM_OK;
     const char *known = e->file->member_sha256;
     (void)unlink(e->part); /* a link there would be followed */
@@ -192,7 +192,7 @@ cleanup:
     return status;
 }
 
-static clm_status run_errand(const errand *e) {
+static clm_status run_fetch_job(const fetch_job *e) {
     clm_status status = CLM_OK;
     clm_string url = {0};
     bool there = false;
@@ -229,17 +229,17 @@ static clm_status get_file(clm_fetched *fetched, const clm_fetch_item *item, siz
                            const clm_fetch_options *options, const char *mirrors) {
     clm_status status = CLM_OK;
     const clm_fetch_file *file = &item->files[index];
-    errand e = {.item = item,
-                .file = file,
-                .options = options,
-                .mirrors = mirrors,
-                .folder = fetched->folder,
-                .result = &fetched->files[index]};
+    fetch_job e = {.item = item,
+                   .file = file,
+                   .options = options,
+                   .mirrors = mirrors,
+                   .folder = fetched->folder,
+                   .result = &fetched->files[index]};
     CLM_TRY(clm_path_join(&e.result->path, fetched->folder, wanted_name(file)));
     CLM_TRY(clm_path_join(&e.target, fetched->folder, file->name));
     CLM_TRY(join_suffix(&e.part, e.target, ".part"));
     CLM_TRY(join_suffix(&e.corrupt, e.target, ".corrupt"));
-    CLM_TRY(run_errand(&e));
+    CLM_TRY(run_fetch_job(&e));
     fetched->count = index + 1;
 cleanup:
     clm_free(e.target);

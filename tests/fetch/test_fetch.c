@@ -119,7 +119,7 @@ static void a_broken_connection_is_resumed(void **state) {
     assert_string_equal(http_server_request(server, 2)->if_range, "\"one\"");
 }
 
-static void a_later_call_goes_on(void **state) {
+static void a_later_call_resumes(void **state) {
     (void)state;
     char folder[1024];
     (void)snprintf(folder, sizeof folder, "%s", begin("later"));
@@ -556,7 +556,7 @@ int main(void) {
         cmocka_unit_test(sha256_is_sha256),
         cmocka_unit_test(a_file_is_fetched_once),
         cmocka_unit_test(a_broken_connection_is_resumed),
-        cmocka_unit_test(a_later_call_goes_on),
+        cmocka_unit_test(a_later_call_resumes),
         cmocka_unit_test(a_changed_file_is_fetched_anew),
         cmocka_unit_test(a_part_without_a_tag_is_not_trusted),
         cmocka_unit_test(odd_answers_to_a_range_are_survived),
