@@ -33,7 +33,7 @@ static clm_node *linear_of(const fusing *f, uint32_t tensor) {
 }
 
 /* The linear takes over what `node` gives, and `node` is nobody's any more. */
-static void take_over(const fusing *f, clm_node *linear, clm_node *node) {
+static void take_output(const fusing *f, clm_node *linear, clm_node *node) {
     linear->outputs[0] = node->outputs[0];
     f->graph->tensors[node->outputs[0]].node = (uint32_t)(linear - f->graph->nodes);
     node->outputs[0] = 0;
@@ -47,7 +47,7 @@ static void fuse_gelu(const fusing *f, clm_node *node) {
     }
     linear->with.linear.gelu = true;
     linear->outputs[1] = f->readers[x] > 1 ? x : 0;
-    take_over(f, linear, node);
+    take_output(f, linear, node);
 }
 
 /* A residual has to be there when the linear runs: whatever comes after it is not. */
@@ -59,7 +59,7 @@ static void fuse_add(const fusing *f, clm_node *node) {
         if (linear != NULL && linear->inputs[3] == 0 && f->readers[node->inputs[i]] == 1 &&
             (about->kind != CLM_TENSOR_VALUE || &f->graph->nodes[about->node] < linear)) {
             linear->inputs[3] = residual;
-            take_over(f, linear, node);
+            take_output(f, linear, node);
             return;
         }
     }

@@ -68,25 +68,26 @@ static void reference(const clm_reference_call *call) {
                                     call->in[V], &shape);
 }
 
-/* How kernels want their operands to lie. */
-typedef enum lying {
+/* The layouts of operands that kernels take. */
+typedef enum operand_layout {
     FUSED,  /* q, k and v of a position beside each other */
     POOLED, /* one query a sequence; k and v of a position beside each other */
-    OTHERWISE
-} lying;
+    OTHER_LAYOUT
+} operand_layout;
 
-static lying how(const clm_place *q, const clm_place *k, const clm_place *v, bool pooled,
-                 const clm_attention_shape *shape) {
+static operand_layout layout_of_operands(const clm_place *q, const clm_place *k, const clm_place *v,
+                                         bool pooled, const clm_attention_shape *shape) {
     const size_t C = (size_t)shape->H * (size_t)shape->D;
     const bool beside = k->buffer == v->buffer && v->offset == k->offset + C;
     if (pooled) {
-        return beside && k->offset == 0 && k->stride == 2 * C && q->width == q->stride ? POOLED
-                                                                                       : OTHERWISE;
+        return beside && k->offset == 0 && k->stride == 2 * C && q->width == q->stride
+                   ? POOLED
+                   : OTHER_LAYOUT;
     }
     return beside && q->buffer == k->buffer && q->offset == 0 && k->offset == C &&
                    k->stride == 3 * C
                ? FUSED
-               : OTHERWISE;
+               : OTHER_LAYOUT;
 }
 
 static clm_attention_shape device_shape(const clm_device_call *call, int q) {
@@ -98,7 +99,7 @@ static clm_attention_shape device_shape(const clm_device_call *call, int q) {
                                  .causal = call->node->with.attention.causal};
 }
 
-static clm_status fail_lying(void) {
+static clm_status fail_layout(void) {
     return clm_fail(CLM_ERROR_UNSUPPORTED,
                     "attention has kernels for queries, keys and values of one product, and for "
                     "one query a sequence, as yet");
@@ -107,16 +108,18 @@ static clm_status fail_lying(void) {
 static clm_status enqueue(const clm_device_call *call) {
     const clm_attention_shape shape = device_shape(call, Q);
     const bool pooled = call->in[ROWS].buffer != NULL;
-    const lying lie = how(&call->in[Q], &call->in[K], &call->in[V], pooled, &shape);
-    if (lie == OTHERWISE || call->in_shape[K]->size[2] != shape.H ||
+    const operand_layout layout =
+        layout_of_operands(&call->in[Q], &call->in[K], &call->in[V], pooled, &shape);
+    if (layout == OTHER_LAYOUT || call->in_shape[K]->size[2] != shape.H ||
         call->node->with.attention.scale != 0.0F) {
-        return fail_lying();
+        return fail_layout();
     }
-    return lie == POOLED ? clm_attention_pooled_forward(
-                               call->device, call->out[0].buffer, call->out[1].buffer,
-                               call->in[Q].buffer, call->in[K].buffer, call->in[ROWS].buffer, shape)
-                         : clm_attention_forward(call->device, call->out[0].buffer,
-                                                 call->out[1].buffer, call->in[Q].buffer, shape);
+    return layout == POOLED
+               ? clm_attention_pooled_forward(call->device, call->out[0].buffer,
+                                              call->out[1].buffer, call->in[Q].buffer,
+                                              call->in[K].buffer, call->in[ROWS].buffer, shape)
+               : clm_attention_forward(call->device, call->out[0].buffer, call->out[1].buffer,
+                                       call->in[Q].buffer, shape);
 }
 
 const clm_operation clm_operation_attention = {
@@ -146,22 +149,23 @@ static void reference_backward(const clm_reference_call *call) {
                                      call->in[6], &shape);
 }
 
-/* Their gradients lie as they do; all three are written, whoever wants them. */
+/* Their gradients have the same layout; all three are always written. */
 static clm_status enqueue_backward(const clm_device_call *call) {
     const clm_attention_shape shape = device_shape(call, 1);
     const bool pooled = call->in[4].buffer != NULL;
-    const lying lie = how(&call->in[1], &call->in[2], &call->in[3], pooled, &shape);
-    if (lie == OTHERWISE ||
-        lie != how(&call->out[0], &call->out[1], &call->out[2], pooled, &shape)) {
-        return fail_lying();
+    const operand_layout layout =
+        layout_of_operands(&call->in[1], &call->in[2], &call->in[3], pooled, &shape);
+    if (layout == OTHER_LAYOUT ||
+        layout != layout_of_operands(&call->out[0], &call->out[1], &call->out[2], pooled, &shape)) {
+        return fail_layout();
     }
-    return lie == POOLED ? clm_attention_pooled_backward(
-                               call->device, call->out[0].buffer, call->out[1].buffer,
-                               call->in[0].buffer, call->in[1].buffer, call->in[2].buffer,
-                               call->in[5].buffer, call->in[6].buffer, call->in[4].buffer, shape)
-                         : clm_attention_backward(call->device, call->out[0].buffer,
-                                                  call->in[0].buffer, call->in[1].buffer,
-                                                  call->in[5].buffer, call->in[6].buffer, shape);
+    return layout == POOLED ? clm_attention_pooled_backward(
+                                  call->device, call->out[0].buffer, call->out[1].buffer,
+                                  call->in[0].buffer, call->in[1].buffer, call->in[2].buffer,
+                                  call->in[5].buffer, call->in[6].buffer, call->in[4].buffer, shape)
+                            : clm_attention_backward(call->device, call->out[0].buffer,
+                                                     call->in[0].buffer, call->in[1].buffer,
+                                                     call->in[5].buffer, call->in[6].buffer, shape);
 }
 
 const clm_operation clm_operation_attention_backward = {
