@@ -101,7 +101,7 @@ static void add_ways(clm_string *ways, const clm_fit *fit) {
 }
 
 /* Whatever the batch. */
-static void add_ways_for_any(clm_string *ways, const clm_fit *fit) {
+static void add_options_for_any_batch(clm_string *ways, const clm_fit *fit) {
     clm_fit one = *fit;
     one.plan.B = 1;
     one.plan.T = 1;
@@ -123,7 +123,7 @@ static clm_status fail(const clm_fit *fit, const clm_memory_estimate *need) {
         }
     } else {
         clm_string_add(&what, "this model, however few texts it is given");
-        add_ways_for_any(&ways, fit);
+        add_options_for_any_batch(&ways, fit);
     }
     if (ways.length == 0) {
         clm_string_add(&ways, "nothing of it does; take a smaller model or another device");
@@ -147,7 +147,7 @@ static clm_status fail(const clm_fit *fit, const clm_memory_estimate *need) {
     return status;
 }
 
-static void tell(const clm_fit *fit, const clm_memory_estimate *need) {
+static void log_need(const clm_fit *fit, const clm_memory_estimate *need) {
     clm_string note = {0};
     if (fit->accumulate > 1) {
         clm_string_add_format(&note, ", %d of them a step", fit->accumulate);
@@ -185,7 +185,7 @@ clm_status clm_fit_check(const clm_fit *fit) {
         return status;
     }
     if (fit->plan.B > 0) {
-        tell(fit, &need);
+        log_need(fit, &need);
     }
     return has_room_for(fit->device, &need) ? CLM_OK : fail(fit, &need);
 }

@@ -155,7 +155,7 @@ cleanup:
 }
 
 /* Where a block leaves what its backward pass needs: a place of its own, or one for all. */
-static clm_block_activations kept_by(const clm_model *model, int layer) {
+static clm_block_activations kept_activations(const clm_model *model, int layer) {
     const clm_activations *a = &model->activations;
     const bool halves = model->kept_storage != CLM_F32;
     clm_block_activations block = a->kept[layer];
@@ -179,7 +179,7 @@ static clm_block_activations kept_by(const clm_model *model, int layer) {
  * activations.dln gets that of its attention. */
 static clm_status project_backward(clm_model *model, int layer, clm_buffer *dx,
                                    const clm_buffer *attention, int rows) {
-    const clm_block_activations a = kept_by(model, layer);
+    const clm_block_activations a = kept_activations(model, layer);
     clm_buffer *dln = model->activations.dln;
     clm_buffer *dhidden = model->activations.dhidden;
     const size_t inner = (size_t)rows * (size_t)clm_model_config_inner(&model->config);
@@ -199,7 +199,7 @@ cleanup:
 /* What a block read: the lowest trained one what the frozen ones left. */
 static const clm_buffer *block_input(const clm_model *model, int layer) {
     const clm_activations *a = &model->activations;
-    return layer == model->first_trained_layer ? a->x : kept_by(model, layer).x;
+    return layer == model->first_trained_layer ? a->x : kept_activations(model, layer).x;
 }
 
 /* From dattention (rows,C), which may be activations.dx, and the residual's gradient in
@@ -207,7 +207,7 @@ static const clm_buffer *block_input(const clm_model *model, int layer) {
  * is trained. */
 static clm_status attend_backward(clm_model *model, int layer, const clm_buffer *dattention,
                                   bool below) {
-    const clm_block_activations a = kept_by(model, layer);
+    const clm_block_activations a = kept_activations(model, layer);
     clm_buffer *dx = model->activations.dx;
     clm_buffer *dln = model->activations.dln;
     clm_buffer *dhidden = model->activations.dhidden;
@@ -308,7 +308,7 @@ cleanup:
 static clm_status top_block_backward(clm_model *model, bool below) {
     const clm_activations *a = &model->activations;
     const int top = model->config.n_layer - 1;
-    const clm_block_activations block = kept_by(model, top);
+    const clm_block_activations block = kept_activations(model, top);
     const int C = model->config.n_embd;
     const int B = model->B;
     const int rows = B * model->T;
@@ -429,12 +429,14 @@ static clm_status blocks_forward(clm_model *model, int first, int last, bool tra
     clm_buffer *x = a->x;
     clm_status status = CLM_OK;
     for (int layer = first; layer <= last; layer++) {
-        const clm_block_activations block = training ? kept_by(model, layer) : a->scratch;
+        const clm_block_activations block = training ? kept_activations(model, layer) : a->scratch;
         if (layer == top && !model->whole_top_block) {
             CLM_TRY(top_block_forward(model, &block, x, training, B, T));
             return CLM_OK;
         }
-        clm_buffer *x_out = !training ? x : layer < top ? kept_by(model, layer + 1).x : a->x_top;
+        clm_buffer *x_out = !training     ? x
+                            : layer < top ? kept_activations(model, layer + 1).x
+                                          : a->x_top;
         CLM_TRY(block_forward(model, layer, &block, x_out, x, training, B, T));
         x = x_out;
     }
@@ -545,7 +547,7 @@ cleanup:
 /* Runs a block again, from its input up to what its backward pass needs: the same kernels on the
  * same numbers, so the same bits, unless the input was kept in 16. */
 static clm_status block_again(clm_model *model, int layer) {
-    clm_block_activations block = kept_by(model, layer);
+    clm_block_activations block = kept_activations(model, layer);
     const clm_buffer *x = block_input(model, layer);
     clm_status status = CLM_OK;
     block.halves = NULL;
@@ -558,7 +560,7 @@ cleanup:
 
 /* From what a block kept in 16 bits: the floats of that, and what they give. */
 static clm_status block_from_halves(clm_model *model, int layer) {
-    const clm_block_activations a = kept_by(model, layer);
+    const clm_block_activations a = kept_activations(model, layer);
     const int rows = model->B * model->T;
     const size_t elements = (size_t)rows * (size_t)model->config.n_embd;
     const size_t inner = (size_t)rows * (size_t)clm_model_config_inner(&model->config);
@@ -579,7 +581,7 @@ cleanup:
 /* Makes what the backward pass of a block needs and the forward pass did not leave as it is wanted.
  * The top block was the last to run, so all of it is still there. */
 static clm_status prepare_backward(clm_model *model, int layer) {
-    const clm_block_activations a = kept_by(model, layer);
+    const clm_block_activations a = kept_activations(model, layer);
     clm_status status = CLM_OK;
     if (layer == model->config.n_layer - 1) {
         return CLM_OK;
@@ -618,7 +620,8 @@ clm_status clm_model_backward(clm_model *model) {
     }
     for (; layer >= first; layer--) {
         CLM_TRY(prepare_backward(model, layer));
-        CLM_TRY(project_backward(model, layer, a->dx, kept_by(model, layer).attention, rows));
+        CLM_TRY(
+            project_backward(model, layer, a->dx, kept_activations(model, layer).attention, rows));
         CLM_TRY(attend_backward(model, layer, a->dln, embedding || layer > first));
     }
     if (embedding) {

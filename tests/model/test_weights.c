@@ -265,7 +265,7 @@ static void wrong_models_are_refused_by_name(void **state) {
 }
 
 /* Folders and files of other programs, and downloads that failed: each says what it is. */
-static void what_is_no_safetensors_is_named(void **state) {
+static void other_formats_are_named(void **state) {
     (void)state;
     static const struct {
         const char *name; /* beside config.json in a folder, or with model.safetensors the file */
@@ -416,7 +416,7 @@ int main(void) {
         cmocka_unit_test(models_are_read_in_every_form),
         cmocka_unit_test(shards_are_put_together),
         cmocka_unit_test(wrong_models_are_refused_by_name),
-        cmocka_unit_test(what_is_no_safetensors_is_named),
+        cmocka_unit_test(other_formats_are_named),
         cmocka_unit_test(a_file_that_changes_is_named),
         cmocka_unit_test(random_weights_are_as_gpt2_begins),
     };
