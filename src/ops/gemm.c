@@ -403,8 +403,7 @@ static clm_status choose_arithmetic(clm_device *device, const clm_gemm_arguments
     return CLM_OK;
 }
 
-static clm_status multiply_in_a_way(clm_device *device, way w,
-                                    const clm_gemm_arguments *arguments) {
+static clm_status multiply_with(clm_device *device, way w, const clm_gemm_arguments *arguments) {
     clm_status status = CLM_OK;
     clm_buffer *copy = NULL;
     const clm_gemm_packed *packed = arguments->b_packed;
@@ -429,12 +428,12 @@ cleanup:
 
 clm_status clm_gemm_with(clm_device *device, clm_gemm_backend backend,
                          const clm_gemm_arguments *arguments) {
-    return multiply_in_a_way(device, (way){backend, CLM_GEMM_IN_FLOATS}, arguments);
+    return multiply_with(device, (way){backend, CLM_GEMM_IN_FLOATS}, arguments);
 }
 
 clm_status clm_gemm_with_arithmetic(clm_device *device, clm_gemm_arithmetic arithmetic,
                                     const clm_gemm_arguments *arguments) {
-    return multiply_in_a_way(device, (way){CLM_GEMM_AUTO, arithmetic}, arguments);
+    return multiply_with(device, (way){CLM_GEMM_AUTO, arithmetic}, arguments);
 }
 
 clm_status clm_gemm(clm_device *device, const clm_gemm_arguments *arguments) {

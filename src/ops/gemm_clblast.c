@@ -58,7 +58,7 @@ static int silence(void) {
     return kept;
 }
 
-static void speak_again(int kept) {
+static void restore_stdout(int kept) {
     (void)fflush(stdout);
     if (kept >= 0) {
         (void)dup2(kept, STDOUT_FILENO);
@@ -206,7 +206,7 @@ clm_status clm_gemm_clblast(clm_device *device, const clm_gemm_task *task) {
     }
 cleanup:
     if (first) {
-        speak_again(kept);
+        restore_stdout(kept);
     }
     clm_buffer_release(between);
     return status;

@@ -19,7 +19,7 @@ enum {
     SLICE_DEPTH = 128,
     /* How often a work-item goes round its loops at most, not counting what is left over at an
      * edge; see src/device/quirks.c. */
-    MOST_ROUNDS = 24000,
+    MOST_ITERATIONS = 24000,
     GROUP = 128,      /* work-items of a group on GPUs ... */
     GROUP_ACROSS = 16 /* ... that read side by side */
 };
@@ -91,13 +91,13 @@ typedef struct few_plan {
 } few_plan;
 
 /* Blocks of columns for kernels that read B as it lies: wide, but one for each unit. */
-static int columns_as_it_lies(const few_shape *shape, const clm_gemm_task *task, int units) {
+static int unpacked_columns(const few_shape *shape, const clm_gemm_task *task, int units) {
     const int unit = task->b.transposed ? TILE : shape->width;
     const int tiles = parts_of(task->N, unit);
     int most = BLOCK / unit;
     if (task->b.transposed) {
         const long rounds = (long)parts_of(task->M, TILE) * parts_of(task->K, shape->width);
-        most = rounds < MOST_ROUNDS ? smaller(tiles, (int)(MOST_ROUNDS / rounds)) : 1;
+        most = rounds < MOST_ITERATIONS ? smaller(tiles, (int)(MOST_ITERATIONS / rounds)) : 1;
     }
     const int fewest = parts_of(tiles, most);
     const int groups = smaller(tiles, parts_of(fewest, units) * units);
@@ -120,7 +120,7 @@ static few_plan plan_for(const clm_device *device, const few_shape *shape,
         rounds *= parts_of(task->M, shape->rows);
     } else {
         plan.kernel = task->b.transposed ? "gemm_few_columns" : "gemm_few_rows";
-        plan.group_columns = columns_as_it_lies(shape, task, units);
+        plan.group_columns = unpacked_columns(shape, task, units);
         plan.takes_columns = true;
         wanted = units;
         rounds = task->b.transposed
@@ -133,8 +133,8 @@ static few_plan plan_for(const clm_device *device, const few_shape *shape,
     if (plan.groups < wanted) {
         slices = smaller(parts_of(wanted, plan.groups), parts_of(task->K, SLICE_DEPTH));
     }
-    if (rounds / MOST_ROUNDS >= slices) {
-        slices = (int)(rounds / MOST_ROUNDS) + 1;
+    if (rounds / MOST_ITERATIONS >= slices) {
+        slices = (int)(rounds / MOST_ITERATIONS) + 1;
     }
     /* Whole steps, but in the last slice. */
     plan.depth = parts_of(parts_of(task->K, STEP), slices) * STEP;

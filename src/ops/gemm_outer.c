@@ -33,7 +33,7 @@ static void share_among_items(outer_shape *shape, const clm_device *device,
     const int wanted = ITEM_GROUPS_A_UNIT * clm_device_get_info(device)->compute_units;
     /* A tile at an edge goes round for each of its vectors. */
     const int rounds = shape->tile_rows * ITEM_VECTORS * (task->K + 1);
-    const int most = larger(clm_device_most_rounds(device) / rounds, 1);
+    const int most = larger(clm_device_iteration_limit(device) / rounds, 1);
     int across = smaller(column_tiles, most);
     int down = larger(smaller(smaller(row_tiles / wanted, ITEM_TILES), most / across), 1);
     if (row_tiles < wanted) {

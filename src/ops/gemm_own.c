@@ -229,7 +229,7 @@ static clm_status launch_panels(clm_device *device, const own_shape *shape,
     const int tiles = parts_of(task->M, shape->rows);
     const int panels = parts_of(task->N, shape->columns);
     const int wanted = shape->groups_a_unit * clm_device_get_info(device)->compute_units;
-    const int most_tiles = larger(clm_device_most_rounds(device) / larger(task->K, 1), 1);
+    const int most_tiles = larger(clm_device_iteration_limit(device) / larger(task->K, 1), 1);
     const int group_rows = share(tiles, smaller(shape->group_rows, most_tiles), 1);
     const int row_groups = parts_of(tiles, group_rows);
     const int most_panels = larger(smaller(shape->group_panels, most_tiles / group_rows), 1);

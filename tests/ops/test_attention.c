@@ -228,7 +228,7 @@ static void not_finite(clm_device *device) {
     free_case(&c);
 }
 
-static void what_is_not_finite_stays_where_it_belongs(void **state) {
+static void nonfinite_values_stay_in_their_rows(void **state) {
     (void)state;
     each_variant(not_finite);
 }
@@ -344,7 +344,7 @@ int main(void) {
         cmocka_unit_test(reference_gradients_are_finite_differences),
         cmocka_unit_test(tolerances_notice_a_wrong_value),
         cmocka_unit_test(large_scores_do_not_overflow),
-        cmocka_unit_test(what_is_not_finite_stays_where_it_belongs),
+        cmocka_unit_test(nonfinite_values_stay_in_their_rows),
         cmocka_unit_test(the_order_of_keys_does_not_matter),
         cmocka_unit_test(a_later_token_does_not_change_an_earlier_output),
         cmocka_unit_test(the_same_input_gives_the_same_bits),
