@@ -13,7 +13,7 @@
 #include "selftest/run.h"
 
 enum {
-    AS_IT_LIES = -1, /* instead of a storage */
+    UNPACKED = -1, /* instead of a storage */
     BIAS = 1,
     PRE = 2,
     GELU = 4,
@@ -26,7 +26,7 @@ typedef struct product {
     int M, N, K;
     bool a_transposed, b_transposed;
     int flags;
-    int storage; /* a clm_gemm_storage: B is packed; or AS_IT_LIES */
+    int storage; /* a clm_gemm_storage: B is packed; or UNPACKED */
 } product;
 
 static void describe(clm_selftest_context *run, const product *p) {
@@ -92,7 +92,7 @@ static clm_status check_product(clm_selftest_context *run, const product *p) {
         .pre = (p->flags & PRE) != 0 ? pre_right : NULL,
         .residual = (p->flags & RESIDUAL) != 0 ? residual.host : NULL,
     };
-    if (p->storage != AS_IT_LIES) {
+    if (p->storage != UNPACKED) {
         CLM_TRY(clm_gemm_pack(&packed, run->device, b.buffer, 0, right.ldb, p->b_transposed, p->K,
                               p->N, (clm_gemm_storage)p->storage));
     }
@@ -212,15 +212,15 @@ cleanup:
 /* Many rows: below a tile and past several, past a block of K; B read as it lies (up to 32 rows),
  * packed for one product, and packed for good; each tail that the model has. */
 static const product many_rows[] = {
-    {17, 49, 33, false, false, 0, AS_IT_LIES},
-    {20, 131, 77, false, false, 0, AS_IT_LIES},
-    {150, 301, 401, false, false, 0, AS_IT_LIES},
-    {37, 131, 401, true, false, ADD, AS_IT_LIES},
-    {37, 131, 77, false, true, 0, AS_IT_LIES},
-    {37, 131, 77, true, true, 0, AS_IT_LIES},
-    {37, 131, 77, false, false, BIAS, AS_IT_LIES},
-    {37, 131, 77, false, false, BIAS | PRE | GELU, AS_IT_LIES},
-    {37, 131, 77, false, false, BIAS | RESIDUAL, AS_IT_LIES},
+    {17, 49, 33, false, false, 0, UNPACKED},
+    {20, 131, 77, false, false, 0, UNPACKED},
+    {150, 301, 401, false, false, 0, UNPACKED},
+    {37, 131, 401, true, false, ADD, UNPACKED},
+    {37, 131, 77, false, true, 0, UNPACKED},
+    {37, 131, 77, true, true, 0, UNPACKED},
+    {37, 131, 77, false, false, BIAS, UNPACKED},
+    {37, 131, 77, false, false, BIAS | PRE | GELU, UNPACKED},
+    {37, 131, 77, false, false, BIAS | RESIDUAL, UNPACKED},
     {37, 131, 77, false, false, BIAS | GELU, CLM_GEMM_F32},
     {37, 131, 77, false, true, 0, CLM_GEMM_F32},
     {37, 131, 77, false, false, BIAS | RESIDUAL, CLM_GEMM_F16},
@@ -234,11 +234,11 @@ static const product many_rows[] = {
 static const product few_rows[] = {
     {1, 131, 257, false, false, BIAS | PRE | GELU | RESIDUAL, CLM_GEMM_F32},
     {1, 131, 257, false, false, BIAS, CLM_GEMM_F16},
-    {1, 131, 257, false, true, BIAS, AS_IT_LIES},
+    {1, 131, 257, false, true, BIAS, UNPACKED},
     {2, 131, 257, false, false, BIAS, CLM_GEMM_F32},
-    {3, 131, 257, true, false, ADD, AS_IT_LIES},
-    {8, 131, 257, false, false, BIAS | PRE | GELU | RESIDUAL, AS_IT_LIES},
-    {8, 131, 257, false, true, 0, AS_IT_LIES},
+    {3, 131, 257, true, false, ADD, UNPACKED},
+    {8, 131, 257, false, false, BIAS | PRE | GELU | RESIDUAL, UNPACKED},
+    {8, 131, 257, false, true, 0, UNPACKED},
     {8, 131, 257, false, false, BIAS | RESIDUAL, CLM_GEMM_F32},
     {1, 131, 257, false, false, BIAS | RESIDUAL, CLM_GEMM_BF16},
     {11, 131, 257, false, false, BIAS | RESIDUAL, CLM_GEMM_F32},
@@ -246,9 +246,9 @@ static const product few_rows[] = {
 
 /* Short sums, as gradients of weights have whose rows are few. */
 static const product short_sums[] = {
-    {37, 131, 8, true, false, ADD, AS_IT_LIES},
-    {37, 131, 5, true, false, 0, AS_IT_LIES},
-    {37, 131, 16, false, true, BIAS | GELU, AS_IT_LIES},
+    {37, 131, 8, true, false, ADD, UNPACKED},
+    {37, 131, 5, true, false, 0, UNPACKED},
+    {37, 131, 16, false, true, BIAS | GELU, UNPACKED},
 };
 
 static int smaller(int a, int b) {

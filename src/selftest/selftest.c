@@ -137,7 +137,7 @@ static clm_status use(clm_device *device, const operation *op, const way *w) {
 }
 
 /* The way in use; NULL for an operation that has but one. */
-static clm_status way_in_use(const way **used, clm_device *device, const operation *op) {
+static clm_status variant_in_use(const way **used, clm_device *device, const operation *op) {
     size_t count = 0;
     const way *ways = ways_of(op, &count);
     clm_gemm_backend backend = CLM_GEMM_AUTO;
@@ -174,7 +174,7 @@ static bool is_crash(const char *why) {
     return strstr(why, crashed) != NULL;
 }
 
-static void say_crash(const clm_selftest_crash *crash, char *why, size_t why_size) {
+static void describe_crash(const clm_selftest_crash *crash, char *why, size_t why_size) {
     (void)snprintf(why, why_size, "%s: %s%s%s%s: %s, or that process was killed", crash->operation,
                    crash->kernel[0] != '\0' ? "kernel " : "a kernel", crash->kernel,
                    crash->shape[0] != '\0' ? " at " : "", crash->shape, crashed);
@@ -200,7 +200,7 @@ static clm_status check(clm_selftest_context *run, const operation *op, const wa
     }
     if (crash != NULL) {
         *right = false;
-        say_crash(crash, why, why_size);
+        describe_crash(crash, why, why_size);
         return CLM_OK;
     }
     mark_operation(run->mark, op->name, way_name);
@@ -277,7 +277,7 @@ static clm_status test_operation(clm_selftest_result *result, clm_selftest_repor
     const way *other = NULL;
     bool right = false;
     clm_status status = CLM_OK;
-    CLM_TRY(way_in_use(&used, run->device, op));
+    CLM_TRY(variant_in_use(&used, run->device, op));
     CLM_TRY(check(run, op, used, &right, why, why_size, lasting));
     result->outcome = CLM_SELFTEST_PASSED;
     if (!right) {
@@ -308,7 +308,7 @@ static bool should_stop(const clm_selftest_options *options) {
     return options->should_stop != NULL && options->should_stop(options->context);
 }
 
-static bool is_asked_for(const clm_selftest_options *options, const char *name) {
+static bool is_requested(const clm_selftest_options *options, const char *name) {
     bool asked = options->operation_count == 0;
     for (size_t i = 0; i < options->operation_count; i++) {
         asked = asked || strcmp(options->operations[i], name) == 0;
@@ -321,13 +321,13 @@ static clm_status is_tested(bool *tested, const clm_selftest_context *run,
                             const clm_selftest_options *options, const operation *op) {
     clm_gemm_halves halves = CLM_GEMM_NO_HALVES;
     clm_status status = CLM_OK;
-    *tested = is_asked_for(options, op->name);
+    *tested = is_requested(options, op->name);
     if (*tested && op->stand_in == BY_FLOATS) {
         status = clm_gemm_halves_of(run->device, &halves);
         *tested = halves != CLM_GEMM_NO_HALVES;
     }
     if (status == CLM_OK && !*tested && options->operation_count == 1 &&
-        is_asked_for(options, op->name)) {
+        is_requested(options, op->name)) {
         status = clm_fail(CLM_ERROR_UNSUPPORTED, "%s: %s has no half arithmetic (cl_khr_fp16)",
                           op->name, clm_device_get_info(run->device)->name);
     }
@@ -420,7 +420,7 @@ static clm_status before_kernel(void *context, const char *kernel) {
 static void forget_crashes(clm_selftest_mark *mark, const clm_selftest_options *options) {
     for (size_t i = 0; i < OPERATIONS; i++) {
         if (options->again ||
-            (options->operation_count > 0 && is_asked_for(options, operations[i].name))) {
+            (options->operation_count > 0 && is_requested(options, operations[i].name))) {
             clm_selftest_mark_forget(mark, operations[i].name);
         }
     }
@@ -433,7 +433,7 @@ static clm_status find_gemm(clm_gemm_backend *gemm, clm_selftest_report *report,
     static const char *const measuring = "measuring";
     const clm_selftest_crash *crash = clm_selftest_mark_find(run->mark, "gemm", measuring);
     if (crash != NULL) {
-        say_crash(crash, report->why, sizeof report->why);
+        describe_crash(crash, report->why, sizeof report->why);
         report->outcome = CLM_SELFTEST_REFUSED;
         return CLM_OK;
     }
