@@ -50,8 +50,8 @@ static bool is_refusal(clm_tune_outcome outcome) {
     return outcome != CLM_TUNE_RIGHT && outcome != CLM_TUNE_SLOW;
 }
 
-static void tell(const search *s, const char *stage, int number, int count, const char *label,
-                 const clm_tune_score *score, bool known) {
+static void send_event(const search *s, const char *stage, int number, int count, const char *label,
+                       const clm_tune_score *score, bool known) {
     const clm_tune_event event = {.stage = stage,
                                   .number = number,
                                   .count = count,
@@ -120,7 +120,7 @@ static clm_status confirm(search *s, const clm_tune_trial *trial, int number, in
     *speed = HUGE_VAL;
     for (int round = 1; round <= CONFIRMATIONS && *speed > 0; round++) {
         CLM_TRY(try_trial(s, trial, round, &score, &known));
-        tell(s, "once more", number, count, label, &score, known);
+        send_event(s, "once more", number, count, label, &score, known);
         const double got = score.outcome == CLM_TUNE_RIGHT ? score.speed : 0;
         *speed = got < *speed ? got : *speed;
     }
@@ -146,7 +146,7 @@ static clm_status find_winner(search *s, const clm_tune_stage *stage,
     for (int i = 0; i < count; i++) {
         trial.settings = candidates[i].settings;
         CLM_TRY(try_trial(s, &trial, 0, &score, &known));
-        tell(s, stage->name, i + 1, count, candidates[i].label, &score, known);
+        send_event(s, stage->name, i + 1, count, candidates[i].label, &score, known);
         if (score.outcome == CLM_TUNE_RIGHT && score.speed > most) {
             most = score.speed;
             best = i;
@@ -165,7 +165,7 @@ cleanup:
 }
 
 /* Everything that was found, and which GEMM is the faster. */
-static void put_together(search *s) {
+static void combine_best(search *s) {
     clm_tuning all = clm_tuning_defaults();
     for (int part = 0; part < CLM_TUNE_PARTS; part++) {
         for (int i = 0; i < CLM_SETTING_COUNT; i++) {
@@ -195,7 +195,7 @@ static clm_status run_stage(search *s, const clm_tune_stage *stage) {
     CLM_TRY(find_winner(s, stage, candidates, count, &chosen));
     if (chosen >= 0) {
         s->best[stage->part] = candidates[chosen].settings;
-        put_together(s);
+        combine_best(s);
         clm_tuned_keep(&s->tuned, s->device);
     }
 cleanup:
@@ -212,7 +212,7 @@ static clm_status run_clblast(search *s, const clm_tune_stage *stage) {
         .kind = CLM_TUNE_PRODUCTS, .preset = s->options.preset, .settings = clm_tuning_defaults()};
     trial.settings.values[CLM_SET_GEMM_BACKEND] = CLM_GEMM_CLBLAST;
     CLM_TRY(try_trial(s, &trial, 0, &score, &known));
-    tell(s, stage->name, 1, 1, "its own parameters", &score, known);
+    send_event(s, stage->name, 1, 1, "its own parameters", &score, known);
     s->clblast_known = true;
     if (score.outcome == CLM_TUNE_RIGHT) {
         s->speed[CLM_TUNE_CLBLAST] = score.speed;
@@ -290,7 +290,8 @@ static clm_status run_quick(search *s) {
     s->tuned.own_gflops = score.backends.own_flops / 1e9;
     s->tuned.clblast_gflops = score.backends.clblast_flops / 1e9;
     s->result->slow_device = right && score.backends.peak_flops < CLM_GEMM_TOO_SLOW_FLOPS;
-    tell(s, "GEMM", 1, 1, clblast ? "gemm.backend=clblast" : "gemm.backend=own", &score, known);
+    send_event(s, "GEMM", 1, 1, clblast ? "gemm.backend=clblast" : "gemm.backend=own", &score,
+               known);
     if (s->tuned.preset[0] == '\0') {
         (void)snprintf(s->tuned.preset, sizeof s->tuned.preset, "quick");
     }
@@ -326,7 +327,7 @@ clm_status clm_tune(clm_device *device, const clm_tune_options *options, clm_tun
     }
     CLM_TRY(run_stages(&s));
     s.clblast_known = true; /* a build without CLBlast has no such stage */
-    put_together(&s);
+    combine_best(&s);
     clm_tuned_keep(&s.tuned, device);
 cleanup:
     clm_tune_progress_close(&s.progress);

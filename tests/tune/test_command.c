@@ -184,7 +184,7 @@ static void a_signal_keeps_what_was_found(void **state) {
     assert_has(outcome.output, "3 tried, 1 known from before");
 }
 
-static void a_killed_search_goes_on(void **state) {
+static void a_killed_search_continues(void **state) {
     (void)state;
     static const clm_test_surroundings no_winner = {.environment = {"CLM_TUNE_FAULT=" NO_WINNER}};
     begin();
@@ -274,7 +274,7 @@ int main(void) {
         cmocka_unit_test(a_hopeless_clblast_is_left_alone),
         cmocka_unit_test(a_winner_is_kept),
         cmocka_unit_test(a_signal_keeps_what_was_found),
-        cmocka_unit_test(a_killed_search_goes_on),
+        cmocka_unit_test(a_killed_search_continues),
         cmocka_unit_test(settings_are_shared),
         cmocka_unit_test(the_quick_preset_chooses_a_gemm),
         cmocka_unit_test(wrong_usage_is_said),
