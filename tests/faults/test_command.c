@@ -27,7 +27,7 @@ static const char *joined(const char *a, const char *b) {
     return text;
 }
 
-static void assert_goes_on(const char *run) {
+static void assert_resumes(const char *run) {
     assert_no_parts();
     assert_done(run_clm(RUN(run), "--resume"));
     assert_same_bytes("whole/model.safetensors", joined(run, "/model.safetensors"));
@@ -59,7 +59,7 @@ static int fail_from(const char *kind, unsigned first, int status, int other, bo
         assert_fails(outcome, outcome.status == other ? other : status, "");
         with_checkpoint +=
             clm_file_exists(clm_test_path(joined(run, "/checkpoint.safetensors"))) ? 1 : 0;
-        assert_goes_on(run);
+        assert_resumes(run);
         failed++;
     }
     assert_true(!checkpoint_too || with_checkpoint > 0);
@@ -86,7 +86,7 @@ static void a_full_device_says_what_was_needed(void **state) {
         assert_fails(run_faulty(fault, arguments), 5, " MiB for ", " in use of ",
                      "CL_MEM_OBJECT_ALLOCATION_FAILURE", "try a smaller batch");
     }
-    assert_goes_on("full");
+    assert_resumes("full");
 }
 
 /* cl/ with one line before the first of adamw_step(). */
@@ -121,7 +121,7 @@ static void a_kernel_that_does_not_compile_is_named_with_its_line(void **state) 
     assert_has(outcome.errors, "cl/adamw.cl does not compile");
     assert_has(outcome.errors, "adamw.cl:32:");
     assert_has(outcome.errors, "no_such_type");
-    assert_goes_on("unbuilt");
+    assert_resumes("unbuilt");
 }
 
 /* In step 8 (by its bias correction) one work-item goes round a loop for a minute and more. */
@@ -141,7 +141,7 @@ static void a_kernel_that_hangs_is_named(void **state) {
     assert_fails(outcome, 4, "kernel adamw_step has not ended for 1 s", "CLM_DEVICE_TIMEOUT");
     assert_true(seconds < 30.0); /* far from the minute that the kernel takes */
     assert_true(clm_file_exists(clm_test_path("hung/checkpoint.safetensors")));
-    assert_goes_on("hung");
+    assert_resumes("hung");
 }
 
 static void a_limit_that_is_kept_changes_nothing(void **state) {

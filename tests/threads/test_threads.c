@@ -131,14 +131,14 @@ static void devices_are_used_at_once(void **state) {
 typedef struct sink {
     int notes; /* not atomic: one note at a time, and none after the sink was taken away */
     bool is_gone;
-    bool came_late;
+    bool called_after_removal;
 } sink;
 
 static void note(void *context, clm_log_level level, const char *message) {
     sink *s = context;
     (void)level;
     s->notes += message[0] != '\0';
-    s->came_late = s->came_late || s->is_gone;
+    s->called_after_removal = s->called_after_removal || s->is_gone;
     clm_log(CLM_LOG_DEBUG, "%s", ""); /* a sink may call clm */
 }
 
@@ -179,7 +179,7 @@ static void the_sink_changes_while_others_log(void **state) {
     assert_int_equal(pthread_join(changer, NULL), 0);
     for (int i = 0; i < 200; i++) {
         assert_true(sinks[i].notes >= 1);
-        assert_false(sinks[i].came_late);
+        assert_false(sinks[i].called_after_removal);
     }
 }
 
