@@ -61,7 +61,7 @@ static clm_status set_field(clm_model_config *config, uint64_t *seed, bool *head
     }
     if (i == sizeof fields / sizeof *fields) {
         return clm_fail(CLM_ERROR_ARGUMENT,
-                        "\"%.100s\" is no field of a random model: there are n_layer, n_embd, "
+                        "\"%.100s\" is not a field of a random model, which has n_layer, n_embd, "
                         "n_head, n_ctx, n_vocab, n_inner and seed, and a preset such as "
                         "gpt2-medium may come first",
                         field);

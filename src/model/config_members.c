@@ -232,7 +232,7 @@ clm_status clm_config_members_check(const cJSON *json, const char *where) {
         }
         /* Python takes the last of the two, other readers the first. */
         if (seen[member - members]) {
-            return clm_fail(CLM_ERROR_FORMAT, "%s: \"%s\" stands there twice", where, member->name);
+            return clm_fail(CLM_ERROR_FORMAT, "%s: \"%s\" appears twice", where, member->name);
         }
         seen[member - members] = true;
         if (member->use == CLM_MEMBER_FIXED) {

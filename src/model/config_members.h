@@ -1,5 +1,5 @@
 /* Every member of config.json that transformers' GPT2Config knows, and what clm does with it: one
- * table, by which files are checked and from which the documentation is made.
+ * table, used to check files and to generate the documentation.
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #ifndef CLM_MODEL_CONFIG_MEMBERS_H
@@ -10,8 +10,8 @@
 
 typedef enum clm_member_use {
     CLM_MEMBER_HONOURED,   /* clm computes as it says; config_json.c reads it */
-    CLM_MEMBER_IRRELEVANT, /* whatever it says, a classifier computes the same */
-    CLM_MEMBER_FIXED       /* it changes what is computed, and only `values` are taken */
+    CLM_MEMBER_IRRELEVANT, /* no effect on what a classifier computes */
+    CLM_MEMBER_FIXED       /* changes what is computed; only `values` are accepted */
 } clm_member_use;
 
 enum { CLM_MEMBER_VALUES = 5 };
@@ -20,8 +20,8 @@ typedef struct clm_config_member {
     const char *name;
     clm_member_use use;
     const char *about;
-    /* Of a fixed member: strings as they are, and the words true, false, null, {} and []. A member
-     * that is missing is fine, too. */
+    /* Of a fixed member: strings as they are, and the words true, false, null, {} and []. A missing
+     * member is fine, too. */
     const char *values[CLM_MEMBER_VALUES];
 } clm_config_member;
 
@@ -31,7 +31,7 @@ const clm_config_member *clm_config_member_at(size_t index);
 const clm_config_member *clm_config_member_named(const char *name);
 
 /* Whether every member of the object is one that clm computes with. CLM_ERROR_UNSUPPORTED names the
- * first that is not, and CLM_ERROR_FORMAT the first known one that stands there twice. Unknown ones
+ * first that is not, and CLM_ERROR_FORMAT the first known one that appears twice. Unknown ones
  * are ignored, as by transformers, with one warning. */
 clm_status clm_config_members_check(const cJSON *json, const char *where);
 

@@ -28,7 +28,7 @@ clm_status clm_train_policy_parse(clm_train_policy *policy, const char *text) {
         }
     }
     return clm_fail(CLM_ERROR_ARGUMENT,
-                    "\"%s\" is no training policy: it is head, last-block, last-two-blocks or all",
+                    "\"%s\" is not a training policy: use head, last-block, last-two-blocks or all",
                     text);
 }
 
@@ -257,7 +257,7 @@ clm_status clm_precision_parse(clm_precision *precision, const char *text) {
             return CLM_OK;
         }
     }
-    return clm_fail(CLM_ERROR_ARGUMENT, "\"%s\" is no precision: it is auto, f32, f16 or bf16",
+    return clm_fail(CLM_ERROR_ARGUMENT, "\"%s\" is not a precision: use auto, f32, f16 or bf16",
                     text);
 }
 

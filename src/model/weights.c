@@ -195,7 +195,7 @@ static clm_status check_name(const clm_weights *weights, size_t file_index,
     if (clm_parameter_named(&weights->table, name) != NULL) {
         clm_safetensors *where = NULL;
         if (find(weights, name, &where) != tensor) {
-            return clm_fail(CLM_ERROR_FORMAT, "%s: tensor \"%.100s\" stands twice in the model",
+            return clm_fail(CLM_ERROR_FORMAT, "%s: tensor \"%.100s\" appears twice in the model",
                             clm_safetensors_path(file), tensor->name);
         }
         return CLM_OK;
@@ -206,7 +206,7 @@ static clm_status check_name(const clm_weights *weights, size_t file_index,
                         clm_safetensors_path(file), tensor->name, weights->config.n_layer);
     }
     if ((*others)++ == 0) {
-        clm_log(CLM_LOG_WARNING, "%s: tensor \"%.100s\" is none of this model's and is ignored",
+        clm_log(CLM_LOG_WARNING, "%s: tensor \"%.100s\" is not part of this model and is ignored",
                 clm_safetensors_path(file), tensor->name);
     }
     return CLM_OK;
@@ -460,7 +460,7 @@ static clm_status own_entry(const clm_weights *weights, const clm_parameter *par
         char needs[128];
         write_shape(has, (*own)->rank, (*own)->shape);
         write_shape(needs, parameter->rank, parameter->shape);
-        return clm_fail(CLM_ERROR_SHAPE, "%s: %s is %s, and %s is asked for", weights->model,
+        return clm_fail(CLM_ERROR_SHAPE, "%s: %s is %s, but %s is requested", weights->model,
                         parameter->name, has, needs);
     }
     return CLM_OK;

@@ -325,7 +325,7 @@ static void contradictions_are_named(void **state) {
         {"{" CLASSIFIER "\"problem_type\": \"multi_label_classification\"}", CLM_ERROR_UNSUPPORTED,
          "\"multi_label_classification\""},
         {"{\"architectures\": [\"BertForMaskedLM\"]}", CLM_ERROR_UNSUPPORTED, "BertForMaskedLM"},
-        {"{\"n_layer\": 2, \"n_layer\": 3}", CLM_ERROR_FORMAT, "\"n_layer\" stands there twice"},
+        {"{\"n_layer\": 2, \"n_layer\": 3}", CLM_ERROR_FORMAT, "\"n_layer\" appears twice"},
         {"{\"n_inner\": 0}", CLM_ERROR_FORMAT, "n_inner"},
         {"{\"n_embd\": 768, \"hidden_size\": 770}", CLM_ERROR_SHAPE, "n_embd = 770"},
         {"{\"clm\": {\"pooling\": \"mean\"}}", CLM_ERROR_UNSUPPORTED, "mean"},

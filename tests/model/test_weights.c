@@ -234,7 +234,7 @@ static void wrong_models_are_refused_by_name(void **state) {
         {{.prefix = "", .integers = "ln_f.weight"}, CLM_ERROR_UNSUPPORTED, "weights of I32"},
         {{.prefix = "", .other_head = true}, CLM_ERROR_UNSUPPORTED, "lm_head.weight"},
         {{.prefix = "", .extra = "h.2.ln_1.weight"}, CLM_ERROR_SHAPE, "has 2 layers only"},
-        {{.prefix = "", .extra = "transformer.ln_f.bias"}, CLM_ERROR_FORMAT, "stands twice"},
+        {{.prefix = "", .extra = "transformer.ln_f.bias"}, CLM_ERROR_FORMAT, "appears twice"},
     };
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         char name[40];

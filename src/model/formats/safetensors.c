@@ -62,7 +62,7 @@ static clm_status take_tensor(clm_safetensors *file, const clm_header_tensor *en
     if (entry->end > data_bytes) {
         return clm_fail(CLM_ERROR_FORMAT,
                         "%s: byte %zu: tensor \"%.200s\": its data would end at byte %llu of the "
-                        "data, which has %zu: the file is cut short, or its header lies",
+                        "data, which has %zu: the file is cut short, or its header is wrong",
                         file->path, entry->byte, entry->name, (unsigned long long)entry->end,
                         data_bytes);
     }
@@ -122,7 +122,7 @@ cleanup:
     return status;
 }
 
-/* Sorts what is looked up by name, and so finds what stands there twice. */
+/* Sorts what is looked up by name, and so finds what appears twice. */
 static clm_status index_names(clm_safetensors *file) {
     clm_status status = CLM_OK;
     clm_header *header = &file->header;
@@ -137,7 +137,7 @@ static clm_status index_names(clm_safetensors *file) {
     for (size_t i = 1; i < file->count; i++) {
         if (strcmp(file->by_name[i - 1]->name, file->by_name[i]->name) == 0) {
             const clm_header_tensor *entry = &header->tensors[file->by_name[i] - file->tensors];
-            status = broken(file, entry, "stands there twice");
+            status = broken(file, entry, "appears twice");
             goto cleanup;
         }
     }
@@ -147,7 +147,7 @@ static clm_status index_names(clm_safetensors *file) {
     for (size_t i = 1; i < header->metadata_count; i++) {
         if (strcmp(header->metadata[i - 1].key, header->metadata[i].key) == 0) {
             status = clm_fail(CLM_ERROR_FORMAT,
-                              "%s: byte %zu: \"%.200s\" stands twice in \"__metadata__\"",
+                              "%s: byte %zu: \"%.200s\" appears twice in \"__metadata__\"",
                               file->path, header->metadata[i].byte, header->metadata[i].key);
             goto cleanup;
         }
@@ -181,9 +181,10 @@ static clm_status read_length(const clm_safetensors *file, size_t *length) {
     uint64_t header_bytes = 0;
     if (file->size_bytes < length_bytes) {
         CLM_TRY(sniff(file));
-        return clm_fail(CLM_ERROR_FORMAT,
-                        "%s: byte %zu: the file ends within its first 8 bytes: no safetensors file",
-                        file->path, file->size_bytes);
+        return clm_fail(
+            CLM_ERROR_FORMAT,
+            "%s: byte %zu: the file ends within its first 8 bytes: not a safetensors file",
+            file->path, file->size_bytes);
     }
     CLM_TRY(read_bytes(file, 0, bytes, length_bytes));
     for (int i = length_bytes - 1; i >= 0; i--) {
@@ -193,7 +194,7 @@ static clm_status read_length(const clm_safetensors *file, size_t *length) {
         CLM_TRY(sniff(file));
         return clm_fail(CLM_ERROR_FORMAT,
                         "%s: byte 0: a header of %llu bytes, and safetensors allows 100000000: "
-                        "perhaps no safetensors file",
+                        "perhaps not a safetensors file",
                         file->path, (unsigned long long)header_bytes);
     }
     if (header_bytes > file->size_bytes - length_bytes) {

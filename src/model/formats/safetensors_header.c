@@ -257,7 +257,7 @@ static clm_status read_member(reader *r, clm_header_tensor *tensor, unsigned *se
         status = wrong_at(r, start, CLM_ERROR_FORMAT,
                           "a tensor has \"dtype\", \"shape\" and \"data_offsets\", nothing else");
     } else if ((*seen & 1U << which) != 0) {
-        status = wrong_at(r, start, CLM_ERROR_FORMAT, "this member stands there twice");
+        status = wrong_at(r, start, CLM_ERROR_FORMAT, "this member appears twice");
     } else {
         *seen |= 1U << which;
         status = readers[which](r, tensor);
@@ -329,7 +329,7 @@ static clm_status read_entry(reader *r, clm_header *header, bool *metadata_seen)
     CLM_TRY(expect(r, ':', "':' is expected"));
     if (strcmp(name, "__metadata__") == 0) {
         if (*metadata_seen) {
-            status = wrong_at(r, start, CLM_ERROR_FORMAT, "\"__metadata__\" stands there twice");
+            status = wrong_at(r, start, CLM_ERROR_FORMAT, "\"__metadata__\" appears twice");
             goto cleanup;
         }
         *metadata_seen = true;
