@@ -256,7 +256,7 @@ clm_status clm_graph_derive(clm_graph *graph, uint32_t loss, clm_trains *trains,
     CLM_TRY(clm_allocate(&derivation.given, graph->tensor_count, sizeof *derivation.given,
                          "a backward pass"));
     if (!find_wanted(&derivation, trains, context) || !derivation.wanted[loss]) {
-        status = clm_fail(CLM_ERROR_ARGUMENT, "nothing that is trained leads to the loss");
+        status = clm_fail(CLM_ERROR_ARGUMENT, "the loss does not depend on any trained parameter");
         goto cleanup;
     }
     const clm_tensor_about seed = {

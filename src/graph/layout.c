@@ -91,15 +91,15 @@ static clm_status check_node(const laying *l, const clm_node *node) {
     for (int k = 0; k < CLM_NODE_INPUTS && operation->inputs[k] != NULL; k++) {
         if (node->inputs[k] != 0 && !is_dense(&l->layout->tensors[node->inputs[k]]) &&
             (operation->strided_inputs >> k & 1U) == 0) {
-            return clm_fail(CLM_ERROR_UNSUPPORTED, "%s: %s lies in rows apart", operation->name,
-                            operation->inputs[k]);
+            return clm_fail(CLM_ERROR_UNSUPPORTED, "%s: the rows of %s are not contiguous",
+                            operation->name, operation->inputs[k]);
         }
     }
     for (int k = 0; k < CLM_NODE_OUTPUTS && operation->outputs[k] != NULL; k++) {
         if (node->outputs[k] != 0 && !is_dense(&l->layout->tensors[node->outputs[k]]) &&
             (operation->strided_outputs >> k & 1U) == 0) {
-            return clm_fail(CLM_ERROR_UNSUPPORTED, "%s: %s lies in rows apart", operation->name,
-                            operation->outputs[k]);
+            return clm_fail(CLM_ERROR_UNSUPPORTED, "%s: the rows of %s are not contiguous",
+                            operation->name, operation->outputs[k]);
         }
     }
     return CLM_OK;

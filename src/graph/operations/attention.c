@@ -101,8 +101,8 @@ static clm_attention_shape device_shape(const clm_device_call *call, int q) {
 
 static clm_status fail_layout(void) {
     return clm_fail(CLM_ERROR_UNSUPPORTED,
-                    "attention has kernels for queries, keys and values of one product, and for "
-                    "one query a sequence, as yet");
+                    "attention has kernels only for queries, keys and values of one product, "
+                    "and for one query per sequence");
 }
 
 static clm_status enqueue(const clm_device_call *call) {
