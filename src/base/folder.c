@@ -146,9 +146,9 @@ clm_status clm_folder_open_file(int *descriptor, const clm_folder *folder, const
         goto cleanup;
     }
     if (fstat(opened, &state) != 0 || !S_ISREG(state.st_mode)) {
-        status = clm_fail(CLM_ERROR_EXISTS,
-                          "%s: is no regular file, where clm keeps a file of its own; move it away",
-                          path);
+        status = clm_fail(
+            CLM_ERROR_EXISTS,
+            "%s: is not a regular file, where clm keeps a file of its own; move it away", path);
         goto cleanup;
     }
     if (folder->is_private && (flags & O_CREAT) != 0 && state.st_size == 0) {

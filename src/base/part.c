@@ -104,8 +104,7 @@ clm_status clm_part_make_folder(clm_folder *part, const char *path) {
             goto cleanup;
         }
     }
-    status =
-        clm_fail(CLM_ERROR_IO, "%s: the folder to write in is taken away again and again", path);
+    status = clm_fail(CLM_ERROR_IO, "%s: the folder to write in keeps being removed", path);
 cleanup:
     clm_free(parent);
     clm_free(made);

@@ -178,7 +178,7 @@ void clm_torch_random_permutation(clm_torch_random *random, int32_t *permutation
 clm_status clm_torch_linear_init(clm_torch_random *random, float *weight, float *bias, int out,
                                  int in) {
     if (out <= 0 || in <= 0) {
-        return clm_fail(CLM_ERROR_SHAPE, "a linear layer of %d outputs and %d inputs cannot be",
+        return clm_fail(CLM_ERROR_SHAPE, "a linear layer of %d outputs and %d inputs is impossible",
                         out, in);
     }
     /* Not simply 1/sqrt(in): PyTorch's roundings on the way there are part of the bits. */

@@ -86,8 +86,8 @@ clm_status clm_sniff_weights(const char *path, const void *bytes, size_t count) 
             shown++;
         }
         return clm_fail(CLM_ERROR_FORMAT,
-                        "%s: is text that begins with \"%.*s\", no safetensors file", path, shown,
-                        (const char *)first + at);
+                        "%s: is text that begins with \"%.*s\", not a safetensors file", path,
+                        shown, (const char *)first + at);
     }
     return CLM_OK;
 }

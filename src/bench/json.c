@@ -277,7 +277,7 @@ static clm_status check_schema(const cJSON *json, const char *where) {
     int version = 0;
     clm_status status = CLM_OK;
     if (!cJSON_IsObject(json)) {
-        return clm_fail(CLM_ERROR_FORMAT, "%s: is no JSON object, so no report of clm bench",
+        return clm_fail(CLM_ERROR_FORMAT, "%s: is not a JSON object, so not a report of clm bench",
                         where);
     }
     CLM_TRY(clm_json_get_string(json, "schema", true, &schema, where));

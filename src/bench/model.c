@@ -65,7 +65,7 @@ clm_status clm_bench_model_make(clm_bench_model *model, clm_device *device, cons
     status = save(device, model);
     if (status == CLM_ERROR_IO || status == CLM_ERROR_NO_SPACE || status == CLM_ERROR_NOT_FOUND ||
         status == CLM_ERROR_BUSY) {
-        clm_log(CLM_LOG_WARNING, "bench: the model is drawn anew for each job: %s",
+        clm_log(CLM_LOG_WARNING, "bench: the model is drawn again for each job: %s",
                 clm_error_message());
         clm_error_clear();
         clm_bench_model_remove(model);

@@ -296,18 +296,18 @@ cleanup:
 static const clm_cli_option run_options[] = {
     {"--quick", NULL, "fewer cases, a small model, 0.2 s for each case",
      CLM_CLI_FLAG_AT(settings, options.quick), .synonyms = "--fast"},
-    {"--seconds", "S", "of measuring for each case", CLM_CLI_NUMBER_AT(settings, options.seconds),
+    {"--seconds", "S", "spent measuring each case", CLM_CLI_NUMBER_AT(settings, options.seconds),
      .fallback = "1, or 0.2 with --quick", .synonyms = "--time --duration"},
-    {"--samples", "N", "at least so many of a case, unless they take over 10 S",
+    {"--samples", "N", "least number per case, unless they take over 10 S",
      CLM_CLI_INT_AT(settings, options.samples), .fallback = "7",
      .synonyms = "--repeats --repetitions --iterations"},
-    {"--model", "MODEL", "for the jobs, as in finetune", CLM_CLI_PATH_AT(settings, options.model),
-     .fallback = "random:gpt2"},
+    {"--model", "MODEL", "the model for the jobs, as for finetune",
+     CLM_CLI_PATH_AT(settings, options.model), .fallback = "random:gpt2"},
     {NULL},
 };
 
 static const clm_cli_option output_options[] = {
-    {"--json", "FILE", "write the report, for --compare and others",
+    {"--json", "FILE", "write the report, for --compare and --report",
      CLM_CLI_OUTPUT_AT(settings, json), .synonyms = "--out --output"},
     {"--csv", "FILE", "write the report as a table", CLM_CLI_OUTPUT_AT(settings, csv)},
     {NULL},
@@ -332,8 +332,8 @@ static const clm_cli_option positionals[] = {
 };
 
 static const clm_cli_example examples[] = {
-    {"clm bench --quick --json mine.json", "Measures the first device in half a minute or so."},
-    {"clm bench --compare before.json mine.json", "Shows what became faster and what slower."},
+    {"clm bench --quick --json mine.json", "Measures the default device in about half a minute."},
+    {"clm bench --compare before.json mine.json", "Shows what got faster and what got slower."},
     {"clm bench --report all.html examples/bench-results/*.json mine.json",
      "Makes a page that shows devices side by side."},
     {NULL, NULL},
@@ -349,7 +349,7 @@ static int check(const settings *s) {
         return clm_cli_usage("bench", "--compare takes two files, not %zu", count);
     }
     if (s->report != NULL && count == 0) {
-        return clm_cli_usage("bench", "--report takes the JSON files that it is made of");
+        return clm_cli_usage("bench", "--report takes the JSON files to show");
     }
     if (s->report != NULL && !find_format(&format, s->report)) {
         return clm_cli_usage("bench", "--report writes .html and .md, not \"%s\"", s->report);
@@ -386,10 +386,10 @@ const clm_cli_command clm_command_bench = {
         "[NAME...] [OPTION...]\n--list\n--compare A.json B.json\n"
         "--report OUT.html|OUT.md A.json...",
     .description =
-        "Measures kernels in GPT-2's shapes and whole jobs, which takes minutes on a processor. "
-        "Prints the median of each with half the range between its quartiles, and its share of "
-        "the device's own peak and of the bandwidth of a copy, both measured first. Bytes are "
-        "those that must be read and written; what fits a cache may move faster than the copy.",
+        "Measures kernels in GPT-2's shapes and whole jobs; this takes minutes on a CPU. Prints "
+        "each median with half its interquartile range, and its share of the device's peak and of "
+        "the bandwidth of a copy, which are both measured first. Bytes are those that must be read "
+        "and written; data that fits in a cache may move faster than the copy.",
     .groups = {{"Measuring", run_options, 0},
                {"Output", output_options, 0},
                {"Device", clm_cli_device_option, offsetof(settings, device)},

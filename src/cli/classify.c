@@ -291,9 +291,9 @@ static const clm_cli_option input_options[] = {
 };
 
 static const clm_cli_option output_options[] = {
-    {"--json", NULL, "print one JSON object a line, with all probabilities",
+    {"--json", NULL, "print one JSON object per line, with all probabilities",
      CLM_CLI_FLAG_AT(settings, json)},
-    {"--strict", NULL, "end at the first line that has no answer",
+    {"--strict", NULL, "stop at the first line that has no answer",
      CLM_CLI_FLAG_AT(settings, strict), .synonyms = "--fail-fast"},
     {NULL},
 };
@@ -325,15 +325,15 @@ const clm_cli_command clm_command_classify = {
     .about = "classify texts with a trained model",
     .synopsis = "--model RUN [OPTION...] [--file FILE | TEXT... | -]",
     .description =
-        "Prints a row for each text, in their order. Without texts, or with -, each line of "
-        "standard input is a text; answers come as lines come.\n\n"
+        "Prints one row per text, in order. Without texts, or with -, each line of standard input "
+        "is a text; answers are printed as lines arrive.\n\n"
         "A row has two columns, separated by a tab: the class and its probability. At a terminal "
         "the text follows as a third. In names and texts \\n, \\r, \\t and \\uXXXX stand for "
         "characters that control a terminal or cannot be seen, \\xXX for bytes that are not "
-        "UTF-8; --json has names as they are.\n\n"
+        "UTF-8; --json prints names unchanged.\n\n"
         "An empty text, or one that is not UTF-8, has no answer: its columns are empty, a warning "
-        "names its line, and the command ends with status 3 when all others are answered. With "
-        "--strict it ends there.\n\n"
+        "names its line, and the command exits with status 3 after answering all others. With "
+        "--strict it stops there.\n\n"
         "With --json a row is {\"label\": NAME, \"probability\": P, \"probabilities\": {NAME: P, "
         "...}}, or where there is no answer {\"label\": null, \"probability\": null, "
         "\"probabilities\": null, \"error\": WHY}.",

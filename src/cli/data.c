@@ -88,14 +88,14 @@ cleanup:
 }
 
 static const clm_cli_choice tasks[] = {
-    {"spam", CLM_TABLE_LABEL_TEXT, "files with Label and Text, byte for byte those of the recipe"},
+    {"spam", CLM_TABLE_LABEL_TEXT, "files with Label and Text, byte for byte as in the recipe"},
     {"classes", CLM_TABLE_LABEL_TEXT_NAME,
-     "files with Label, Text and Name, which keep any names of classes"},
+     "files with Label, Text and Name; class names can be anything"},
     {NULL, 0, NULL},
 };
 
 static const clm_cli_option positionals[] = {
-    {"TASK", NULL, "what to make; the classes are those of the table",
+    {"TASK", NULL, "what to write; the classes come from the table",
      CLM_CLI_CHOICE_AT(settings, task), .choices = tasks, .required = true},
     {NULL},
 };
@@ -109,17 +109,17 @@ static const clm_cli_option input_options[] = {
 static const clm_cli_option output_options[] = {
     {"--out", "DIR", "the folder to write, new or empty", CLM_CLI_FOLDER_AT(settings, out),
      .required = true, .synonyms = "--output --to --output-dir"},
-    {"--force", NULL, "replace the five files in a folder that has something else in it",
+    {"--force", NULL, "replace the five files in a folder with other contents",
      CLM_CLI_FLAG_AT(settings, force), .synonyms = "--overwrite"},
     {NULL},
 };
 
 static const clm_cli_option split_options[] = {
-    {"--split", "A,B", "fractions to train and to validate; the rest tests",
+    {"--split", "A,B", "fractions for training and validation; the rest is for testing",
      CLM_CLI_TEXT_AT(settings, split), .synonyms = "--fractions --test-size"},
-    {"--no-balance", NULL, "keep all rows, not as many of each class as the smallest has",
+    {"--no-balance", NULL, "keep all rows instead of equally many of each class",
      CLM_CLI_FLAG_AT(settings, no_balance), .synonyms = "--unbalanced"},
-    {"--seed", "N", "of what is drawn", CLM_CLI_INT_AT(settings, seed),
+    {"--seed", "N", "random seed for balancing and splitting", CLM_CLI_INT_AT(settings, seed),
      .synonyms = "--random-state"},
     {NULL},
 };
@@ -151,8 +151,8 @@ const clm_cli_command clm_command_data = {
     .synopsis = "spam|classes --input FILE --out DIR [OPTION...]",
     .description =
         "Balances and splits a table of labelled texts into train.csv, validation.csv and "
-        "test.csv, as pandas does in the recipe. The names of the classes are in labels.json, and "
-        "what was guessed about the table in data.json.",
+        "test.csv, as pandas does in the recipe. The names of the classes go to labels.json, the "
+        "guesses about the table to data.json.",
     .groups = {{"Input", input_options, 0},
                {NULL, clm_cli_table_options, offsetof(settings, given)},
                {"Output", output_options, 0},

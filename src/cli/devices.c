@@ -25,7 +25,7 @@ static const struct {
 } extensions[] = {
     {"cl_khr_fp16", offsetof(clm_device_info, has_fp16),
      "arithmetic with f16 weights; storing "
-     "halves does without"},
+     "halves does not need it"},
     {"cl_khr_fp64", offsetof(clm_device_info, has_fp64), "not needed"},
     {"cl_khr_subgroups", offsetof(clm_device_info, has_subgroups), "not needed"},
 };
@@ -151,13 +151,13 @@ static void print_findings(const entry *e) {
         (void)printf("                 wrong: %s\n", test->why);
     }
     if (e->tuned.preset[0] == '\0') {
-        (void)printf("     tuning      none; 'clm tune' looks for what is fastest\n");
+        (void)printf("     tuning      none; 'clm tune' searches for the fastest settings\n");
     } else if (e->tuned.gain > 0) {
         clm_print(stdout,
                   "     tuning      preset %s, GEMM at %.2f times the speed of the defaults\n",
                   e->tuned.preset, e->tuned.gain);
     } else {
-        (void)printf("     tuning      preset %s: which GEMM is the faster one\n", e->tuned.preset);
+        (void)printf("     tuning      preset %s: only the choice of GEMM\n", e->tuned.preset);
     }
 }
 
@@ -196,10 +196,9 @@ static void print_page(const entry *entries, size_t count) {
         print_entry(&entries[i], count);
     }
     (void)printf(
-        "* is what clm takes unless --device or CLM_DEVICE says otherwise: an index, "
-        "gpu, cpu,\naccelerator, or part of a name. GPUs go before accelerators, "
-        "these before CPUs, native\ndrivers before emulation, more units before "
-        "fewer.\n");
+        "* marks the default; --device or CLM_DEVICE selects another by index, gpu, cpu,\n"
+        "accelerator, or part of a name. GPUs rank before accelerators, accelerators before\n"
+        "CPUs, native drivers before emulation, more units before fewer.\n");
     (void)clm_cli_can_write(); /* while errno is that of a write that failed */
     if (clm_device_hints(hints, sizeof hints) == CLM_OK && hints[0] != '\0') {
         (void)printf("%s\n", hints);
@@ -220,7 +219,7 @@ static const clm_cli_option options[] = {
 };
 
 static const clm_cli_example examples[] = {
-    {"clm devices", "Shows every device; * marks the one that clm takes."},
+    {"clm devices", "Shows every device; * marks the default."},
     {NULL, NULL},
 };
 
@@ -268,8 +267,8 @@ const clm_cli_command clm_command_devices = {
     .about = "list OpenCL devices",
     .synopsis = "[--json | --brief]",
     .description =
-        "Lists the OpenCL devices of this machine: what they are, in which order clm prefers them, "
-        "what it found out about them, and what is known of their drivers.",
+        "Lists the OpenCL devices of this machine: their properties, clm's order of preference, "
+        "results of 'clm selftest' and 'clm tune', and known problems of their drivers.",
     .groups = {{"Output", options, 0}},
     .examples = examples,
     .ends = CLM_CLI_ENDS_DEVICE,

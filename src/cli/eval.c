@@ -91,7 +91,7 @@ static void print_table(const clm_evaluation_report *report, const clm_classifie
         clm_print(stdout, "%-16s %9" PRId64 " %9.4f %9.4f %9.4f\n", show_name(classifier, c).text,
                   scores->rows, scores->precision, scores->recall, scores->f1);
     }
-    (void)printf("\nconfusion (rows: what it is, columns: the answer)\n%-16s", "");
+    (void)printf("\nconfusion (rows: true class, columns: answer)\n%-16s", "");
     for (int c = 0; c < n; c++) {
         (void)printf(" %9s", show_name(classifier, c).text);
     }
@@ -174,7 +174,7 @@ static const clm_cli_option output_options[] = {
 
 static const clm_cli_example examples[] = {
     {"clm eval --model run --data data/test.csv",
-     "Shows how well the model of a run does on texts that it has not seen."},
+     "Shows how well a run's model does on texts that it has not seen."},
     {NULL, NULL},
 };
 

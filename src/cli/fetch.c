@@ -61,12 +61,12 @@ static bool show_progress(void *context, const char *file, uint64_t done, uint64
 static void print_files(const clm_fetched *fetched) {
     static const char *const trust[] = {
         [CLM_FETCH_VERIFIED] = "verified",
-        [CLM_FETCH_STATED] = "as the server states it, unknown to clm",
+        [CLM_FETCH_STATED] = "as stated by the server, unknown to clm",
         [CLM_FETCH_UNVERIFIED] = "unverified: nothing to compare it with",
     };
     for (size_t i = 0; i < clm_fetched_count(fetched); i++) {
         (void)printf("%s\n  %s, SHA-256 %s, %s\n", clm_fetched_path(fetched, i),
-                     clm_fetched_is_new(fetched, i) ? "fetched" : "was there already",
+                     clm_fetched_is_new(fetched, i) ? "fetched" : "already there",
                      clm_fetched_sha256(fetched, i), trust[clm_fetched_trust(fetched, i)]);
     }
 }
@@ -132,8 +132,8 @@ const clm_cli_command clm_command_fetch = {
     .about = "download weights and data sets",
     .synopsis = "NAME [--to DIR]",
     .description =
-        "Downloads published weights or a data set, and checks it. An interrupted download goes on "
-        "from where it was.\n\n"
+        "Downloads published weights or a data set, and checks it. The same command "
+        "resumes an interrupted download.\n\n"
         "CLM_FETCH_MIRROR in the environment: base URLs, separated by spaces, that have "
         "<base>/NAME/<file>.",
     .groups = {{"Output", options, 0}},

@@ -10,20 +10,20 @@
 static const clm_cli_choice variables[] = {
     {"CLM_DEVICE", 0, "the device when --device is not given"},
     {"CLM_DEVICE_TIMEOUT", 0,
-     "seconds in which some kernel has to end while clm waits for the device; else the command "
-     "ends with status 4 and names the kernel that hangs. Default: no limit"},
-    {"CLM_LOG", 0, "\"debug\" tells more, \"quiet\" only warnings"},
+     "how many seconds clm waits for the device without any kernel finishing; then the command "
+     "exits with status 4 and names the kernel that hangs. Default: no limit"},
+    {"CLM_LOG", 0, "\"debug\" shows more, \"quiet\" only warnings"},
     {"CLM_CACHE_DIR", 0,
      "the folder that keeps measurements, kernels and downloads. Default: ~/.cache/clm"},
     {"CLM_FETCH_MIRROR", 0,
-     "base URLs, separated by spaces, that \"clm fetch\" asks instead of the servers it knows; "
-     "each has <base>/NAME/<file>"},
+     "base URLs, separated by spaces, that \"clm fetch\" uses instead of the original servers; "
+     "files are at <base>/NAME/<file>"},
     {"CLM_SELFTEST", 0, "\"off\": devices are used without being tested"},
-    {"CLM_TUNE", 0, "\"off\": what \"clm tune\" keeps is not read"},
-    {"CLM_GEMM", 0, "\"own\" or \"clblast\" instead of what was measured to be faster"},
+    {"CLM_TUNE", 0, "\"off\": the settings stored by \"clm tune\" are not used"},
+    {"CLM_GEMM", 0, "\"own\" or \"clblast\" instead of the one measured to be faster"},
     {"CLM_KERNEL_CACHE", 0,
-     "\"0\" never, \"1\" always keeps built kernels on disk. Default: where the driver does not"},
-    {"CLM_KERNEL_CACHE_MIB", 0, "how much of them at most. Default: 256"},
+     "\"0\" never, \"1\" always keeps built kernels on disk. Default: unless the driver does"},
+    {"CLM_KERNEL_CACHE_MIB", 0, "the most disk space that they take. Default: 256"},
     {NULL, 0, NULL},
 };
 

@@ -92,7 +92,7 @@ static int set_positionals(clm_cli_arguments *arguments) {
     const clm_cli_option *wanted = arguments->command->positionals;
     for (size_t i = 0; i < arguments->positional_count; i++) {
         if (wanted == NULL || wanted->name == NULL) {
-            return clm_cli_usage(arguments->command->name, "what is \"%s\" for?",
+            return clm_cli_usage(arguments->command->name, "unexpected argument \"%s\"",
                                  arguments->positionals[i]);
         }
         if (clm_cli_set_positional(arguments, wanted, arguments->positionals[i]) != CLM_OK) {
@@ -129,8 +129,8 @@ static int check_combinations(const clm_cli_arguments *arguments) {
                                  option->name, other->name);
         }
         if (option->needs != NULL && find_given(arguments, option->needs) == NULL) {
-            return clm_cli_usage(arguments->command->name, "%s goes with %s only", option->name,
-                                 option->needs);
+            return clm_cli_usage(arguments->command->name, "%s can only be used with %s",
+                                 option->name, option->needs);
         }
     }
     for (size_t i = 0; (option = clm_cli_option_at(arguments->command, i, NULL, NULL)) != NULL;

@@ -63,13 +63,13 @@ cleanup:
 }
 
 static const clm_cli_option options[] = {
-    {"--force", NULL, "test again what was tested before, and what the driver crashed in",
+    {"--force", NULL, "repeat earlier tests, even those in which the driver crashed",
      CLM_CLI_FLAG_AT(settings, options.again), .synonyms = "--again --retest"},
     {NULL},
 };
 
 static const clm_cli_option positionals[] = {
-    {"OPERATION", NULL, "only these, in any case, and without keeping the result",
+    {"OPERATION", NULL, "test only these, even if tested before; the result is not stored",
      .kind = CLM_CLI_TEXT, .repeats = true, .fallback = "all"},
     {NULL},
 };
@@ -98,15 +98,15 @@ static int run(const clm_cli_arguments *arguments) {
 
 const clm_cli_command clm_command_selftest = {
     .name = "selftest",
-    .about = "find out whether the device computes rightly",
+    .about = "test whether the device computes correctly",
     .synopsis = "[OPERATION...] [--device PATTERN | --all] [--force]",
     .description =
         "Compares every kernel that clm uses on the device, forward and backward, with plain C, "
-        "and then one training step of a tiny model. A kernel that is wrong is replaced where "
-        "another is right; a device without one ends with status 4, and other commands refuse it. "
-        "The result is kept for this device, driver and version of clm.\n\n"
-        "finetune, eval, classify and bench run the test by themselves when there is no result, "
-        "unless CLM_SELFTEST=off or --no-selftest says otherwise.",
+        "and then one training step of a tiny model. A wrong kernel is replaced if there is a "
+        "correct stand-in; otherwise the command exits with status 4, and other commands refuse "
+        "the device. The result is stored for this device, driver and version of clm.\n\n"
+        "finetune, eval, classify and bench run the test themselves if there is no stored result, "
+        "unless CLM_SELFTEST=off or --no-selftest is given.",
     .groups = {{"Device", clm_cli_device_option, offsetof(settings, device)},
                {NULL, clm_cli_all_option, offsetof(settings, device)},
                {"Test", options, 0}},

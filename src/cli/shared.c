@@ -61,10 +61,10 @@ const clm_cli_option clm_cli_passes_options[] = {
     {"--precision", "TYPE", "of the weights on the device; auto is f32 where that fits",
      CLM_CLI_CHOICE_AT(clm_cli_passes, precision), .choices = clm_cli_precisions,
      .synonyms = "--dtype --fp16 --torch-dtype"},
-    {"--batch", "N", "texts that go through the model together",
-     CLM_CLI_INT_AT(clm_cli_passes, batch), .least = 1, .fallback = "as many as fill the device",
+    {"--batch", "N", "texts per pass", CLM_CLI_INT_AT(clm_cli_passes, batch), .least = 1,
+     .fallback = "as many as keep the device busy",
      .synonyms = "--batch-size --per-device-eval-batch-size --bs"},
-    {"--in-order", NULL, "batches of texts as they come, not of like length",
+    {"--in-order", NULL, "batch texts in their order, not by length",
      CLM_CLI_FLAG_AT(clm_cli_passes, in_order)},
     {NULL},
 };

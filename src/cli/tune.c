@@ -132,10 +132,10 @@ static clm_status tune(clm_device *device, const settings *s) {
         (void)printf("The device is a simulator or as slow as one: the defaults are kept.\n");
         return CLM_OK;
     }
-    (void)printf("%d tried, %d known from before, %d of them refused. ", result.tried, result.known,
-                 result.refused);
+    (void)printf("%d tried, %d known from earlier runs, %d of all rejected. ", result.tried,
+                 result.known, result.refused);
     if (s->preset == CLM_TUNE_QUICK) {
-        (void)printf("'clm tune --print' shows what is kept.\n");
+        (void)printf("'clm tune --print' shows the stored settings.\n");
     } else {
         clm_print(stdout, "GEMM runs at %.3f times the speed of the defaults.\n", result.gain);
     }
@@ -180,29 +180,29 @@ static clm_status run_on(void *context, const char *pattern) {
 static const clm_cli_option search_options[] = {
     {"--preset", "NAME", "how long to search", CLM_CLI_CHOICE_AT(settings, preset),
      .choices = presets, .synonyms = "--mode --level"},
-    {"--restart", NULL, "try again what was tried before", CLM_CLI_FLAG_AT(settings, restart)},
-    {"--limit", "SECONDS", "for a candidate, before it is given up",
-     CLM_CLI_INT_AT(settings, limit_seconds), .least = 1, .synonyms = "--timeout"},
+    {"--restart", NULL, "try earlier candidates again", CLM_CLI_FLAG_AT(settings, restart)},
+    {"--limit", "SECONDS", "time limit per candidate", CLM_CLI_INT_AT(settings, limit_seconds),
+     .least = 1, .synonyms = "--timeout"},
     {NULL},
 };
 
 static const clm_cli_option kept_options[] = {
-    {"--print", NULL, "print what is kept, as JSON", CLM_CLI_FLAG_AT(settings, print),
+    {"--print", NULL, "print the stored settings as JSON", CLM_CLI_FLAG_AT(settings, print),
      .excludes = "--reset --export --import", .synonyms = "--show --list"},
-    {"--export", "FILE", "write it to a file, to share", CLM_CLI_OUTPUT_AT(settings, export_path),
+    {"--export", "FILE", "write them to a file, to share", CLM_CLI_OUTPUT_AT(settings, export_path),
      .excludes = "--reset --import --all", .synonyms = "--out --output --save"},
-    {"--import", "FILE", "keep the settings of such a file", CLM_CLI_PATH_AT(settings, import_path),
-     .excludes = "--reset", .synonyms = "--load"},
-    {"--force", NULL, "import another device's or version's too", CLM_CLI_FLAG_AT(settings, force),
-     .needs = "--import"},
-    {"--reset", NULL, "forget what is kept", CLM_CLI_FLAG_AT(settings, reset),
+    {"--import", "FILE", "store the settings in such a file",
+     CLM_CLI_PATH_AT(settings, import_path), .excludes = "--reset", .synonyms = "--load"},
+    {"--force", NULL, "import even from another device or version",
+     CLM_CLI_FLAG_AT(settings, force), .needs = "--import"},
+    {"--reset", NULL, "delete the stored settings", CLM_CLI_FLAG_AT(settings, reset),
      .synonyms = "--clear --delete"},
     {NULL},
 };
 
 static const clm_cli_example examples[] = {
-    {"clm tune --preset quick", "Searches for some seconds on the device that clm takes."},
-    {"clm tune --export mine.json --device gpu", "Writes what is kept for the first GPU."},
+    {"clm tune --preset quick", "Searches for a few seconds on the default device."},
+    {"clm tune --export mine.json --device gpu", "Writes the settings stored for the first GPU."},
     {NULL, NULL},
 };
 
@@ -220,17 +220,17 @@ static int run(const clm_cli_arguments *arguments) {
 
 const clm_cli_command clm_command_tune = {
     .name = "tune",
-    .about = "find what the device runs fastest",
+    .about = "find the fastest settings for a device",
     .synopsis =
         "[--preset NAME] [--device PATTERN | --all]\n"
         "--print | --export FILE | --import FILE [--force] | --reset",
     .description =
-        "Finds out what the device runs fastest: which GEMM, its tiles and blocks, CLBlast's "
-        "parameters, work-groups. Each candidate runs in a process of its own and counts only when "
-        "its results are right. What was tried is kept: after a stop (status 130), the same "
-        "command goes on. CLM_TUNE=off in the environment does without what is kept.",
+        "Finds the fastest settings for the device: which GEMM, its tiles and blocks, CLBlast's "
+        "parameters, work-groups. Each candidate runs in a process of its own and counts only if "
+        "its results are right. Finished candidates are recorded: after a stop (status 130), the "
+        "same command continues. CLM_TUNE=off in the environment ignores the stored settings.",
     .groups = {{"Search", search_options, 0},
-               {"What is kept", kept_options, 0},
+               {"Stored settings", kept_options, 0},
                {"Device", clm_cli_device_option, offsetof(settings, device)},
                {NULL, clm_cli_all_option, offsetof(settings, device)}},
     .examples = examples,

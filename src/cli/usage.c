@@ -166,7 +166,7 @@ void clm_cli_add_overview(clm_string *out) {
     }
     clm_string_add(out,
                    "\n'clm help COMMAND' shows the options of a command. Environment: CLM_DEVICE\n"
-                   "chooses the device, CLM_LOG=debug tells more, CLM_LOG=quiet only warnings.\n");
+                   "chooses the device, CLM_LOG=debug shows more, CLM_LOG=quiet only warnings.\n");
 }
 
 /* ---- exit statuses ---- */

@@ -57,8 +57,8 @@ static clm_status choose_length(int *length, const size_t *lengths, size_t count
     }
     if (count == 0 || options->length < 0 || options->length_limit < 0) {
         return clm_fail(CLM_ERROR_ARGUMENT,
-                        "a data set of %zu texts with %d tokens each, at most %d, cannot be", count,
-                        options->length, options->length_limit);
+                        "a data set of %zu texts with %d tokens each, at most %d, is impossible",
+                        count, options->length, options->length_limit);
     }
     if (options->length_limit > 0 && options->length > options->length_limit) {
         return clm_fail(CLM_ERROR_SHAPE, "texts of %d tokens do not fit into a context of %d",

@@ -24,7 +24,8 @@ clm_status clm_loader_create(clm_loader **loader, const clm_dataset *dataset,
     fresh->options = options != NULL ? *options : usual;
     fresh->count = clm_dataset_count(dataset);
     if (fresh->options.batch <= 0) {
-        status = clm_fail(CLM_ERROR_SHAPE, "a batch of %d texts cannot be", fresh->options.batch);
+        status =
+            clm_fail(CLM_ERROR_SHAPE, "a batch of %d texts is impossible", fresh->options.batch);
         goto cleanup;
     }
     if (clm_loader_batch_count(fresh) == 0) {

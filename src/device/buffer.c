@@ -240,11 +240,11 @@ clm_status clm_buffer_create_part(clm_buffer **part, clm_buffer *whole, size_t o
     clm_status status = CLM_OK;
     if (size_bytes == 0 || offset_bytes % device->part_alignment_bytes != 0 ||
         offset_bytes > whole->size_bytes || size_bytes > whole->size_bytes - offset_bytes) {
-        return clm_fail(CLM_ERROR_ARGUMENT,
-                        "%s: %zu bytes at %zu are no part of a buffer of %zu bytes; parts begin at "
-                        "multiples of %zu",
-                        what, size_bytes, offset_bytes, whole->size_bytes,
-                        device->part_alignment_bytes);
+        return clm_fail(
+            CLM_ERROR_ARGUMENT,
+            "%s: %zu bytes at %zu are not a part of a buffer of %zu bytes; parts begin at "
+            "multiples of %zu",
+            what, size_bytes, offset_bytes, whole->size_bytes, device->part_alignment_bytes);
     }
     CLM_TRY(clm_device_check(device));
     CLM_TRY(clm_allocate(&made, 1, sizeof *made, what));

@@ -211,7 +211,7 @@ static void explain_rank(clm_device_info *info) {
     (void)snprintf(info->rank_reason, sizeof info->rank_reason, "%s%s, %d unit%s",
                    clm_device_type_name(info->type),
                    clm_quirk_is_emulation(info)    ? ", emulated or simulated: after native drivers"
-                   : clm_quirk_is_superseded(info) ? ", by a driver that others go before"
+                   : clm_quirk_is_superseded(info) ? ", superseded driver"
                                                    : ", native driver",
                    info->compute_units, info->compute_units == 1 ? "" : "s");
 }

@@ -132,7 +132,7 @@ clm_status clm_buffer_read_begin(clm_read *read, const clm_buffer *buffer, size_
     CLM_TRY(check(buffer, offset_bytes, size_bytes));
     const clm_buffer_range range = clm_buffer_range_at(buffer, offset_bytes, size_bytes);
     if (range.size_bytes < size_bytes) {
-        return clm_fail(CLM_ERROR_ARGUMENT, "a read of %zu bytes is begun in several parts",
+        return clm_fail(CLM_ERROR_ARGUMENT, "a read of %zu bytes would span several parts",
                         size_bytes);
     }
     *read = (clm_read){.device = clm_buffer_device(buffer), .host = host, .size_bytes = size_bytes};

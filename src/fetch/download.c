@@ -389,8 +389,7 @@ static clm_status judge(transfer *t, CURLcode result, const char *error, bool *a
     if (t->stopped) {
         const unsigned long long reached = t->start + t->received;
         return clm_fail(CLM_ERROR_INTERRUPTED,
-                        "%s: interrupted at byte %llu; the next fetch goes on from there", url,
-                        reached);
+                        "%s: interrupted at byte %llu; the next fetch resumes there", url, reached);
     }
     if (t->write_errno != 0) {
         return clm_fail_errno(t->write_errno, "%s: cannot be written", t->download->part);
@@ -400,8 +399,8 @@ static clm_status judge(transfer *t, CURLcode result, const char *error, bool *a
     }
     if (result == CURLE_UNSUPPORTED_PROTOCOL && code / 100 == 3) {
         return clm_fail(CLM_ERROR_NETWORK,
-                        "%s: the server redirects to another protocol, which is not followed: what "
-                        "was asked for over HTTPS comes over HTTPS",
+                        "%s: the server redirects to another protocol, which is not followed: "
+                        "a download over HTTPS must stay on HTTPS",
                         url);
     }
     if (result != CURLE_OK) {

@@ -120,10 +120,10 @@ static clm_status accept(const fetch_job *e, const clm_download *download, bool 
         *wrong = true;
         (void)rename(e->part, e->corrupt);
         clm_download_forget(e->part);
-        status =
-            clm_fail(CLM_ERROR_CHECKSUM,
-                     "%s: what came has SHA-256 %s, and %s has %s; it is not used, and kept as %s",
-                     download->url, got, e->file->name, expected, e->corrupt);
+        status = clm_fail(
+            CLM_ERROR_CHECKSUM,
+            "%s: the data received has SHA-256 %s, but %s has %s; it is kept, unused, as %s",
+            download->url, got, e->file->name, expected, e->corrupt);
         goto cleanup;
     }
     if (rename(e->part, e->target) != 0) {
@@ -158,7 +158,7 @@ static clm_status get_from(const fetch_job *e, const char *url) {
         if (!wrong || !download.resumed) {
             break;
         }
-        clm_log(CLM_LOG_WARNING, "%s; once more from the start", clm_error_message());
+        clm_log(CLM_LOG_WARNING, "%s; starting over", clm_error_message());
     }
 cleanup:
     return status;

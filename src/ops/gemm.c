@@ -237,7 +237,8 @@ static clm_status check(const clm_gemm_arguments *arguments) {
     const int N = arguments->N;
     const int K = arguments->K;
     if (M <= 0 || N <= 0 || K <= 0 || K > LARGEST_STRIDE) {
-        return clm_fail(CLM_ERROR_SHAPE, "gemm: (%d x %d) * (%d x %d) is no product", M, K, K, N);
+        return clm_fail(CLM_ERROR_SHAPE, "gemm: (%d x %d) * (%d x %d) is not a product", M, K, K,
+                        N);
     }
     int a_rows = arguments->a_transposed ? K : M;
     int a_columns = arguments->a_transposed ? M : K;

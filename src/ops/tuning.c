@@ -221,9 +221,10 @@ static clm_status check_own(const clm_tuning *tuning, const clm_device *device) 
     const int columns = width * vectors;
     /* Whoever else reads panels does so in the device's own vectors. */
     if (columns > MOST_COLUMNS || columns % clm_device_vector_width(device) != 0) {
-        return clm_fail(CLM_ERROR_ARGUMENT,
-                        "gemm.vectors: %d of %d floats are no multiple of %d columns, or over %d",
-                        vectors, width, clm_device_vector_width(device), MOST_COLUMNS);
+        return clm_fail(
+            CLM_ERROR_ARGUMENT,
+            "gemm.vectors: %d of %d floats are not a multiple of %d columns, or over %d", vectors,
+            width, clm_device_vector_width(device), MOST_COLUMNS);
     }
     const size_t items = (size_t)clm_tuning_get(tuning, CLM_SET_GEMM_ITEMS, 1);
     const size_t side = (size_t)clm_tuning_get(tuning, CLM_SET_GEMM_SIDE, 4);

@@ -166,7 +166,7 @@ static clm_status read_figure(double *figure, const cJSON *json, const char *nam
                               const char *path) {
     const clm_status status = clm_json_get_double(json, name, false, figure, path);
     if (status == CLM_OK && !(*figure >= 0.0 && *figure <= 1e12)) {
-        return clm_fail(CLM_ERROR_FORMAT, "%s: \"%s\" is %g, which nobody measures", path, name,
+        return clm_fail(CLM_ERROR_FORMAT, "%s: \"%s\" is %g, which is implausible", path, name,
                         *figure);
     }
     return status;
@@ -181,7 +181,7 @@ static clm_status read_file(clm_tuned *tuned, const char *path, clm_file_kind ki
     clm_tuned read = clm_tuned_nothing();
     CLM_TRY(clm_json_read(&json, path, kind));
     if (!cJSON_IsObject(json)) {
-        status = clm_fail(CLM_ERROR_FORMAT, "%s: no file of settings", path);
+        status = clm_fail(CLM_ERROR_FORMAT, "%s: not a file of settings", path);
         goto cleanup;
     }
     CLM_TRY(clm_json_get_int(json, "format", true, FILE_FORMAT, FILE_FORMAT, &format, path));

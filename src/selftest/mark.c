@@ -99,7 +99,9 @@ void clm_selftest_mark_open(clm_selftest_mark *mark, const clm_device *device) {
     if (mark->descriptor >= 0) {
         read_lines(mark);
     } else {
-        clm_log(CLM_LOG_DEBUG, "self-test: without a mark, another process tests or it cannot be");
+        clm_log(CLM_LOG_DEBUG,
+                "self-test: no mark is written: another process is testing, or the file cannot be "
+                "used");
     }
     clm_error_release();
 }

@@ -117,7 +117,8 @@ clm_status clm_selftest_record_load(clm_selftest_report *report, clm_device *dev
         }
     }
     if (status != CLM_OK && status != CLM_ERROR_MEMORY) {
-        clm_log(CLM_LOG_DEBUG, "self-test: what was kept cannot be read: %s", clm_error_message());
+        clm_log(CLM_LOG_DEBUG, "self-test: the stored result cannot be read: %s",
+                clm_error_message());
         clm_error_clear();
         status = CLM_OK;
     }

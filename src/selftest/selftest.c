@@ -251,8 +251,8 @@ static clm_status find_stand_in(const way **found, clm_selftest_context *run, co
         if (right) {
             *found = &ways[i];
         } else {
-            clm_log(CLM_LOG_DEBUG, "self-test: %s as %s is no stand-in: %s", op->name, ways[i].name,
-                    why);
+            clm_log(CLM_LOG_DEBUG, "self-test: %s as %s is not a stand-in: %s", op->name,
+                    ways[i].name, why);
         }
     }
     if (*found == NULL && usual != NULL && !is_forced(op)) {
@@ -522,7 +522,7 @@ static clm_status test_now(clm_device *device, const clm_selftest_options *optio
             name);
     const clm_status status = clm_selftest_run(&report, device, options);
     if (status == CLM_OK && report.outcome == CLM_SELFTEST_REPLACED) {
-        clm_log(CLM_LOG_WARNING, "self-test of %s: %s takes the place of what is wrong: %s", name,
+        clm_log(CLM_LOG_WARNING, "self-test of %s: using %s instead of a wrong kernel: %s", name,
                 report.replaced, report.why);
     } else if (status == CLM_OK) {
         clm_log(CLM_LOG_INFO, "self-test of %s: passed, %d comparisons in %.1f s", name,

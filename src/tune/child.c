@@ -201,9 +201,10 @@ clm_status clm_tune_in_child(const char *helper, int device_index, const clm_tun
                        : WTERMSIG(ended) == SIGKILL ? " (killed, perhaps for want of memory)"
                                                     : "");
     } else if (WEXITSTATUS(ended) == 127 && length == 0) {
-        status = access(helper, X_OK) != 0
-                     ? clm_fail_errno(errno, "%s cannot be run", helper)
-                     : clm_fail(CLM_ERROR_NOT_FOUND, "%s cannot be run: it is no program", helper);
+        status =
+            access(helper, X_OK) != 0
+                ? clm_fail_errno(errno, "%s cannot be run", helper)
+                : clm_fail(CLM_ERROR_NOT_FOUND, "%s cannot be run: it is not a program", helper);
     } else if (WEXITSTATUS(ended) != 0 || length == 0) {
         (void)snprintf(score->why, sizeof score->why, "ended with status %d", WEXITSTATUS(ended));
     } else {

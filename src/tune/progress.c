@@ -154,7 +154,8 @@ bool clm_tune_progress_find(const clm_tune_progress *progress, const clm_tune_tr
     }
     if (!found && beginnings >= MOST_BEGINNINGS) {
         *score = (clm_tune_score){.outcome = CLM_TUNE_CRASHED};
-        (void)snprintf(score->why, sizeof score->why, "begun %d times and never ended", beginnings);
+        (void)snprintf(score->why, sizeof score->why, "started %d times and never finished",
+                       beginnings);
         found = true;
     }
     clm_string_free(&settings);

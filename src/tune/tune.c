@@ -66,8 +66,9 @@ static void send_event(const search *s, const char *stage, int number, int count
 }
 
 static clm_status stopped(void) {
-    return clm_fail(CLM_ERROR_INTERRUPTED,
-                    "the tuning was stopped; what was found is kept, and the same command goes on");
+    return clm_fail(
+        CLM_ERROR_INTERRUPTED,
+        "the tuning was stopped; the results so far are stored, and the same command continues");
 }
 
 /* ---- one trial ---- */

@@ -190,7 +190,7 @@ static void ranks_follow_from_types_and_quirks(void **state) {
     }
     assert_string_equal(found[2].info.rank_reason, "CPU, native driver, 0 units");
     assert_non_null(strstr(found[1].info.rank_reason, "emulated"));
-    assert_non_null(strstr(found[3].info.rank_reason, "others go before"));
+    assert_non_null(strstr(found[3].info.rank_reason, "superseded driver"));
 }
 
 static void variables_are_set_unless_the_user_has(void **state) {

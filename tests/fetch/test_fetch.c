@@ -361,7 +361,7 @@ static void a_stop_keeps_what_has_come(void **state) {
     options.progress = watch;
     options.progress_context = &w;
     assert_status(CLM_ERROR_INTERRUPTED, clm_fetch_item_get(&fetched, &item, &options));
-    assert_message_has("goes on from there");
+    assert_message_has("resumes there");
     assert_true(clm_file_exists(in(folder, "file.bin.part")));
     w = (watcher){.stop_at = UINT64_MAX};
     assert_ok(clm_fetch_item_get(&fetched, &item, &options));

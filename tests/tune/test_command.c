@@ -82,18 +82,18 @@ static void faults_cost_only_themselves(void **state) {
     begin();
     clm_test_outcome outcome = run_clm_in(&faulty, SMALL, "--limit", "8");
     assert_done(outcome);
-    assert_has(outcome.output, "gemm.vectors=1,gemm.rows=8: crashed: ended by signal 6\n");
+    assert_has(outcome.output, "gemm.vectors=1,gemm.rows=8: crashed: ended by signal 6 (abort)\n");
     assert_has(outcome.output, "gemm.vectors=2,gemm.rows=4: hung: not done after 8 seconds\n");
     assert_has(outcome.output, "gemm.vectors=2,gemm.rows=8: wrong: 1x1x2: element 0 is ");
     assert_has(outcome.output, "its own parameters: crashed");
-    assert_has(outcome.output, "4 tried, 0 known from before, 4 of them refused");
+    assert_has(outcome.output, "4 tried, 0 known from earlier runs, 4 of all rejected");
     assert_has(printed(), "\"settings\": {\n  \"gemm.backend\": \"own\"\n }}");
 
     /* None of them is tried again, though nothing is wrong with them now. */
     outcome = run_clm(SMALL);
     assert_done(outcome);
     assert_has(outcome.output, "gemm.rows=8: crashed: ended by signal 6 (known)");
-    assert_has(outcome.output, "0 tried, 4 known from before, 4 of them refused");
+    assert_has(outcome.output, "0 tried, 4 known from earlier runs, 4 of all rejected");
 
     /* Unless the user wants it. */
     static const clm_test_surroundings no_winner = {.environment = {"CLM_TUNE_FAULT=" NO_WINNER}};
@@ -101,7 +101,7 @@ static void faults_cost_only_themselves(void **state) {
     assert_done(outcome);
     assert_null(strstr(outcome.output, "(known)"));
     assert_has(outcome.output, "gemm.vectors=2,gemm.rows=8: 0.100 of the default's speed\n");
-    assert_has(outcome.output, "4 tried, 0 known from before, 1 of them refused");
+    assert_has(outcome.output, "4 tried, 0 known from earlier runs, 1 of all rejected");
     assert_has(printed(), "\"settings\": {\n  \"gemm.backend\": \"own\"\n }}");
 }
 
@@ -119,7 +119,7 @@ static void a_hopeless_clblast_is_left_alone(void **state) {
     assert_has(outcome.output, "CLBlast 1/1: its own parameters: 0.100 of the default's speed\n");
     assert_has(outcome.errors, "CLBlast's parameters is left out: with 0.100 of the speed");
     assert_null(strstr(outcome.output, "CLBlast's Copy"));
-    assert_has(outcome.output, "4 tried, 0 known from before, 0 of them refused");
+    assert_has(outcome.output, "4 tried, 0 known from earlier runs, 0 of all rejected");
 }
 
 /* What wins, and wins again, is kept, and what follows goes on from it. */
@@ -178,10 +178,10 @@ static void a_signal_keeps_what_was_found(void **state) {
     wait_for_lines(child, 3); /* one is done, the second has begun */
     (void)kill(child, SIGINT);
     clm_test_outcome outcome = clm_test_wait(child);
-    assert_fails(outcome, 130, "the tuning was stopped", "goes on");
+    assert_fails(outcome, 130, "the tuning was stopped", "continues");
     outcome = run_clm_in(&no_winner, SMALL);
     assert_done(outcome);
-    assert_has(outcome.output, "3 tried, 1 known from before");
+    assert_has(outcome.output, "3 tried, 1 known from earlier runs");
 }
 
 static void a_killed_search_continues(void **state) {
@@ -203,12 +203,12 @@ static void a_killed_search_continues(void **state) {
             clm_free(text);
         }
     }
-    /* A candidate that was begun twice and never ended may have taken the machine down. */
+    /* A candidate that started twice without finishing may have crashed the machine. */
     clm_test_outcome outcome = run_clm_in(&no_winner, SMALL);
     assert_done(outcome);
     assert_has(outcome.output, "gemm.vectors=1,gemm.rows=8: ");
-    assert_has(outcome.output, "begun 2 times and never ended (known)");
-    assert_has(outcome.output, "2 tried, 2 known from before");
+    assert_has(outcome.output, "started 2 times and never finished (known)");
+    assert_has(outcome.output, "2 tried, 2 known from earlier runs");
 }
 
 static void settings_are_shared(void **state) {
