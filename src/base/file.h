@@ -1,6 +1,6 @@
-/* Files by the paths that people give: read whole, written aside and renamed.
+/* Files by the paths that people give: read whole, replaced whole or not at all.
  *
- * Links in such a path are followed. What clm keeps inside a folder under names of its own is in
+ * Links in such a path are followed. Files that clm keeps in a folder under its own names are in
  * base/folder.h.
  *
  * SPDX-License-Identifier: Apache-2.0 */
@@ -15,26 +15,26 @@
 #include "base/limits.h"
 
 /* The whole file through *bytes (owned by the caller, clm_free), with a NUL after it that
- * `size_bytes` does not count. CLM_ERROR_FORMAT for one that is larger than its kind may be
- * (base/limits.h); folders, devices and, but for tables and texts, pipes are CLM_ERROR_IO. */
+ * `size_bytes` does not count. CLM_ERROR_FORMAT if it is larger than its kind allows
+ * (base/limits.h); CLM_ERROR_IO for folders, devices and, except for tables and texts, pipes. */
 clm_status clm_file_read(const char *path, clm_file_kind kind, char **bytes, size_t *size_bytes);
 
-/* The same of a descriptor, which stays open; `path` is for messages. */
+/* The same from a descriptor, which stays open; `path` is for messages. */
 clm_status clm_file_read_descriptor(int descriptor, const char *path, clm_file_kind kind,
                                     char **bytes, size_t *size_bytes);
 
-/* A file that appears under its name only when it is whole: it is written to a part in the same
- * folder (base/folder.h), synced and renamed by clm_file_writer_commit(). Discard does nothing
- * after a commit, so a cleanup path calls it in any case.
+/* A file that appears under its name only when it is complete: it is written to a part in the same
+ * folder (base/folder.h), then synced and renamed by clm_file_writer_commit(). Discard does nothing
+ * after a commit, so a cleanup path always calls it.
  *
- * What is there decides: a regular file is replaced and keeps its mode and, where the caller may
- * give it, its owner; of a symbolic link the target is replaced, and the link stays; into anything
- * else (a device, a pipe, "/dev/stdout", "/dev/fd/3") the bytes go straight, and discarding takes
- * none of them back. Errors of that are errors too: /dev/full is CLM_ERROR_NO_SPACE. */
+ * An existing regular file is replaced and keeps its mode and, if the caller may set it, its owner.
+ * For a symbolic link the target is replaced, and the link stays. Anything else (a device, a pipe,
+ * "/dev/stdout", "/dev/fd/3") is written directly, and discarding takes nothing back. Write errors
+ * are reported there, too: /dev/full is CLM_ERROR_NO_SPACE. */
 typedef struct clm_file_writer {
     FILE *stream;
     char *path; /* for messages */
-    char *name; /* that the part gets, in the open folder; NULL: there is no part */
+    char *name; /* that the part is renamed to, in the open folder; NULL: no part */
     int folder;
     char part[48];
 } clm_file_writer;
@@ -54,7 +54,7 @@ clm_status clm_file_write(const char *path, const void *bytes, size_t size_bytes
 clm_status clm_file_write_descriptor(int descriptor, const void *bytes, size_t size_bytes,
                                      const char *path);
 
-/* Opens a file for reading and writing that has no name in `folder` and is gone with the process,
+/* Opens an unnamed file in `folder` for reading and writing, which disappears with the process,
  * through *descriptor, for close(). */
 clm_status clm_file_open_scratch(int *descriptor, const char *folder);
 
@@ -67,11 +67,11 @@ clm_status clm_path_join(char **path, const char *folder, const char *name);
 /* The part after the last '/'; lent from `path`. */
 const char *clm_path_name(const char *path);
 
-/* The folder that the last part of a path lies in, "." for one without '/', through *folder
+/* The folder that contains the last component of a path, "." if there is no '/', through *folder
  * (clm_free). */
 clm_status clm_path_folder(char **folder, const char *path);
 
-/* CLM_ERROR_ARGUMENT for "": what a script passes for a variable that was never set. */
+/* CLM_ERROR_ARGUMENT for "", which a script passes for an unset variable. */
 clm_status clm_path_check(const char *path);
 
 #endif

@@ -1,9 +1,9 @@
-/* A file that is read here and there, over a long time, while others may write to it.
+/* A file that stays open for a long time and is read at various offsets while others may write to
+ * it.
  *
- * It is read by pread(): memory that a file was mapped to ends the process by a signal when the
- * file shrinks, and changes under its reader when the file is written to. Every read says so
- * instead. Who computes from mapped memory all the same asks clm_file_input_check() right before
- * and after it.
+ * It is read by pread(), and every read fails if the file has changed. A mapped file would end the
+ * process by a signal when it shrinks, and change under its reader when it is written to. Code that
+ * computes from mapped memory anyway calls clm_file_input_check() right before and after.
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #ifndef CLM_BASE_FILE_INPUT_H
@@ -22,7 +22,7 @@ typedef struct clm_file_input {
     void *mapping;
 } clm_file_input;
 
-/* CLM_ERROR_IO for what is no regular file: a folder, a FIFO, a device. */
+/* CLM_ERROR_IO for anything but a regular file: a folder, a FIFO, a device. */
 clm_status clm_file_input_open(clm_file_input *input, const char *path);
 void clm_file_input_close(clm_file_input *input); /* fine on a zeroed one */
 
@@ -30,11 +30,11 @@ void clm_file_input_close(clm_file_input *input); /* fine on a zeroed one */
 clm_status clm_file_input_read(const clm_file_input *input, size_t at, void *out,
                                size_t size_bytes);
 
-/* The whole file in memory, through *bytes, until the file is closed: mapped at the first call.
- * What might be written there does not reach the file. Of a file that is not empty. */
+/* The whole file in memory, through *bytes, until the file is closed; mapped at the first call.
+ * Writes to that memory do not reach the file. The file must not be empty. */
 clm_status clm_file_input_map(clm_file_input *input, const unsigned char **bytes);
 
-/* Whether the file is as it was when it was opened. CLM_ERROR_IO when it has another size or was
+/* Checks that the file is unchanged since it was opened. CLM_ERROR_IO if its size changed or it was
  * written to. */
 clm_status clm_file_input_check(const clm_file_input *input);
 

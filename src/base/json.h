@@ -1,5 +1,5 @@
-/* JSON: cJSON for reading, with errors that name the file and the place; for writing, pieces
- * added to a clm_string.
+/* JSON: reading with cJSON, with errors that name file and byte; writing by adding pieces to a
+ * clm_string.
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #ifndef CLM_BASE_JSON_H
@@ -14,14 +14,14 @@
 #include "base/limits.h"
 #include "base/string.h"
 
-/* Parses `count` bytes, all of them (white space may follow). `where` names the source in errors.
- * The caller frees *json with cJSON_Delete. Invalid UTF-8, a wrong syntax, \u0000 in a
- * string, and what base/limits.h bounds are CLM_ERROR_FORMAT with the byte. */
+/* Parses all of the `count` bytes (white space may follow the value). `where` names the source in
+ * errors. The caller frees *json with cJSON_Delete. Invalid UTF-8, wrong syntax, \u0000 in a
+ * string, and exceeding a limit of base/limits.h are CLM_ERROR_FORMAT with the byte. */
 clm_status clm_json_parse(cJSON **json, const char *text, size_t count, const char *where);
 clm_status clm_json_read(cJSON **json, const char *path, clm_file_kind kind);
 
-/* Members of an object, with the type and range checked; a missing member leaves *value as it was
- * when `required` is false. JSON null counts as missing. */
+/* Members of an object, with the type and range checked; a missing member leaves *value unchanged
+ * if `required` is false. JSON null counts as missing. */
 clm_status clm_json_get_int(const cJSON *object, const char *name, bool required, int least,
                             int most, int *value, const char *where);
 clm_status clm_json_get_double(const cJSON *object, const char *name, bool required, double *value,
@@ -32,7 +32,7 @@ clm_status clm_json_get_bool(const cJSON *object, const char *name, bool require
 clm_status clm_json_get_string(const cJSON *object, const char *name, bool required,
                                const char **value, const char *where);
 
-/* The same of a text without control characters, as programs write it for people. */
+/* The same for a text without control characters, for display. */
 clm_status clm_json_get_line(const cJSON *object, const char *name, bool required,
                              const char **value, const char *where);
 

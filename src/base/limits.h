@@ -1,7 +1,7 @@
-/* How large a file may be, and what may be read at all: one table for each kind of file, so that a
- * mistake or a hostile file ends in an error and not in all of the machine's memory.
+/* How large each kind of file may be, and what may be read at all: one table, so that a mistake or
+ * a hostile file ends in an error instead of filling the machine's memory.
  *
- * Weights are not here: they are read in pieces, and take no more than the device can hold.
+ * Weights are not here: they are read in pieces, and need no more memory than the device has.
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #ifndef CLM_BASE_LIMITS_H
@@ -28,9 +28,10 @@ typedef enum clm_file_kind {
 typedef struct clm_file_limit {
     const char *what; /* "a table" */
     uint64_t most_bytes;
-    uint64_t most_values; /* of JSON, each of which takes some 80 bytes of memory */
+    uint64_t most_values; /* of JSON, each about 80 bytes of memory */
     bool is_stream;       /* pipes and terminals are read too, not only regular files */
-    bool is_trusted;      /* decides what runs: must be the caller's own or root's, and no link */
+    bool is_trusted;      /* decides what runs: must belong to the caller or root, and not be a link
+                           */
 } clm_file_limit;
 
 const clm_file_limit *clm_file_limit_of(clm_file_kind kind);

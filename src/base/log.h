@@ -1,4 +1,4 @@
-/* Notes for whoever installed a sink; see clm/log.h.
+/* Writing log notes; see clm/log.h.
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #ifndef CLM_BASE_LOG_H

@@ -10,8 +10,8 @@
 
 #include "base/error.h"
 
-/* `count * size` zeroed bytes through *memory; NULL for a count of 0 is never returned: at least
- * one byte is allocated. CLM_ERROR_MEMORY, with a static message naming `what`, when the product
+/* `count * size` zeroed bytes through *memory. At least one byte is allocated, so a count of 0 does
+ * not return NULL. CLM_ERROR_MEMORY, with a static message naming `what`, when the product
  * overflows or there is not enough; *memory is NULL then. */
 clm_status clm_allocate(void *memory, size_t count, size_t size, const char *what);
 
@@ -27,16 +27,16 @@ clm_status clm_reserve(void *memory, size_t *capacity, size_t need, size_t size,
 void clm_free(void *memory);
 
 /* Zeroed memory for large arrays, aligned to 2 MiB, in pages of that size where the system has
- * them: sooner there at first use, and sooner found when it is read. What is not used takes none.
- * NULL when there is no room: nothing is said, because callers have another way. */
+ * them, which means fewer page faults and fewer TLB misses. Unused parts take no memory. NULL if
+ * there is not enough memory, without an error, because callers have a fallback. */
 void *clm_pages_allocate(size_t size_bytes);
 void clm_pages_free(void *memory); /* NULL is fine */
 
-/* What the machine could still give to this process without swapping; half of its memory where it
- * does not say. */
+/* The memory that this process could still use without swapping; half of the machine's memory if
+ * the system does not say. */
 uint64_t clm_memory_available_bytes(void);
 
-/* All of the machine's memory; 0 where it does not say. */
+/* The machine's memory; 0 if the system does not say. */
 uint64_t clm_memory_total_bytes(void);
 
 /* A copy of a string through *copy. */

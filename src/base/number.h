@@ -1,9 +1,9 @@
 /* Numbers as text, the same in every locale.
  *
- * strtod() and printf("%f") take the decimal point from the locale that the program or the thread
- * has chosen: a program that called setlocale() for its users would write "0,1" into config.json.
- * So these are the only functions that read or write a floating-point number
- * (tests/house/check_locale.sh). They leave the program's locale and the thread's as they are.
+ * strtod() and printf("%f") take the decimal point from the program's or thread's locale: a program
+ * that calls setlocale() for its users would write "0,1" into config.json. So only these functions
+ * read or write floating-point numbers (tests/house/check_locale.sh). They do not change the
+ * program's or the thread's locale.
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #ifndef CLM_BASE_NUMBER_H
@@ -21,8 +21,8 @@
 #include "clm/status.h"
 
 /* Reads text[0..length), all of it, as a decimal number: "-1", "0.5", ".5", "5e-5". False, with
- * *value untouched, for anything else, blanks and empty text included, for what is too large for a
- * double, and for names ("nan", "inf"). */
+ * *value unchanged, for anything else, including blanks, empty text, values too large for a double,
+ * and names ("nan", "inf"). */
 bool clm_number_parse(const char *text, size_t length, double *value);
 
 /* snprintf() and vsnprintf(). */
@@ -38,8 +38,8 @@ enum { CLM_NUMBER_CAPACITY = 32 };
 void clm_number_of_float(char text[CLM_NUMBER_CAPACITY], float value);
 void clm_number_of_double(char text[CLM_NUMBER_CAPACITY], double value);
 
-/* For another library's calls that read or write numbers: between the two the calling thread, and
- * no other, is in the "C" locale. */
+/* For calls of other libraries that read or write numbers: between the two calls the calling
+ * thread, and no other, uses the "C" locale. */
 locale_t clm_number_locale_enter(void);
 void clm_number_locale_leave(locale_t before);
 

@@ -1,9 +1,10 @@
-/* Random streams. Each names whom it mirrors; all give the same numbers on every machine.
+/* Random streams. Each names the generator that it mirrors; all give the same numbers on every
+ * machine.
  *
  * - clm_numpy_random_*: numpy.random.RandomState, which pandas' sample(random_state=) draws from.
  * - clm_torch_random_*: torch.Generator on the CPU (see also clm/random.h).
- * - clm_philox_*: clm's own streams, each known by a seed and a name; any element of a stream can
- *   be computed without those before it.
+ * - clm_philox_*: clm's own streams, each identified by a seed and a name; any element of a stream
+ *   can be computed without the ones before it.
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #ifndef CLM_BASE_RANDOM_H
@@ -23,15 +24,15 @@ typedef struct clm_mt19937 {
 void clm_mt19937_seed(clm_mt19937 *engine, uint32_t seed); /* the authors' init_genrand */
 uint32_t clm_mt19937_next(clm_mt19937 *engine);
 
-/* numpy.random.RandomState(seed), the legacy stream that NumPy keeps frozen. */
+/* numpy.random.RandomState(seed), the legacy stream, which NumPy no longer changes. */
 typedef struct clm_numpy_random {
     clm_mt19937 engine;
 } clm_numpy_random;
 
 void clm_numpy_random_seed(clm_numpy_random *random, uint32_t seed);
 
-/* An integer of 0..most, both included, as the legacy stream draws it: masked, and drawn again
- * while it is too large. */
+/* An integer in 0..most, inclusive, drawn as in the legacy stream: masked, and drawn again while it
+ * is too large. */
 uint32_t clm_numpy_random_interval(clm_numpy_random *random, uint32_t most);
 
 /* RandomState.permutation(count) into permutation (count). The first k elements are what
@@ -51,13 +52,13 @@ uint64_t clm_torch_random_next64(clm_torch_random *random); /* CPUGeneratorImpl:
 int64_t clm_torch_random_int64(clm_torch_random *random);
 
 /* torch.empty(count).uniform_(low, high), in float. The multiplication and addition are rounded
- * once, as in the kernels that PyTorch runs on processors with AVX2 or AVX-512; its kernel for
- * others rounds twice. */
+ * once, as in PyTorch's kernels for CPUs with AVX2 or AVX-512; its kernel for other CPUs rounds
+ * twice. */
 void clm_torch_random_uniform(clm_torch_random *random, float *values, size_t count, float low,
                               float high);
 
 /* torch.randperm(count, generator=random) into permutation (count); count below 2^32 / 20, above
- * which PyTorch draws otherwise. */
+ * which PyTorch uses another method. */
 void clm_torch_random_permutation(clm_torch_random *random, int32_t *permutation, size_t count);
 
 /* Philox4x32-10 (Salmon, Moraes, Dror and Shaw: Parallel random numbers: as easy as 1, 2, 3. SC
@@ -70,13 +71,13 @@ typedef struct clm_philox {
     uint32_t key[2];
     uint64_t stream;
     uint64_t position; /* of the next word */
-    uint32_t words[4]; /* the block in which `position` lies, unless that is its first word */
+    uint32_t words[4]; /* the block of `position`, unless that is its first word */
 } clm_philox;
 
-/* Starts the stream of that name; another name gives a stream that has nothing to do with it. */
+/* Starts the stream with that name; streams with different names are independent. */
 void clm_philox_start(clm_philox *philox, uint64_t seed, const char *name);
 
-/* Goes to a word of the stream. */
+/* Moves to a word of the stream. */
 void clm_philox_seek(clm_philox *philox, uint64_t position);
 
 uint32_t clm_philox_next(clm_philox *philox);

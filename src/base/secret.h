@@ -1,5 +1,5 @@
-/* Bytes that nobody can guess: for names of temporary files and the keys of hash tables. Nothing
- * that a run must repeat may depend on them; for that there is base/random.h.
+/* Unpredictable bytes, for names of temporary files and keys of hash tables. Nothing that must be
+ * reproducible may depend on them; use base/random.h for that.
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #ifndef CLM_BASE_SECRET_H
@@ -7,7 +7,7 @@
 
 #include <stddef.h>
 
-/* From the system; where it has none to give, from what differs between threads and moments. */
+/* From the system; if it has none, derived from thread and time. */
 void clm_secret_bytes(void *bytes, size_t count);
 
 #endif

@@ -1,4 +1,4 @@
-/* What a file is that is not what it was taken for.
+/* Recognises files that are not what they were taken for.
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #ifndef CLM_BASE_SNIFF_H
@@ -8,11 +8,11 @@
 
 #include "base/error.h"
 
-/* How many of a file's first bytes it takes to tell; fewer when the file has no more. */
+/* How many of a file's first bytes are needed; fewer if the file is shorter. */
 enum { CLM_SNIFF_BYTES = 64 };
 
-/* Fails, saying what the file is and what to do, when its first `count` bytes are those of a
- * download that failed: none, a Git LFS pointer, a web page. Else CLM_OK. */
+/* Fails, saying what the file is and what to do, if its first `count` bytes show a failed download:
+ * an empty file, a Git LFS pointer, a web page. Otherwise CLM_OK. */
 clm_status clm_sniff_download(const char *path, const void *bytes, size_t count);
 
 /* The same for a file of weights, which may also be text, GGUF, a pickle, HDF5 or an archive. */
