@@ -1,6 +1,6 @@
-/* The device layer that operations stand on: buffers from a pool, kernels by file and name, and
- * launches whose first error sticks. Nothing here waits for the device unless it says so; the
- * queue is in order, so that what is enqueued later sees what was enqueued before.
+/* The device layer below the operations: buffers from a pool, kernels by file and name, and
+ * launches that keep their first error. Nothing here waits for the device unless it says so. The
+ * queue is in order, so later commands see the results of earlier ones.
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #ifndef CLM_DEVICE_DEVICE_H
@@ -12,91 +12,91 @@
 #include "base/error.h"
 #include "clm/device.h"
 
-/* ---- what operations may ask of a device ---- */
+/* ---- properties of a device for operations ---- */
 
 cl_command_queue clm_device_queue(clm_device *device);
 cl_context clm_device_context(clm_device *device);
 cl_device_id clm_device_id(clm_device *device);
 
-/* Runs work-items as a processor's threads do, one work-group a core: true for CPU devices, where
- * one work-item that does much, in wide vectors, beats many that do little. Kernels choose their
- * variant by this. */
+/* Runs each work-group as a CPU thread: true for CPU devices, where one work-item that does much,
+ * in wide vectors, is faster than many that do little. Kernels choose their variant by this. */
 bool clm_device_is_cpu(const clm_device *device);
 
-/* Whether it is emulated on a processor, so that its speed is of no interest. */
+/* Whether it is emulated on a CPU, so that its speed does not matter. */
 bool clm_device_is_emulated(const clm_device *device);
 
-/* Whether it is a simulator, which takes minutes for what others do in a moment. */
+/* Whether it is a simulator, which takes minutes for the work of a moment. */
 bool clm_device_is_simulator(const clm_device *device);
 
-/* The preferred width of float vectors for CPU devices (16 with AVX-512, 8 with AVX2, 4 else). */
+/* The preferred width of float vectors for CPU devices (16 with AVX-512, 8 with AVX2, else 4). */
 int clm_device_vector_width(const clm_device *device);
 
 /* The largest work-group of `want` or fewer items, a power of two, that the device can run. */
 size_t clm_device_work_group(const clm_device *device, size_t want);
 
-/* How often one work-item may go round loops, all together, before the driver stops it; INT_MAX
- * where it does not. */
+/* How many loop iterations one work-item may run in total before the driver stops it; INT_MAX if it
+ * does not. */
 int clm_device_iteration_limit(const clm_device *device);
 
-/* Calls `hook(context)` when the device is closed, after it has finished its work; the last added
- * first. For what libraries behind operations keep for a device. */
+/* Calls `hook(context)` when the device is closed, after it has finished its work; the last hook
+ * added runs first. For data that operations or other libraries keep per device. */
 clm_status clm_device_on_close(clm_device *device, void (*hook)(void *context), void *context);
 
-/* The context that was last given with `hook`, NULL when none was: how an operation finds again
- * what it keeps for a device. */
+/* The context last given with `hook`, NULL if there is none: this is how an operation finds the
+ * data that it keeps for a device. */
 void *clm_device_close_context(const clm_device *device, void (*hook)(void *context));
 
-/* Whether there is a limit to waiting (CLM_DEVICE_TIMEOUT): launches then have an event, which goes
- * to clm_device_watch() with the kernel's name (static, or lent until the device is closed). It
- * takes the event over, also when it fails. */
+/* Whether waiting is limited (CLM_DEVICE_TIMEOUT): launches then need an event, which is passed to
+ * clm_device_watch() with the kernel's name (static, or lent until the device is closed). It takes
+ * ownership of the event, also when it fails. */
 bool clm_device_is_watched(const clm_device *device);
 clm_status clm_device_watch(clm_device *device, cl_event event, const char *kernel);
 
-/* Whether the device may be asked for anything: CLM_ERROR_TIMEOUT when it was given up,
- * CLM_ERROR_FORKED in a child of the process that opened it. All calls here that reach the driver
- * begin with it; so must those that reach it otherwise. */
+/* Whether the device may be used: CLM_ERROR_TIMEOUT if it was given up, CLM_ERROR_FORKED in a child
+ * of the process that opened it. All calls here that reach the driver begin with this check; code
+ * that calls the driver directly must do so, too. */
 clm_status clm_device_check(const clm_device *device);
 
-/* Whether this process was forked from one that had begun to use OpenCL. Then objects of OpenCL are
- * left alone: releasing one may wait for a thread of the driver that the child does not have. */
+/* Whether this process was forked from one that had started OpenCL. OpenCL objects are then left
+ * alone: releasing one may wait for a driver thread that does not exist in the child. */
 bool clm_is_forked(void);
 
-/* Whether the device did not end within the limit. It may still use what it was lent: memory that
- * is not to be freed any more goes to clm_device_keep(). */
+/* Whether the device exceeded the limit. It may still use memory lent to it, so such memory must
+ * never be freed and is passed to clm_device_keep(). */
 bool clm_device_is_given_up(const clm_device *device);
 void clm_device_keep(clm_device *device, void *memory);
 
 /* ---- buffers ---- */
 
-/* Device memory. Size is rounded up inside; contents are undefined when created. */
+/* Device memory. The size is rounded up internally; new contents are undefined. */
 typedef struct clm_buffer clm_buffer;
 
 /* At least `size_bytes` (a size of 0 makes a buffer of one element) through *buffer. `what` names
- * it in errors: CLM_ERROR_DEVICE_MEMORY says how much was asked for, is in use, and can be had in
- * one piece. */
+ * it in errors: CLM_ERROR_DEVICE_MEMORY says how much was requested, is in use, and can be
+ * allocated in one piece. */
 clm_status clm_buffer_create(clm_buffer **buffer, clm_device *device, size_t size_bytes,
                              const char *what);
 
-/* A buffer that only kernels read, of bytes that the host has already, through *buffer: in place
- * where the device is a processor, so that nothing is copied and what is never read need not even
- * be loaded; a copy elsewhere. `host` must be writable memory (drivers may put the same bytes
- * back), and stay until the buffer is released and the device has finished. */
+/* A read-only buffer for kernels over bytes that the host already has, through *buffer. On CPU
+ * devices it uses the memory in place, so nothing is copied and mapped pages that are never read
+ * are not even loaded; elsewhere it is a copy. `host` must be writable memory (drivers may write
+ * the same bytes back), and remain valid until the buffer is released and the device has finished.
+ */
 clm_status clm_buffer_create_lent(clm_buffer **buffer, clm_device *device, const void *host,
                                   size_t size_bytes, const char *what);
 
-/* What offsets of parts must be multiples of; a multiple of 64. */
+/* The alignment of offsets of parts; a multiple of 64. */
 size_t clm_device_part_alignment_bytes(const clm_device *device);
 
-/* Bytes offset_bytes and on of `whole`, as a buffer of its own that must be released before
- * `whole`. Both see what is written to either. CLM_ERROR_ARGUMENT when it does not lie within
- * `whole`, is empty, or does not begin where a part can; `whole` must not be a part itself. */
+/* The bytes of `whole` from offset_bytes on, as a buffer that must be released before `whole`.
+ * Writes to either are visible in both. CLM_ERROR_ARGUMENT if it is not within `whole`, is empty,
+ * or is not aligned; `whole` must not be a part itself. */
 clm_status clm_buffer_create_part(clm_buffer **part, clm_buffer *whole, size_t offset_bytes,
                                   size_t size_bytes, const char *what);
 
-/* No buffer is larger than the device allocates in one piece, so that what is larger lies in
- * several, its parts. All of the calls below take a buffer in parts; an operation takes one only
- * where it says so, and fails with CLM_ERROR_DEVICE_MEMORY otherwise.
+/* The device limits the size of one allocation, so a larger buffer consists of several allocations,
+ * its parts. All of the calls below accept a buffer in parts; an operation accepts one only where
+ * it says so, and otherwise fails with CLM_ERROR_DEVICE_MEMORY.
  *
  * A buffer as clm_buffer_create() makes it, or, when the device does not allocate so much in one
  * piece, one in parts of as many whole units (rows of a matrix) as it does. `host` not NULL: of
@@ -110,41 +110,41 @@ clm_status clm_buffer_create_in_parts(clm_buffer **buffer, clm_device *device, c
 clm_status clm_buffer_join(clm_buffer **joined, clm_buffer *const *parts, size_t count,
                            const char *what);
 
-/* 1 for a buffer in one piece, whose only part is itself. Parts are lent. */
+/* 1 for a buffer in one piece, which is its own only part. Parts are lent. */
 size_t clm_buffer_part_count(const clm_buffer *buffer);
 const clm_buffer *clm_buffer_part(const clm_buffer *buffer, size_t i);
 
-/* Gives it back to the device's pool, where the next buffer of like size takes it; safe while
- * kernels that use it are still enqueued. NULL is fine. */
+/* Returns it to the device's pool, for the next buffer of similar size; safe while kernels that use
+ * it are still enqueued. NULL is fine. */
 void clm_buffer_release(clm_buffer *buffer);
 
-/* Waits for the device, then gives what lies in its pool back to the driver: for those who are done
- * with one job and begin another. */
+/* Waits for the device, then returns the pool's memory to the driver, for use between jobs. */
 clm_status clm_buffer_pool_trim(clm_device *device);
 
 size_t clm_buffer_size_bytes(const clm_buffer *buffer);
 cl_mem clm_buffer_memory(const clm_buffer *buffer); /* NULL for one in parts */
 
 /* Copies from and to host memory; out of range is CLM_ERROR_ARGUMENT. Both return when `host` may
- * be used again: a write of more than half a megabyte, and a read, when the queue has come to it.
- */
+ * be used again. For a read, and for a write of more than half a megabyte, that is when the queue
+ * has executed it. */
 clm_status clm_buffer_write(clm_buffer *buffer, size_t offset_bytes, const void *host,
                             size_t size_bytes);
 clm_status clm_buffer_read(const clm_buffer *buffer, size_t offset_bytes, void *host,
                            size_t size_bytes);
 
-/* Enqueues only: `host` must stay as it is until the queue has come to it. */
+/* Enqueues only: `host` must stay unchanged until the queue has executed it. */
 clm_status clm_buffer_write_lent(clm_buffer *buffer, size_t offset_bytes, const void *host,
                                  size_t size_bytes);
 
-/* A read that is under way: begin, do something else, wait. Starts zeroed; beginning another with
- * the same waits for the one before. Waiting for none is fine. `host` is the device's meanwhile. */
+/* A pending read: begin it, do something else, wait for it. Must be zeroed at first. Beginning
+ * another read with the same struct waits for the previous one; waiting without a pending read is
+ * fine. Until the wait returns, `host` belongs to the device. */
 typedef struct clm_read {
     clm_device *device;
     cl_event event;
     void *host;
     size_t size_bytes;
-    void *aside; /* where it goes first when the device may be given up meanwhile */
+    void *aside; /* temporary target if the device may be given up meanwhile */
 } clm_read;
 
 clm_status clm_buffer_read_begin(clm_read *read, const clm_buffer *buffer, size_t offset_bytes,
@@ -178,8 +178,8 @@ typedef struct clm_launch {
 /* `options` are build options ("-DNAME=value ..."), NULL or "" for none. */
 clm_launch clm_launch_begin(clm_device *device, const char *file, const char *kernel,
                             const char *options);
-/* A NULL buffer passes a small dummy buffer: kernels learn from another argument that there is
- * none. */
+/* A NULL buffer passes a small dummy buffer: another argument tells the kernel that there is none.
+ */
 void clm_launch_buffer(clm_launch *launch, const clm_buffer *buffer);
 void clm_launch_int(clm_launch *launch, int value);
 void clm_launch_uint(clm_launch *launch, unsigned value);
@@ -187,25 +187,25 @@ void clm_launch_ulong(clm_launch *launch, uint64_t value);
 void clm_launch_float(clm_launch *launch, float value);
 void clm_launch_local(clm_launch *launch, size_t size_bytes); /* a __local pointer */
 
-/* Enqueues. The global size is rounded up to whole work-groups (OpenCL 1.2 has no others), so
- * kernels guard their stores. A local size of 0 means 1. */
+/* Enqueues. The global size is rounded up to whole work-groups (OpenCL 1.2 requires it), so kernels
+ * guard their stores. A local size of 0 means 1. */
 clm_status clm_launch_1d(clm_launch *launch, size_t global, size_t local);
 clm_status clm_launch_2d(clm_launch *launch, const size_t global[2], const size_t local[2]);
 clm_status clm_launch_3d(clm_launch *launch, const size_t global[3], const size_t local[3]);
 
-/* Calls `hook` before each launch by way of clm_launch_begin(), before its kernel is built, too.
- * The launch fails with what the hook returns. NULL: no more. */
+/* Calls `hook` from clm_launch_begin() before each launch, and before its kernel is built. If the
+ * hook fails, so does the launch, with the same status. NULL removes the hook. */
 void clm_device_on_launch(clm_device *device, clm_status (*hook)(void *context, const char *kernel),
                           void *context);
 
-/* The names of the kernels that were launched since the last call, each once and at most `capacity`
- * of them, in names; returns how many. Lent until the device is closed. For the self-test, which
- * says whose result was wrong. */
+/* The names of the kernels launched since the last call, each once and at most `capacity` of them,
+ * in names; returns how many. Lent until the device is closed. For the self-test, which names the
+ * kernels with wrong results. */
 enum { CLM_LAUNCHED_MOST = 8 };
 size_t clm_device_launched(clm_device *device, const char *names[], size_t capacity);
 
-/* A hash of all sources of kernels, so that what was found out about them can be forgotten when
- * they change. CLM_ERROR_IO and its kin when $CLM_KERNEL_DIR lacks one. */
+/* A hash of all kernel sources, so that stored results become invalid when they change.
+ * CLM_ERROR_IO and other file errors if one is missing from $CLM_KERNEL_DIR. */
 clm_status clm_kernel_sources_hash(uint64_t *hash);
 
 /* ---- errors of OpenCL ---- */

@@ -1,4 +1,4 @@
-/* Finding and choosing devices; apart from opening them, so that the choice can be tested on
+/* Finding and choosing devices, separate from opening them, so that the choice can be tested on
  * made-up lists.
  *
  * SPDX-License-Identifier: Apache-2.0 */

@@ -1,4 +1,4 @@
-/* What the files of this room share.
+/* Declarations shared by the files of this room.
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #ifndef CLM_DEVICE_INTERNAL_H
@@ -12,13 +12,13 @@ typedef struct clm_kernel {
     cl_kernel kernel;
 } clm_kernel;
 
-/* Files that are built as one program where that pays. */
+/* Kernels compiled together where that pays. */
 typedef struct clm_program_group clm_program_group;
 
 /* A built program: one file, or one group of files, with one set of options. */
 typedef struct clm_program {
     const clm_program_group *group; /* NULL: a file alone */
-    char *file;                     /* in a group, the one that was asked for first */
+    char *file;                     /* in a group, the one requested first */
     char *options;
     cl_program program; /* NULL when the group does not compile: its files are built alone */
     clm_kernel *kernels;
@@ -26,18 +26,18 @@ typedef struct clm_program {
     size_t kernel_capacity;
 } clm_program;
 
-/* A launch whose time has not been read yet, or that may not have ended. */
+/* A launch whose time has not been read yet, or that may still be running. */
 typedef struct clm_pending_time {
     cl_event event;
     const char *kernel;
 } clm_pending_time;
 
-/* Where small writes wait for the queue to come to them; the oldest is taken again. */
+/* Staging memory for small writes until the queue executes them; the oldest slot is reused. */
 enum { CLM_STAGING_COUNT = 16, CLM_STAGING_BYTES = 1 << 19 };
 typedef struct clm_staging {
-    cl_event event; /* of the write, NULL when none is under way */
+    cl_event event; /* of the pending write, or NULL */
     void *bytes;
-    size_t capacity; /* as large as they had to be, CLM_STAGING_BYTES at most */
+    size_t capacity; /* grows as needed, up to CLM_STAGING_BYTES */
 } clm_staging;
 
 typedef struct clm_close_hook {
@@ -68,19 +68,19 @@ struct clm_device {
     clm_staging staging[CLM_STAGING_COUNT];
     size_t next_staging;
 
-    const char *launched[CLM_LAUNCHED_MOST]; /* kernels, since clm_device_launched() was asked */
+    const char *launched[CLM_LAUNCHED_MOST]; /* kernels, since the last clm_device_launched() */
     size_t launched_count;
     clm_status (*on_launch)(void *context, const char *kernel); /* or NULL */
     void *on_launch_context;
 
-    double limit_seconds; /* how long nothing may end while somebody waits; 0 for ever */
+    double limit_seconds; /* a wait fails when nothing finishes for this long; 0: no limit */
     bool is_given_up;
-    const char *hanging; /* the kernel that ran then, NULL when none did */
+    const char *hanging; /* the kernel that was running then, or NULL */
     clm_pending_time *watched;
     size_t watched_count;
     size_t watched_capacity;
-    size_t watched_most; /* when there are so many, those that have ended are forgotten */
-    void **kept;         /* what a device that was given up may still use */
+    size_t watched_most; /* at this many, those that have finished are dropped */
+    void **kept;         /* memory that a device that was given up may still use */
     size_t kept_count;
     size_t kept_capacity;
     clm_device *next_given_up;
@@ -98,16 +98,16 @@ struct clm_device {
     size_t hook_capacity;
 };
 
-/* Reads what a device says of itself. */
+/* Reads what a device reports about itself. */
 clm_status clm_device_describe(clm_device_info *info, cl_platform_id platform, cl_device_id id);
 
-/* Called once, before the first OpenCL call: clm_is_forked() is about what comes after. */
+/* Called once, before the first OpenCL call; clm_is_forked() detects forks after it. */
 void clm_fork_watch(void);
 
 /* CLM_ERROR_FORKED in a forked child. */
 clm_status clm_check_fork(void);
 
-/* Objects of OpenCL are left alone in a forked child: the driver would wait for its own threads. */
+/* OpenCL objects are left alone in a forked child: the driver would wait for its own threads. */
 static inline void clm_release_event(cl_event event) {
     if (!clm_is_forked()) {
         (void)clReleaseEvent(event);
@@ -132,50 +132,48 @@ static inline void clm_release_program(cl_program program) {
     }
 }
 
-/* Sets what drivers read from the environment when they start, unless the user has. Once a process,
- * before the first OpenCL call. */
+/* Sets environment variables that drivers read at start-up, unless the user has set them. Once per
+ * process, before the first OpenCL call. */
 void clm_quirks_before_first_call(void);
 
-/* Whether a device is emulated on the processor: it ranks behind native drivers. */
+/* Whether a device is emulated on the CPU: it ranks behind native drivers. */
 bool clm_quirk_is_emulation(const clm_device_info *info);
 
-/* Whether others drive the same kind of device better. */
+/* Whether other drivers are better for the same type of device. */
 bool clm_quirk_is_superseded(const clm_device_info *info);
 
-/* Options that every kernel is built with on the device, with a blank before each; "" for none.
- * Static. */
+/* Build options for all kernels on the device, with a blank before each; "" for none. Static. */
 const char *clm_quirk_build_options(const clm_device_info *info);
 
-/* Whether the driver keeps built kernels on disk itself, so that a cache of ours would only cost.
- */
+/* Whether the driver caches built kernels on disk itself, so that our cache would only add cost. */
 bool clm_quirk_caches_kernels(const clm_device_info *info);
 
-/* Whether building a program costs much beside what is in it, and nothing is compiled before it is
- * used, so that files are better built together. */
+/* Whether each program has a high fixed cost and kernels are compiled only when used, so that files
+ * are better built together. */
 bool clm_quirk_joins_files(const clm_device_info *info);
 
-/* Whether large buffers are better made on memory of clm's own, in large pages. */
+/* Whether large buffers are faster in memory that clm allocates itself, in large pages. */
 bool clm_quirk_wants_pages(const clm_device_info *info);
 
-/* How often a work-item may go round loops. */
+/* How many loop iterations a work-item may run. */
 int clm_quirk_iteration_limit(const clm_device_info *info);
 
-/* Whether a device is simulated, a thousand times as slow as others. */
+/* Whether a device is simulated, and a thousand times slower than others. */
 bool clm_quirk_is_simulation(const clm_device_info *info);
 
-/* How many work-items the groups have that operations choose themselves; what the device allows is
- * another limit. */
+/* The largest work-group that operations choose on their own; the device's limit applies as well.
+ */
 size_t clm_quirk_most_items(const clm_device_info *info);
 
-/* CLM_DEVICE_TIMEOUT; 0 when it is not set. CLM_ERROR_ARGUMENT when it is no number of seconds. */
+/* CLM_DEVICE_TIMEOUT; 0 if it is not set. CLM_ERROR_ARGUMENT if it is not a number of seconds. */
 clm_status clm_wait_limit_read(double *seconds);
 
-/* Block until the event has come, or until everything enqueued is done. The event stays the
- * caller's. CLM_ERROR_OPENCL when the device failed meanwhile, CLM_ERROR_TIMEOUT when it hangs. */
+/* Block until the event is complete, or until everything enqueued is done. The caller keeps the
+ * event. CLM_ERROR_OPENCL when the device failed meanwhile, CLM_ERROR_TIMEOUT when it hangs. */
 clm_status clm_wait_event(clm_device *device, cl_event event);
 clm_status clm_wait_queue(clm_device *device);
 
-/* What to call before a call of OpenCL that blocks: where there is a limit, waits within it. */
+/* Call this before an OpenCL call that blocks: if there is a limit, it waits within the limit. */
 clm_status clm_wait_before_blocking(clm_device *device);
 
 /* clm_opencl_check() for calls that wait: there CL_OUT_OF_RESOURCES does not mean memory. */
@@ -186,7 +184,7 @@ clm_status clm_buffer_pool_open(clm_device *device);
 void clm_buffer_pool_close(clm_device *device);
 clm_device *clm_buffer_device(const clm_buffer *buffer);
 
-/* Where some of a buffer's bytes lie: in one of its parts, as many of them as that has. */
+/* A range of a buffer within one of its parts; it ends where the part ends. */
 typedef struct clm_buffer_range {
     const clm_buffer *part;
     size_t offset_bytes;
@@ -202,16 +200,16 @@ void clm_profile_close(clm_device *device);
 /* Whether built programs are kept on disk for the device. */
 bool clm_kernel_cache_is_on(const clm_device *device);
 
-/* Built programs on disk. Load leaves *program NULL, with CLM_OK, when there is no entry or a
- * damaged one; store never fails: what cannot be kept is only slower next time. */
+/* Built programs on disk. Load leaves *program NULL, with CLM_OK, if there is no entry or a damaged
+ * one. Store never fails: a program that cannot be stored is built again next time. */
 clm_status clm_kernel_cache_load(cl_program *program, clm_device *device, const char *source,
                                  const char *options);
 void clm_kernel_cache_store(clm_device *device, cl_program program, const char *source,
                             const char *options);
 
-/* Removes entries of the folder, those first that were not used for longest, until the others have
- * `most_bytes` or less together, and what killed processes left half written. Never fails: what
- * cannot be removed stays. */
+/* Removes entries of the folder, least recently used first, until the rest have `most_bytes` or
+ * less in total, and files left half written by killed processes. Never fails: what cannot be
+ * removed stays. */
 void clm_kernel_cache_trim(const clm_folder *folder, uint64_t most_bytes);
 
 #endif
