@@ -1,9 +1,9 @@
 /* The one seam for matrix products: C = op(A) * op(B) [+ C], row-major, with an optional fused
  * tail.
  *
- * Behind it stand CLBlast and clm's own packed kernel. Which one serves a device is measured on
- * that device and remembered (never guessed from a vendor's name); $CLM_GEMM = "clblast" or "own"
- * forces one.
+ * Its backends are CLBlast and clm's own packed kernel. Which one a device uses is measured on that
+ * device and remembered (never guessed from a vendor's name); $CLM_GEMM = "clblast" or "own" forces
+ * one.
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #ifndef CLM_OPS_GEMM_H
@@ -12,10 +12,10 @@
 #include "device/device.h"
 
 typedef enum clm_gemm_backend {
-    CLM_GEMM_AUTO = 0, /* what was measured to be faster on the device */
+    CLM_GEMM_AUTO = 0, /* the faster one, as measured on the device */
     CLM_GEMM_OWN = 1,
     CLM_GEMM_CLBLAST = 2,
-    /* The two forms of the own kernel; OWN stands for the first on CPU devices, the second on
+    /* The two forms of clm's own kernel; OWN means the first on CPU devices and the second on
      * others, unless the device's tuning says otherwise. */
     CLM_GEMM_OWN_PANELS = 3,
     CLM_GEMM_OWN_TILED = 4
@@ -30,9 +30,9 @@ typedef enum clm_gemm_storage {
 
 /* How products of more than a few rows with packed F16 weights are computed. */
 typedef enum clm_gemm_arithmetic {
-    CLM_GEMM_ARITHMETIC_AUTO = 0, /* what was measured to be faster, where the device has both */
-    CLM_GEMM_IN_FLOATS = 1,       /* the weights become floats again */
-    CLM_GEMM_IN_HALVES = 2        /* A becomes halves; errors: cl/gemm_half.cl */
+    CLM_GEMM_ARITHMETIC_AUTO = 0, /* the faster one, as measured, if the device has both */
+    CLM_GEMM_IN_FLOATS = 1,       /* the weights are converted to floats */
+    CLM_GEMM_IN_HALVES = 2        /* A is rounded to halves; errors: cl/gemm_half.cl */
 } clm_gemm_arithmetic;
 
 /* Whether a device has half arithmetic. */
@@ -43,7 +43,7 @@ typedef enum clm_gemm_halves {
     CLM_GEMM_HALVES_EMULATED /* in floats, to the bit, slowly: for tests */
 } clm_gemm_halves;
 
-/* A frozen B, stored as the device's backend likes it best. */
+/* A frozen B in the layout that suits the device's backend. */
 typedef struct clm_gemm_packed clm_gemm_packed;
 
 typedef struct clm_gemm_arguments {
@@ -57,7 +57,7 @@ typedef struct clm_gemm_arguments {
     const clm_buffer *b;
     size_t b_offset;
     int ldb;
-    const clm_gemm_packed *b_packed; /* stands for b when not NULL */
+    const clm_gemm_packed *b_packed; /* replaces b when not NULL */
     clm_buffer *c;
     size_t c_offset;
     int ldc;
@@ -70,16 +70,16 @@ typedef struct clm_gemm_arguments {
     const clm_buffer *residual; /* (M,N) dense; may be c itself when c is dense */
 } clm_gemm_arguments;
 
-/* Enqueues. Products of up to 16 rows have kernels of their own, which read B once, at the speed of
- * memory, and need no packing for that; so have those of a K of up to 16 (the gradient of a weight
- * from few rows), which read and write C once. They serve whatever the backend, unless CLBlast is
- * forced. Equal inputs give equal bits on the same device and backend. K = 0 is CLM_ERROR_SHAPE.
- * c may not overlap a, b, bias or pre. A b_packed is used by the backend that it was packed for.
- */
+/* Enqueues. Products of up to 16 rows have their own kernels, which read B once, at the speed of
+ * memory, and need no packing for it. So do products with a K of up to 16 (the gradient of a weight
+ * from few rows), whose kernels read and write C once. Both are used with every backend, unless
+ * CLBlast is forced. Equal inputs give equal bits on the same device and backend. K = 0 is
+ * CLM_ERROR_SHAPE. c may not overlap a, b, bias or pre. A b_packed is processed by the backend that
+ * it was packed for. */
 clm_status clm_gemm(clm_device *device, const clm_gemm_arguments *arguments);
 
-/* The same by a given backend, for tests, tuning and comparison. CLM_ERROR_UNSUPPORTED when it is
- * not built in; CLM_ERROR_ARGUMENT when b_packed lies as only another backend reads it. */
+/* The same with a given backend, for tests, tuning and comparison. CLM_ERROR_UNSUPPORTED if it is
+ * not built in; CLM_ERROR_ARGUMENT if b_packed has a layout that only another backend reads. */
 clm_status clm_gemm_with(clm_device *device, clm_gemm_backend backend,
                          const clm_gemm_arguments *arguments);
 
@@ -88,14 +88,14 @@ clm_status clm_gemm_with(clm_device *device, clm_gemm_backend backend,
 clm_status clm_gemm_with_arithmetic(clm_device *device, clm_gemm_arithmetic arithmetic,
                                     const clm_gemm_arguments *arguments);
 
-/* Packs B (K,N), or (N,K) when transposed, through *packed; `b` may be released afterwards. What is
- * larger than the device allocates in one piece is kept in several.
+/* Packs B (K,N), or (N,K) when transposed, through *packed; `b` may be released afterwards. If it
+ * is larger than the device's largest allocation, it is stored in several pieces.
  *
  * F16 and BF16 take half the memory of F32: elements are rounded to nearest even (relative error at
- * most 2^-11 in F16 for 6.1e-5 and above, 2^-8 in BF16), infinities and NaN stay, and products are
- * of floats and summed in floats as ever, but by clm_gemm() of F16 on a device that is faster in
- * halves (clm_gemm_arithmetic). Packing to them blocks, and is CLM_ERROR_UNSUPPORTED when
- * a finite element would become infinite (65520 and above in F16). */
+ * most 2^-11 in F16 for 6.1e-5 and above, 2^-8 in BF16), infinities and NaN are kept. Products are
+ * still computed and summed in floats, except by clm_gemm() with F16 on a device that is faster in
+ * halves (clm_gemm_arithmetic). Packing to 16 bits blocks, and is CLM_ERROR_UNSUPPORTED when a
+ * finite element would become infinite (65520 and above in F16). */
 clm_status clm_gemm_pack(clm_gemm_packed **packed, clm_device *device, const clm_buffer *b,
                          size_t b_offset, int ldb, bool transposed, int K, int N,
                          clm_gemm_storage storage);
@@ -108,28 +108,28 @@ clm_status clm_gemm_pack_with(clm_gemm_packed **packed, clm_device *device,
 void clm_gemm_packed_release(clm_gemm_packed *packed);
 size_t clm_gemm_packed_size_bytes(const clm_gemm_packed *packed);
 
-/* Which backend AUTO stands for on this device; measures it at the first call. */
+/* The backend that AUTO means on this device; measured at the first call. */
 clm_status clm_gemm_backend_for(clm_device *device, clm_gemm_backend *backend);
 const char *clm_gemm_backend_name(clm_gemm_backend backend);
 
-/* AUTO and OWN become the backend that they stand for on this device: OWN_PANELS, OWN_TILED or
+/* Replaces AUTO and OWN by the backend that they mean on this device: OWN_PANELS, OWN_TILED or
  * CLBLAST. */
 clm_status clm_gemm_resolve(clm_device *device, clm_gemm_backend *backend);
 
-/* From now on AUTO stands for this backend on the device (and OWN for it, when it is one of the own
- * kernel's forms); AUTO: for what is usual again. With `few_too`, CLBLAST serves products of few
- * rows as well. For the self-test, which puts one in the place of another that computes wrongly;
- * weights that were packed before may be read wrongly. */
+/* From now on AUTO means this backend on the device (and so does OWN, if it is one of clm's own
+ * forms); AUTO restores the default. With `few_too`, CLBLAST also computes products of few rows.
+ * For the self-test, which replaces a backend that computes wrong results; weights that were packed
+ * before may be read wrongly. */
 clm_status clm_gemm_use(clm_device *device, clm_gemm_backend backend, bool few_too);
 
-/* From now on AUTO stands for this arithmetic on the device; AUTO: for what is usual again. For the
+/* From now on AUTO means this arithmetic on the device; AUTO restores the default. For the
  * self-test. */
 clm_status clm_gemm_use_arithmetic(clm_device *device, clm_gemm_arithmetic arithmetic);
 
-/* What AUTO stands for on this device; measures it at the first call. */
+/* The arithmetic that AUTO means on this device; measured at the first call. */
 clm_status clm_gemm_arithmetic_of(clm_device *device, clm_gemm_arithmetic *arithmetic);
 
-/* Whether it has halves; $CLM_HALF_ARITHMETIC = "on", "off" or "emulated" decides otherwise. */
+/* Whether it has halves; $CLM_HALF_ARITHMETIC = "on", "off" or "emulated" overrides this. */
 clm_status clm_gemm_halves_of(const clm_device *device, clm_gemm_halves *halves);
 
 #endif

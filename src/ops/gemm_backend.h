@@ -1,4 +1,4 @@
-/* What stands behind clm_gemm: one product in plain terms, and the backends that compute it.
+/* Behind clm_gemm: a normalised description of one product, and the backends that compute it.
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #ifndef CLM_OPS_GEMM_BACKEND_H
@@ -7,8 +7,8 @@
 #include "ops/common.h"
 #include "ops/gemm.h"
 
-/* Up to so many rows of A, clm_gemm_few() serves a product; as in cl/gemm_few.cl. Up to such a K,
- * clm_gemm_outer(). */
+/* clm_gemm_few() computes products of up to this many rows of A; as in cl/gemm_few.cl.
+ * clm_gemm_outer() those of up to this K. */
 enum { CLM_GEMM_FEW_ROWS = 16, CLM_GEMM_OUTER_DEPTH = 16 };
 
 /* The same bits as in cl/gemm.cl. */
@@ -27,13 +27,14 @@ typedef struct clm_gemm_matrix {
     size_t offset;
     int stride;
     bool transposed;
-    /* Not 0: the matrix lies in panels as cl/gemm.cl draws them, each this long in K. Then `offset`
-     * counts from the first panel's first element, and `stride` and `transposed` mean nothing. */
+    /* Not 0: the matrix is stored in panels as drawn in cl/gemm.cl, each this long in K. Then
+     * `offset` counts from the first panel's first element, and `stride` and `transposed` are
+     * ignored. */
     int panel_depth;
     clm_gemm_storage storage; /* other than CLM_GEMM_F32 only for a packed B */
 } clm_gemm_matrix;
 
-/* A product whose shapes were checked, whole or a part of a larger one. */
+/* A product with checked shapes, either whole or part of a larger one. */
 typedef struct clm_gemm_task {
     int M, N, K;
     clm_gemm_matrix a, b;
@@ -59,7 +60,7 @@ struct clm_gemm_packed {
     clm_buffer **parts; /* panels for OWN_PANELS, else dense (K, columns of the part) */
 };
 
-/* ---- what the own kernels share on the host ---- */
+/* ---- shared by clm's own kernels on the host ---- */
 
 static inline int smaller(int a, int b) {
     return a < b ? a : b;
@@ -82,19 +83,19 @@ void clm_gemm_launch_tail(clm_launch *launch, const clm_gemm_task *task);
 /* The own kernel in one of its two forms. */
 clm_status clm_gemm_own(clm_device *device, clm_gemm_backend form, const clm_gemm_task *task);
 
-/* The same for at most CLM_GEMM_FEW_ROWS rows: B as it lies or packed, in any storage. */
+/* The same for at most CLM_GEMM_FEW_ROWS rows: B unpacked or packed, in any storage. */
 clm_status clm_gemm_few(clm_device *device, clm_gemm_backend form, const clm_gemm_task *task);
 
-/* For the other kernels of cl/gemm_few.cl, such that they are built with those for one row. */
+/* For the other kernels of cl/gemm_few.cl, with the build options of those for one row. */
 clm_ops_variant clm_gemm_few_variant(const clm_device *device, clm_gemm_storage storage);
 
 /* The same as clm_gemm_own() for a K of at most CLM_GEMM_OUTER_DEPTH and a B of floats that is not
- * in panels, which clm_gemm_outer_serves() asks. */
+ * in panels; clm_gemm_outer_serves() checks both. */
 clm_status clm_gemm_outer(clm_device *device, clm_gemm_backend form, const clm_gemm_task *task);
 bool clm_gemm_outer_serves(const clm_gemm_task *task);
 
 /* The same for a packed B of F16, in half arithmetic; more than a few rows. CLM_ERROR_UNSUPPORTED
- * where there is none. */
+ * if the device has none. */
 clm_status clm_gemm_half(clm_device *device, const clm_gemm_task *task);
 
 /* Work-items on each side of a work-group that shares a block of C. */
@@ -125,10 +126,10 @@ clm_status clm_gemm_narrow(clm_device *device, clm_buffer *out, const clm_buffer
 clm_status clm_gemm_widen(clm_device *device, clm_buffer *dense, const clm_gemm_matrix *matrix,
                           int rows, int columns);
 
-/* The tail alone, on a product that stands in c. */
+/* Only the tail, on a product that is in c. */
 clm_status clm_gemm_own_tail(clm_device *device, const clm_gemm_task *task);
 
-/* The multiply-adds on registers that the device does, in FLOP/s. Blocks. */
+/* The device's peak of multiply-adds in registers, in FLOP/s. Blocks. */
 clm_status clm_gemm_own_peak(clm_device *device, double *flops);
 
 /* CLBlast's SGEMM, then the tail. CLM_ERROR_UNSUPPORTED when it is not built in. */
@@ -148,15 +149,15 @@ typedef struct clm_gemm_measurement {
 /* Measures the own kernel and, unless that is near the peak, CLBlast. Blocks. */
 clm_status clm_gemm_measure(clm_device *device, clm_gemm_measurement *result);
 
-/* What the device's settings say; when they do not, measures it and keeps it there. Blocks. With
- * CLM_TUNE=off, and on an emulation, the own kernel, and nothing is measured. */
+/* The backend in the device's settings; if it is not set, measures it and stores it there. Blocks.
+ * With CLM_TUNE=off, and on an emulation, clm's own kernel without measuring. */
 clm_status clm_gemm_choose(clm_device *device, clm_gemm_backend *backend);
 
 /* The speed of a product with F16 weights in each arithmetic. Blocks. */
 clm_status clm_gemm_measure_halves(clm_device *device, double *floats_flops, double *halves_flops);
 
-/* Which is used: by $CLM_HALF_ARITHMETIC, by the device's settings, or measured and kept there.
- * Without halves, with CLM_TUNE=off, and on an emulation: floats. */
+/* The arithmetic to use: from $CLM_HALF_ARITHMETIC, from the device's settings, or measured and
+ * stored there. Without halves, with CLM_TUNE=off, and on an emulation: floats. */
 clm_status clm_gemm_choose_arithmetic(clm_device *device, clm_gemm_arithmetic *arithmetic);
 
 #endif

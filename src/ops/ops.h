@@ -5,7 +5,7 @@
  * targets are int32. Sizes must be positive, and every buffer as large as its shape says:
  * otherwise CLM_ERROR_SHAPE before anything is enqueued. Output buffers may not overlap inputs
  * unless said otherwise. "+=" marks gradients that are added to what is there. Each op's formula,
- * work sizes and accuracy stand in its cl/ file; src/reference/ has the same ops in plain C.
+ * work sizes and accuracy are in its cl/ file; src/reference/ has the same ops in plain C.
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #ifndef CLM_OPS_OPS_H
@@ -17,14 +17,15 @@
 /* ---- embedding ---- */
 
 /* out (B,T,C) = wte[tokens (B,T)] + wpe[first_position + t]; wte (V,C), wpe (n_ctx,C). The caller
- * vouches that tokens are below V and positions below n_ctx. wte may lie in parts of whole rows. */
+ * guarantees that tokens are below V and positions below n_ctx. wte may be in parts of whole rows.
+ */
 clm_status clm_embedding_forward(clm_device *device, clm_buffer *out, const clm_buffer *tokens,
                                  const clm_buffer *wte, const clm_buffer *wpe, int B, int T, int C,
                                  int first_position);
 
 /* dwte[token] += sum of dout over its places; dwpe[t] += sum of dout over the batch. `tokens` is
  * host memory (B,T): the places of each token are sorted on the host, so that sums have a fixed
- * order and need no float atomics. Positions start at 0. Either gradient may be NULL; dwte may lie
+ * order and need no float atomics. Positions start at 0. Either gradient may be NULL; dwte may be
  * in parts of whole rows. */
 clm_status clm_embedding_backward(clm_device *device, clm_buffer *dwte, clm_buffer *dwpe,
                                   const clm_buffer *dout, const int32_t *tokens, int B, int T,
@@ -63,10 +64,10 @@ typedef struct clm_attention_shape {
     bool causal;
 } clm_attention_shape;
 
-/* out (B,T,C) = softmax(q k^T / sqrt(D)) v for each head, from qkv (B,T,3C), where q, k and v stand
- * beside each other and each has its heads beside each other. lse (B,H,T) keeps log-sum-exp of the
- * scaled scores for the backward pass (may be NULL). Online softmax (Milakov and Gimelshein 2018;
- * Dao et al. 2022): no (T,T) matrix in global memory. */
+/* out (B,T,C) = softmax(q k^T / sqrt(D)) v for each head, from qkv (B,T,3C), where q, k and v are
+ * adjacent, and within each the heads are. lse (B,H,T) keeps log-sum-exp of the scaled scores for
+ * the backward pass (may be NULL). Online softmax (Milakov and Gimelshein 2018; Dao et al. 2022):
+ * no (T,T) matrix in global memory. */
 clm_status clm_attention_forward(clm_device *device, clm_buffer *out, clm_buffer *lse,
                                  const clm_buffer *qkv, clm_attention_shape shape);
 
@@ -75,10 +76,10 @@ clm_status clm_attention_backward(clm_device *device, clm_buffer *dqkv, const cl
                                   const clm_buffer *qkv, const clm_buffer *out,
                                   const clm_buffer *lse, clm_attention_shape shape);
 
-/* Attention of one query a sequence, to its own position and those before: out (B,C) from q (B,C)
- * and kv (B,T,2C), where k and v of a position stand beside each other. rows (B) int32 on the
- * device: rows[b] = b * T + position is the query's row; the caller vouches that 0 <= position < T.
- * lse (B,H) may be NULL. shape.causal is not looked at. */
+/* Attention of one query per sequence, to its own position and earlier ones: out (B,C) from q (B,C)
+ * and kv (B,T,2C), where k and v of a position are adjacent. rows (B) int32 on the device: rows[b]
+ * = b * T + position is the query's row; the caller guarantees that 0 <= position < T. lse (B,H)
+ * may be NULL. shape.causal is ignored. */
 clm_status clm_attention_pooled_forward(clm_device *device, clm_buffer *out, clm_buffer *lse,
                                         const clm_buffer *q, const clm_buffer *kv,
                                         const clm_buffer *rows, clm_attention_shape shape);
@@ -93,14 +94,14 @@ clm_status clm_attention_pooled_backward(clm_device *device, clm_buffer *dq, clm
 /* ---- linear: out (rows,N) = x (rows,K) * weight (K,N) + bias (N), Conv1D layout as GPT-2 stores
  * it ---- */
 
-/* What follows the product, in this order. */
+/* Applied to the product, in this order. */
 typedef struct clm_linear_tail {
     clm_buffer *pre; /* when not NULL: gets x * weight + bias, before GELU */
     bool gelu;
     const clm_buffer *residual; /* when not NULL: (rows,N), added last; may be `out` itself */
 } clm_linear_tail;
 
-/* `packed` stands for `weight` when it is not NULL (frozen weights, packed once with transposed =
+/* `packed` replaces `weight` if it is not NULL (frozen weights, packed once with transposed =
  * false). `bias` and `tail` may be NULL. */
 clm_status clm_linear_forward(clm_device *device, clm_buffer *out, const clm_buffer *x,
                               const clm_buffer *weight, const clm_gemm_packed *packed,
@@ -108,8 +109,8 @@ clm_status clm_linear_forward(clm_device *device, clm_buffer *out, const clm_buf
                               int N);
 
 /* dx (rows,K) = dout * weight^T (overwritten; NULL: not wanted); dweight (K,N) += x^T * dout; dbias
- * (N) += column sums; both NULL when the layer is not trained. `packed_transposed` stands for
- * `weight` in dx when it is not NULL (packed with transposed = true). */
+ * (N) += column sums; both NULL when the layer is not trained. `packed_transposed` replaces
+ * `weight` in dx if it is not NULL (packed with transposed = true). */
 clm_status clm_linear_backward(clm_device *device, clm_buffer *dx, clm_buffer *dweight,
                                clm_buffer *dbias, const clm_buffer *dout, const clm_buffer *x,
                                const clm_buffer *weight, const clm_gemm_packed *packed_transposed,
@@ -126,7 +127,7 @@ clm_status clm_residual_forward(clm_device *device, clm_buffer *out, const clm_b
 /* out (n,C) = x[rows[i]] with rows (n) int32 on the device, each below the rows of x. */
 clm_status clm_rows_gather(clm_device *device, clm_buffer *out, const clm_buffer *x,
                            const clm_buffer *rows, int n, int C);
-/* out (out_rows,C) = 0 everywhere but out[rows[i]] = x (n,C)[i]; rows are distinct. */
+/* out (out_rows,C) = 0 except out[rows[i]] = x (n,C)[i]; rows are distinct. */
 clm_status clm_rows_scatter(clm_device *device, clm_buffer *out, const clm_buffer *x,
                             const clm_buffer *rows, int n, int out_rows, int C);
 /* x[rows[i]] += y (n,C)[i]; rows are distinct, each below the rows of x. */
@@ -163,7 +164,8 @@ clm_status clm_dropout(clm_device *device, clm_buffer *out, const clm_buffer *x,
 /* ---- AdamW (Loshchilov and Hutter 2019), in the order PyTorch computes it ---- */
 
 typedef struct clm_adamw {
-    /* In double, as PyTorch has them: 1 - beta2 of a float 0.999 would be off by 1e-5 of itself. */
+    /* In double, as in PyTorch: with a float 0.999, 1 - beta2 would have a relative error of 1e-5.
+     */
     double learning_rate, beta1, beta2, epsilon, weight_decay;
     int step;              /* 1 for the first */
     double gradient_scale; /* multiplies the gradient first: 1, or a clipping factor */

@@ -1,7 +1,7 @@
 /* The settings of a device: which GEMM, its tiles and blocks, CLBlast's parameters, work-groups of
- * the other kernels. `clm tune` looks for those that are fast and keeps them in a file
- * (ops/tuning_file.h); operations ask here, and take what suits the kind of device where nothing
- * is set.
+ * the other kernels. `clm tune` searches for fast ones and stores them in a file
+ * (ops/tuning_file.h). Operations read them here, and use defaults for the type of device where
+ * nothing is set.
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #ifndef CLM_OPS_TUNING_H
@@ -11,7 +11,7 @@
 #include "device/device.h"
 
 /* The order is that of the table in tuning.c. Tiles and blocks are drawn in cl/gemm.cl; CLBlast's
- * parameters stand in its kernels' sources. */
+ * parameters are documented in its kernel sources. */
 typedef enum clm_setting {
     CLM_SET_GEMM_BACKEND,    /* CLM_GEMM_OWN or CLM_GEMM_CLBLAST */
     CLM_SET_GEMM_ARITHMETIC, /* with f16 weights: CLM_GEMM_IN_FLOATS or CLM_GEMM_IN_HALVES */
@@ -25,7 +25,7 @@ typedef enum clm_setting {
     CLM_SET_GEMM_GROUPS_A_UNIT, /* work-groups for each compute unit, at least */
     CLM_SET_GEMM_PACK_DEPTH,    /* elements of K that a work-item packs */
     CLM_SET_GEMM_PACK_DEPTH_TRANSPOSED,
-    CLM_SET_GEMM_DIRECT_ROWS, /* rows up to which B is read as it lies */
+    CLM_SET_GEMM_DIRECT_ROWS, /* rows up to which B is read unpacked */
     CLM_SET_GEMM_ITEMS,       /* from here: macros of gemm_tiled */
     CLM_SET_GEMM_SIDE,
     CLM_SET_GEMM_K_STEP,
@@ -54,7 +54,7 @@ typedef struct clm_tuning {
 /* Nothing set. */
 clm_tuning clm_tuning_defaults(void);
 
-/* The value of a setting, `otherwise` when it is not set. */
+/* The value of a setting, or `otherwise` if it is not set. */
 int clm_tuning_get(const clm_tuning *tuning, clm_setting setting, int otherwise);
 
 /* "gemm.rows". Static. */
@@ -64,8 +64,8 @@ const char *clm_setting_name(clm_setting setting);
  * CLM_ERROR_FORMAT names what is wrong: no such setting, or a value outside its range. */
 clm_status clm_tuning_set_text(clm_tuning *tuning, const char *name, const char *text);
 
-/* What is set, as "gemm.rows=4,gemm.vectors=2": in the order of the enum, so that equal tunings
- * read the same. Adding parses such a text. */
+/* The settings that are set, as "gemm.rows=4,gemm.vectors=2", in the order of the enum, so that
+ * equal tunings have equal texts. Adding parses such a text. */
 void clm_tuning_describe(clm_string *text, const clm_tuning *tuning);
 clm_status clm_tuning_add(clm_tuning *tuning, const char *text);
 
@@ -73,25 +73,25 @@ clm_status clm_tuning_add(clm_tuning *tuning, const char *text);
 void clm_setting_describe(clm_string *text, clm_setting setting, int value);
 bool clm_setting_is_word(clm_setting setting);
 
-/* CLM_ERROR_ARGUMENT unless the device can run every kernel that the settings describe: sizes that
- * divide each other as kernels need, work-groups and local memory within its limits. */
+/* CLM_ERROR_ARGUMENT unless the device can run every kernel with these settings: sizes divide
+ * evenly where kernels need it, and work-groups and local memory are within its limits. */
 clm_status clm_tuning_check(const clm_tuning *tuning, const clm_device *device);
 
-/* What a device runs with. Read from its file at the first call, unless CLM_TUNE=off; never fails:
- * without a file, or with one that cannot be used (a warning says why), nothing is set. Lent until
- * clm_tuning_use() or the device's end. */
+/* The device's settings, read from its file at the first call unless CLM_TUNE=off. Never fails:
+ * without a usable file (a warning says why), nothing is set. Lent until clm_tuning_use() or until
+ * the device is closed. */
 const clm_tuning *clm_tuning_of(const clm_device *device);
 
-/* From now on the device runs with these (a copy; NULL: the defaults). Weights that were packed
- * before may be read wrongly afterwards, and CLBlast keeps the parameters of its first product on
- * the device: for tuning and tests. Checked as above. */
+/* From now on the device uses these settings (a copy; NULL: the defaults), checked as above. For
+ * tuning and tests: weights that were packed before may be read wrongly afterwards, and CLBlast
+ * keeps the parameters of its first product on the device. */
 clm_status clm_tuning_use(clm_device *device, const clm_tuning *tuning);
 
-/* Whether CLM_TUNE=off forbids files and measuring by itself. */
+/* Whether CLM_TUNE=off disables settings files and automatic measuring. */
 bool clm_tuning_is_off(void);
 
-/* CLBlast's kernels by name, with the settings from `first` on; the names of parameters are what
- * follows the last dot of the settings' names. */
+/* CLBlast's kernels by name, with the settings from `first` on; a parameter's name is the part of
+ * its setting's name after the last dot. */
 typedef struct clm_clblast_kernel {
     const char *name;
     clm_setting first;

@@ -1,5 +1,5 @@
-/* The file in which a device's settings are kept: one for each device, driver and version of clm,
- * JSON, in the folder "tuning" of the cache.
+/* The file with a device's settings: JSON, one for each device, driver and version of clm, in the
+ * folder "tuning" of the cache.
  *
  *     {"format": 1,
  *      "device": "...", "platform": "...", "platform_version": "...", "driver": "...",
@@ -8,8 +8,8 @@
  *      "peak_gflops": 300, "own_gflops": 250, "clblast_gflops": 0,
  *      "settings": {"gemm.backend": "own", "gemm.rows": 8}}
  *
- * What is not set is left out. Everything from "device" to "clblast" is the key: a file whose key
- * is another's is not used.
+ * Settings that are not set are left out. Everything from "device" to "clblast" is the key: a file
+ * with a different key is not used.
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #ifndef CLM_OPS_TUNING_FILE_H
@@ -19,7 +19,7 @@
 
 typedef struct clm_tuned {
     clm_tuning settings;
-    char preset[16]; /* what looked for them: "quick", "normal", "full"; "" for nothing */
+    char preset[16]; /* the preset that found them: "quick", "normal", "full"; "" for none */
     double gain;     /* speed over the defaults; 0: not measured */
     double peak_gflops, own_gflops, clblast_gflops; /* of "quick"; 0: not measured */
 } clm_tuned;
@@ -33,21 +33,21 @@ clm_status clm_tuned_path(char **path, const clm_device *device, const char *end
 /* The text of the file. */
 void clm_tuned_describe(clm_string *text, const clm_tuned *tuned, const clm_device *device);
 
-/* Reads any file of this form. CLM_ERROR_FORMAT: it is none, names something that is no setting, or
- * is another device's (in one line: what differs, and --force), which `any_device` lets pass.
+/* Reads a file in this form. CLM_ERROR_FORMAT: it is not such a file, has an unknown setting, or
+ * belongs to another device (one line: what differs, and --force), which `any_device` allows.
  * CLM_ERROR_ARGUMENT: the device cannot run with these settings. */
 clm_status clm_tuned_read(clm_tuned *tuned, const char *path, const clm_device *device,
                           bool any_device);
 clm_status clm_tuned_write(const clm_tuned *tuned, const char *path, const clm_device *device);
 
-/* Keeps it in the cache, for clm_tuned_load(). */
+/* Stores it in the cache, for clm_tuned_load(). */
 clm_status clm_tuned_store(const clm_tuned *tuned, const clm_device *device);
 
-/* What is kept for the device, or nothing: without a file, or with one that cannot be used, which a
- * warning says and which is moved aside ("....broken"). With CLM_TUNE=off, nothing. */
+/* Loads the device's stored settings; nothing is set without a file, with CLM_TUNE=off, or with a
+ * file that cannot be used, which is moved aside ("....broken") with a warning. */
 void clm_tuned_load(clm_tuned *tuned, const clm_device *device);
 
-/* Keeps it. What cannot be kept is only a warning. */
+/* Stores it; a failure is only a warning. */
 void clm_tuned_keep(const clm_tuned *tuned, const clm_device *device);
 
 #endif
