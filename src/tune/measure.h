@@ -1,4 +1,4 @@
-/* One candidate on one device: whether it is right, and how fast against the defaults.
+/* One candidate on one device: whether it is correct, and its speed relative to the defaults.
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #ifndef CLM_TUNE_MEASURE_H
@@ -12,28 +12,28 @@
 typedef enum clm_tune_kind {
     CLM_TUNE_PRODUCTS, /* clm_gemm over GPT-2's shapes, by the backend that the settings name */
     CLM_TUNE_OTHERS,   /* the other kernels that share work-group sizes */
-    CLM_TUNE_BACKENDS  /* what is measured at first use: the own kernel, and CLBlast if need be */
+    CLM_TUNE_BACKENDS  /* the measurement at first use: clm's own kernel, and CLBlast if needed */
 } clm_tune_kind;
 
 typedef struct clm_tune_trial {
     clm_tune_kind kind;
-    clm_tune_preset preset; /* more shapes and runs for more time */
+    clm_tune_preset preset; /* more shapes and repeats for longer ones */
     clm_tuning settings;
-    /* A candidate that stays far below this speed is given up early; 0: none is. */
+    /* A candidate that stays far below this speed is abandoned early; 0: never. */
     double beat;
-    bool spoil;   /* for tests: changes one element of the first result, which must be noticed */
-    double claim; /* for tests: not 0: what it claims as its speed, whatever was measured */
+    bool spoil;   /* for tests: corrupts one element of the first result, which must be detected */
+    double claim; /* for tests: not 0: reported as the speed, whatever was measured */
 } clm_tune_trial;
 
 typedef enum clm_tune_outcome {
     CLM_TUNE_RIGHT,
-    CLM_TUNE_SLOW,    /* given up early, after the checks */
+    CLM_TUNE_SLOW,    /* abandoned early, after the checks */
     CLM_TUNE_WRONG,   /* differs from the reference */
-    CLM_TUNE_FAILED,  /* does not compile or run, or cannot be */
-    CLM_TUNE_CRASHED, /* took its process with it */
-    CLM_TUNE_HUNG,    /* was not done in time */
-    CLM_TUNE_STOPPED, /* the user's wish; not the candidate's fault */
-    CLM_TUNE_STARTED, /* in a file of progress: its end is not known */
+    CLM_TUNE_FAILED,  /* does not compile or run, or is invalid */
+    CLM_TUNE_CRASHED, /* crashed its process */
+    CLM_TUNE_HUNG,    /* did not finish in time */
+    CLM_TUNE_STOPPED, /* by the user; not the candidate's fault */
+    CLM_TUNE_STARTED, /* in a progress file: started, without a known end */
     CLM_TUNE_OUTCOMES
 } clm_tune_outcome;
 
@@ -43,21 +43,21 @@ const char *clm_tune_kind_name(clm_tune_kind kind);
 
 typedef struct clm_tune_score {
     clm_tune_outcome outcome;
-    /* How often faster than the defaults (for products, than the own kernel with its defaults): the
+    /* Speed relative to the defaults (for products, to clm's own kernel with its defaults): the
      * geometric mean over shapes of the median over turns. */
     double speed;
     char why[256];                 /* of an outcome that is not RIGHT */
     clm_gemm_measurement backends; /* of BACKENDS */
 } clm_tune_score;
 
-/* Checks against src/reference/ first, then measures. Fails only when this process cannot go on (no
- * memory); everything that a candidate may do wrong becomes its outcome. The device keeps the
- * candidate's settings. Blocks. */
+/* Checks against src/reference/ first, then measures. Fails only if this process cannot continue
+ * (no memory); every fault of a candidate becomes its outcome. The device keeps the candidate's
+ * settings. Blocks. */
 clm_status clm_tune_measure(clm_device *device, const clm_tune_trial *trial, clm_tune_score *score);
 
-/* ---- what the two kinds share ---- */
+/* ---- shared by the two kinds ---- */
 
-/* A measurement under way. */
+/* A running measurement. */
 typedef struct clm_tune_run {
     clm_device *device;
     const clm_tune_trial *trial;
@@ -70,10 +70,10 @@ typedef struct clm_tune_run {
 /* Enqueues one piece of work with the default settings, or with the candidate's. */
 typedef clm_status (*clm_tune_work)(clm_tune_run *run, void *context, bool candidate);
 
-/* Both in turns, often enough; adds the median of the ratios. */
+/* Times both in turns, often enough; adds the median of the ratios. */
 clm_status clm_tune_time(clm_tune_run *run, clm_tune_work work, void *context);
 
-/* Whether the candidate is so far below what it has to beat that measuring on is of no use. */
+/* Whether the candidate is so slow that measuring further is useless. */
 bool clm_tune_is_hopeless(const clm_tune_run *run);
 
 /* Records that a result is wrong: `what` at element `index`. */

@@ -1,4 +1,4 @@
-/* What was tried, kept beside the settings: one JSON object a line, added as it happens.
+/* The trials so far, stored beside the settings: one JSON object per line, appended as they happen.
  *
  *     {"kind": "products", "preset": 1, "round": 0, "settings": "gemm.rows=4",
  *      "outcome": "ok", "speed": 1.02, "why": ""}
@@ -15,19 +15,19 @@ typedef struct clm_tune_progress {
     size_t count, capacity;
 } clm_tune_progress;
 
-/* Reads the device's file; one that is missing is empty, and lines that are none (the last may be
- * cut) are passed over. `restart` removes it first. The caller closes it, also after a failure. */
+/* Reads the device's file; a missing file counts as empty, and invalid lines (the last may be cut)
+ * are skipped. `restart` removes it first. The caller closes it, also after a failure. */
 clm_status clm_tune_progress_open(clm_tune_progress *progress, const clm_device *device,
                                   bool restart);
 void clm_tune_progress_close(clm_tune_progress *progress);
 
-/* Whether the trial need not be run: its score is known for its preset, or it was wrong, failed,
- * crashed or hung in any, or was begun twice and never ended, which is what a candidate looks like
- * that takes the machine down. `round` counts how often a winner was measured before. */
+/* Whether the trial can be skipped: its score is known for its preset, or it was wrong, failed,
+ * crashed or hung with any preset, or it started twice without finishing and is assumed to have
+ * crashed the machine. `round` counts how often a winner was measured before. */
 bool clm_tune_progress_find(const clm_tune_progress *progress, const clm_tune_trial *trial,
                             int round, clm_tune_score *score);
 
-/* Notes that a trial begins, and how it ended. */
+/* Records that a trial starts, and how it ended. */
 clm_status clm_tune_progress_add(clm_tune_progress *progress, const clm_tune_trial *trial,
                                  int round, const clm_tune_score *score);
 
