@@ -1,16 +1,17 @@
-/* The mark that a running self-test leaves beside its record, so that a driver that crashes or
- * hangs in a kernel is known at the next start. One JSON object a line:
+/* The mark that a running self-test leaves beside its record, so that the next start knows if the
+ * driver crashed or hung in a kernel. One JSON object per line:
  *
  *     {"key": "...", "operation": "gelu", "way": "item", "kernel": "gelu_forward",
  *      "shape": "count=9013"}
  *
- * The last line is what is under test, those before it are what former processes ended in. The key
- * is the record's; a line with another key is none. Who tests holds a lock on the file, which ends
- * with the process, however that comes: so what an unlocked file says is of a process that is gone,
- * and a process that finds it locked leaves no mark. One that is gone may have been killed by
- * somebody; two that ended in the same operation and way were not.
+ * The last line is the kernel under test; the lines before it are kernels in which earlier
+ * processes ended. The key is the record's; lines with another key are ignored. The testing process
+ * holds a lock on the file, which the system releases when the process ends, however it ends. So an
+ * unlocked file describes processes that are gone, and a process that finds the file locked leaves
+ * no mark. One process may have been killed by a user; if two ended in the same operation and
+ * variant, the kernel is assumed to have crashed them.
  *
- * Nothing here fails: without a mark the test is as good.
+ * Nothing here fails: the test works without a mark, too.
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #ifndef CLM_SELFTEST_MARK_H
@@ -24,7 +25,7 @@
 typedef struct clm_selftest_crash {
     char operation[24];
     char way[24];
-    char kernel[64]; /* "" when it is not known */
+    char kernel[64]; /* "" if unknown */
     char shape[128];
 } clm_selftest_crash;
 
@@ -32,28 +33,29 @@ typedef struct clm_selftest_mark {
     int descriptor; /* -1: without a mark */
     char *path;
     char *key;
-    clm_selftest_crash crashes[32]; /* of processes that are gone, one each */
+    clm_selftest_crash crashes[32]; /* one for each process that is gone */
     size_t crash_count;
     clm_selftest_crash now;
 } clm_selftest_mark;
 
-/* Takes the lock and reads what former processes ended in. */
+/* Takes the lock and reads where earlier processes ended. */
 void clm_selftest_mark_open(clm_selftest_mark *mark, const clm_device *device);
 
-/* What two processes ended in, both in the operation run in this way; NULL for nothing. */
+/* The crash of two processes in this variant of the operation; NULL if there is none. */
 const clm_selftest_crash *clm_selftest_mark_find(const clm_selftest_mark *mark,
                                                  const char *operation, const char *way);
 
-/* Forgets what the operation, in whichever way, ended in. */
+/* Forgets the operation's crashes in all variants. */
 void clm_selftest_mark_forget(clm_selftest_mark *mark, const char *operation);
 
-/* Says what is under test from here on: mark->now, in the file before this returns. */
+/* Records mark->now as under test; it is in the file before this returns. */
 void clm_selftest_mark_write(clm_selftest_mark *mark);
 
-/* What is under test hangs, and this process gives it up: kept like what two others ended in. */
+/* The kernel under test hangs, and this process gives up: recorded like a crash of two processes.
+ */
 void clm_selftest_mark_keep(clm_selftest_mark *mark);
 
-/* Lets go of the lock. What was under test is forgotten, and with `known` all that was found. */
+/* Releases the lock. Forgets what was under test, and with `known` all crashes. */
 void clm_selftest_mark_close(clm_selftest_mark *mark, bool known);
 
 /* Whether a process that is gone left a mark. */

@@ -1,8 +1,7 @@
-/* What the checks of the self-test share: values on both sides, and comparisons.
+/* Shared by the checks of the self-test: values on host and device, and comparisons.
  *
- * Making a value never fails by itself: the first failure is kept in the run's status, for the
- * check to look at before it uses what it made. All that was made goes with
- * clm_selftest_clear().
+ * Making a value does not return an error: the first failure is kept in the run's status, which the
+ * check tests before it uses its values. clm_selftest_clear() frees all values.
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #ifndef CLM_SELFTEST_RUN_H
@@ -13,8 +12,8 @@
 #include "device/device.h"
 #include "selftest/mark.h"
 
-/* The same 4-byte elements in host and device memory. Behind the device's stand elements that are
- * no numbers: an operation that reads them shows it, and one that writes them is found out. */
+/* The same 4-byte elements in host and device memory. The device's are followed by NaN guards,
+ * which reveal an operation that reads or writes past the end. */
 typedef struct clm_value {
     size_t count;
     float *host;
@@ -33,16 +32,16 @@ typedef struct clm_selftest_context {
     size_t memory_count, memory_capacity;
     clm_value *values; /* whose guards are checked in the end */
     size_t value_count, value_capacity;
-    clm_selftest_mark *mark; /* what is under test, for the next start; NULL for none */
+    clm_selftest_mark *mark; /* the kernel under test, for the next start; or NULL */
 } clm_selftest_context;
 
 /* Forgets all values and what was wrong. */
 void clm_selftest_clear(clm_selftest_context *run);
 
-/* Says what is tested from here on, for messages: "rows=3, C=129". */
+/* Sets the shape being tested, for messages: "rows=3, C=129". */
 void clm_selftest_shape(clm_selftest_context *run, const char *format, ...) CLM_PRINTF(2, 3);
 
-/* Uniform in [-scale, scale); a copy; elements that are no numbers, for results; int32. */
+/* Uniform in [-scale, scale); a copy (also of int32); NaN, for results. */
 clm_value clm_selftest_random(clm_selftest_context *run, size_t count, float scale);
 clm_value clm_selftest_copy(clm_selftest_context *run, const void *elements, size_t count);
 clm_value clm_selftest_empty(clm_selftest_context *run, size_t count);
@@ -63,10 +62,10 @@ void clm_selftest_compare_bound(clm_selftest_context *run, const char *name, con
                                 const float *expected, double atol, const float *bound,
                                 double unit);
 
-/* That nothing was written behind the values made so far. */
+/* Checks that nothing was written past the values made so far. */
 void clm_selftest_check_guards(clm_selftest_context *run);
 
-/* Something is wrong that is no element: kept like a failed comparison. */
+/* Records a fault other than a wrong element, like a failed comparison. */
 void clm_selftest_wrong(clm_selftest_context *run, const char *format, ...) CLM_PRINTF(2, 3);
 
 /* "kernels a, b at rows=3: ": those that were launched since clm_selftest_shape(). Returns its
