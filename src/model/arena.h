@@ -1,5 +1,5 @@
-/* Tensors of one kind (values, gradients or a moment of each trained parameter) beside each other
- * in few large buffers, so that what treats all elements alike is one launch and not one a tensor.
+/* Tensors of one kind (values, gradients or a moment of each trained parameter), packed into a few
+ * large buffers, so that an operation on all elements takes one launch instead of one per tensor.
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #ifndef CLM_MODEL_ARENA_H
@@ -7,15 +7,15 @@
 
 #include "device/device.h"
 
-/* Where each tensor lies; arenas of one layout can be walked side by side. */
+/* Where each tensor is stored; arenas with the same layout can be traversed in parallel. */
 typedef struct clm_arena_layout {
     size_t tensor_count;
     size_t *counts;  /* elements of each; 0 for those that are not in the arena */
-    size_t *buffers; /* which buffer each lies in, or begins in */
+    size_t *buffers; /* the buffer that contains each, or its beginning */
     size_t *offsets; /* and where, in elements */
-    size_t *parts;   /* elements of each part of those that lie in several buffers; else 0 */
+    size_t *parts;   /* elements per part of tensors in several buffers; else 0 */
     size_t buffer_count;
-    size_t *buffer_counts; /* elements of each buffer, with the gaps that alignment leaves */
+    size_t *buffer_counts; /* elements of each buffer, including alignment gaps */
 } clm_arena_layout;
 
 typedef struct clm_arena {
@@ -25,9 +25,9 @@ typedef struct clm_arena {
 } clm_arena;
 
 /* Lays tensors of counts[i] floats out in their order, in buffers of at most `most_bytes` each. A
- * larger tensor lies in parts of whole rows, a buffer each, when it is one that can: units[i] > 0
- * are the elements of a row. Any other gets a buffer of its own, too large as that is. `units` may
- * be NULL. Free it in any case. */
+ * larger tensor is split into parts of whole rows, one buffer each, if units[i] > 0, which is the
+ * elements of a row. Otherwise it gets one buffer of its own, although that is too large. `units`
+ * may be NULL. Free it in any case. */
 clm_status clm_arena_layout_make(clm_arena_layout *layout, const clm_device *device,
                                  const size_t *counts, const size_t *units, size_t tensor_count,
                                  uint64_t most_bytes);

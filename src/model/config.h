@@ -8,8 +8,8 @@
 
 #include "clm/config.h"
 
-/* clm_model_config_read() for weights of which is known that they have a classification head: the
- * classes are read whatever "architectures" says. */
+/* clm_model_config_read() for weights that are known to have a classification head: the classes are
+ * read whatever "architectures" says. */
 clm_status clm_model_config_read_head(clm_model_config *config, const char *path, bool has_head);
 
 #endif

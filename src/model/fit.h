@@ -1,4 +1,4 @@
-/* Whether a model, and what is to be done with it, fits a device; and when not, what would.
+/* Whether a model and its intended use fit a device, and what would fit otherwise.
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #ifndef CLM_MODEL_FIT_H
@@ -15,14 +15,14 @@ typedef struct clm_fit {
     int accumulate; /* passes of a step */
 } clm_fit;
 
-/* One line in the log with what is needed, by kind, unless plan.B is 0. CLM_ERROR_DEVICE_MEMORY
- * when the device has less, or does not allocate the largest buffer in one piece: the message has
+/* One line in the log with what is needed, by kind, unless plan.B is 0. CLM_ERROR_DEVICE_MEMORY if
+ * the device has less memory, or cannot allocate the largest buffer in one piece: the message has
  * the numbers, the largest batch that fits, and options of clm that make it fit with the same texts
- * in a step, each with what it takes. Those that change nothing but time come first (--accumulate,
- * --recompute), then 16 bits (--precision f16), at last to train less (--train). */
+ * per step, each with the memory it needs. Options that only cost time come first (--accumulate,
+ * --recompute), then 16 bits (--precision f16), then training less (--train). */
 clm_status clm_fit_check(const clm_fit *fit);
 
-/* Whether it fits, without a word. Fails where that cannot be worked out. */
+/* Whether it fits, without logging. Fails if that cannot be computed. */
 clm_status clm_fit_has_room(bool *has_room, const clm_fit *fit);
 
 #endif

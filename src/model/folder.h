@@ -13,13 +13,13 @@
 typedef clm_status (*clm_parameter_reader)(void *context, const clm_parameter *parameter,
                                            float *out);
 
-/* Writes the folder, which is made when missing; files of these names are replaced, each whole or
- * not at all, config.json last. Parameters are asked for one by one, some twice, and held one at a
- * time, in F32 under the names of transformers, "transformer." included.
+/* Writes the folder, which is created if missing; files with these names are replaced, each whole
+ * or not at all, config.json last. Parameters are read one by one, some twice, and held one at a
+ * time; they are written in F32 under transformers' names, including "transformer.".
  *
  * transformers' head has no bias. clm's is folded into ln_f.bias (head_fold.h), so that the logits
- * are the same; where that is not possible score.bias is written, for clm alone, and the log says
- * so. The bias is not written when it is zero or folded: reading the folder gives a zero one. */
+ * are the same; if that is not possible, score.bias is written, which only clm reads, with a note
+ * in the log. A zero or folded bias is not written and is zero when the folder is read. */
 clm_status clm_model_folder_write(const char *folder, const clm_model_config *config,
                                   clm_parameter_reader read, void *context);
 

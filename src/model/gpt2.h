@@ -1,4 +1,4 @@
-/* A model's insides: parameters on the device, activations, forward and backward.
+/* A model's internals: parameters on the device, activations, forward and backward passes.
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #ifndef CLM_MODEL_GPT2_H
@@ -15,16 +15,16 @@ typedef struct clm_model_parameter {
     const clm_parameter *about;
     bool trained;
     clm_buffer *value;       /* NULL when packed; lent by the model's arena when trained */
-    clm_gemm_packed *packed; /* stands for the value of a frozen weight of a linear layer */
-    /* In the top block's queries, keys and values `packed` has the latter two only, and this the
-     * first, unless the whole block runs on all positions. */
+    clm_gemm_packed *packed; /* replaces the value of a frozen weight of a linear layer */
+    /* For the top block's queries, keys and values, `packed` has keys and values only, and this has
+     * the queries, unless the whole block runs on all positions. */
     clm_gemm_packed *packed_query;
     clm_buffer *gradient; /* trained ones only; lent by the model's arena */
 } clm_model_parameter;
 
-/* What one block's forward pass leaves for its backward pass. rows = B * T. In the top block,
- * unless it runs whole, qkv has keys and values only, (rows,2C), lse is (B,H), and what comes after
- * has B rows. */
+/* What one block's forward pass keeps for its backward pass. rows = B * T. In the top block, unless
+ * it runs whole, qkv has keys and values only, (rows,2C), lse is (B,H), and what comes after has B
+ * rows. */
 typedef struct clm_block_activations {
     clm_buffer *x;         /* (rows,C), the block's input; NULL in the lowest: activations.x */
     clm_buffer *ln_1;      /* (rows,C) */
@@ -39,8 +39,8 @@ typedef struct clm_block_activations {
     clm_buffer *ln_2_rstd;
     clm_buffer *fc;   /* (rows,inner), before GELU */
     clm_buffer *gelu; /* (rows,inner) */
-    /* Where x, qkv, attention, x_middle and fc are kept in 16 bits; those that are not are NULL,
-     * and so is this where nothing is. */
+    /* x, qkv, attention, x_middle and fc, if kept in 16 bits; NULL for those that are not, and NULL
+     * itself if none is. */
     const struct clm_block_activations *halves;
 } clm_block_activations;
 
@@ -48,18 +48,18 @@ typedef struct clm_pass_size {
     int B, T;
 } clm_pass_size;
 
-/* Buffers for passes up to a size; made at the first pass, made larger when a pass needs more. */
+/* Buffers for passes up to a size; allocated at the first pass, enlarged when a pass needs more. */
 typedef struct clm_activations {
     clm_pass_size pass;
     clm_pass_size training; /* of what is for the backward pass */
     clm_block_activations
         *kept; /* n_layer of them; those of blocks that are not trained are empty */
     clm_block_activations scratch; /* for blocks that keep nothing */
-    /* With `recompute` a trained block keeps its input only, and with a kept_storage of 16 bits all
-     * that it keeps is in 16 bits. Then the floats lie here and in scratch, whence the backward
-     * pass takes them once they have been made again; this has what scratch lacks, and with 16 bits
-     * the stream between trained blocks, as x. The top block, the last to run, finds its own there.
-     */
+    /* With `recompute` a trained block keeps only its input, and with a kept_storage of 16 bits
+     * everything that it keeps is in 16 bits. The floats are then here and in scratch, from which
+     * the backward pass reads them after they have been recomputed. This has what scratch lacks
+     * and, with 16 bits, the stream between trained blocks, as x. The top block, the last to run,
+     * finds its own values there. */
     clm_block_activations shared;
     clm_buffer *x; /* (rows,C), the stream of frozen blocks, which the lowest trained one reads */
     clm_buffer *tokens;      /* (B,T) int32 */
@@ -134,9 +134,9 @@ void clm_activations_free(clm_model *model);
 void clm_activations_estimate(const clm_model_config *config, const clm_memory_plan *plan,
                               uint64_t *total_bytes, uint64_t *largest_bytes);
 
-/* How many sequences of T positions make a pass that the device is good at: products of many rows
- * run nearer to what it can do, so about 4096 positions; fewer where their activations would take
- * much of the memory that is left beside `taken_bytes`. At least 1. */
+/* How many sequences of T positions make an efficient pass: products of many rows run closer to the
+ * device's peak, so about 4096 positions; fewer if their activations would take much of the memory
+ * left besides `taken_bytes`. At least 1. */
 int clm_model_wide_batch(const clm_model *model, int T, uint64_t taken_bytes);
 
 /* Enqueues the forward pass of tokens (B,T) in host memory and leaves logits (B,n_labels) in
@@ -145,13 +145,12 @@ int clm_model_wide_batch(const clm_model *model, int T, uint64_t taken_bytes);
 clm_status clm_model_forward(clm_model *model, const int32_t *tokens, const int32_t *lengths, int B,
                              int T, bool training);
 
-/* The same in two halves. What lies below the lowest trained layer gives the same output, here
- * called features, for a text each time: clm_model_feature_count() floats a text, (T,C), or (C)
- * when no block is trained. The first half leaves those of B texts in clm_model_features(); the
- * second begins there, and may find what an earlier first half left: it takes a caller that has
- * had activations reserved for the largest batch, since these buffers move when they grow.
- * `lengths` must be the same in both. Without anything frozen (the policy CLM_TRAIN_ALL) there are
- * no features to keep. */
+/* The same in two halves. The layers below the lowest trained one always have the same output for a
+ * text, here called features: clm_model_feature_count() floats a text, (T,C), or (C) when no block
+ * is trained. The first half leaves those of B texts in clm_model_features(); the second starts
+ * from them, also from those of an earlier first half. That requires activations reserved for the
+ * largest batch, because these buffers move when they grow. `lengths` must be the same in both.
+ * Without anything frozen (the policy CLM_TRAIN_ALL) there are no features to keep. */
 clm_status clm_model_forward_frozen(clm_model *model, const int32_t *tokens, const int32_t *lengths,
                                     int B, int T);
 clm_status clm_model_forward_trained(clm_model *model, const int32_t *lengths, int B, int T,
@@ -160,8 +159,7 @@ bool clm_model_has_features(const clm_model *model);
 size_t clm_model_feature_count(const clm_model *model, int T);
 clm_buffer *clm_model_features(const clm_model *model);
 
-/* The answer that logits (count, at least 1) give: the first of the largest, as torch.argmax takes
- * it. */
+/* The answer for logits (count, at least 1): the first of the largest, as in torch.argmax. */
 int clm_largest_logit(const float *logits, int count);
 
 /* Adds to the gradients of trained parameters, from activations.dlogits and what the last forward

@@ -1,4 +1,4 @@
-/* The bias of the classification head, put where transformers has a place for it.
+/* Folds the bias of the classification head into a parameter that transformers has.
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #ifndef CLM_MODEL_HEAD_FOLD_H

@@ -1,8 +1,8 @@
 /* The one place where the names, order and shapes of GPT-2's parameters are known.
  *
  * Names are those of Hugging Face transformers without "transformer.". The weights of the linear
- * layers within a block are Conv1D: (in, out), so that y = x W + b reads them as they lie; the
- * head's is (out, in), as torch.nn.Linear has it.
+ * layers within a block are Conv1D: (in, out), so that y = x W + b reads them in order; the head's
+ * is (out, in), as in torch.nn.Linear.
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #ifndef CLM_MODEL_PARAMETERS_H
@@ -44,8 +44,8 @@ typedef struct clm_parameter {
     int rank;  /* 1 or 2 */
     size_t shape[2];
     size_t count; /* elements */
-    /* What pretraining decays by custom: matrices, not biases or LayerNorm. The recipe of
-     * LLMs-from-scratch decays everything it trains and does not ask this. */
+    /* Whether pretraining usually decays it: matrices, not biases or LayerNorm. The recipe of
+     * LLMs-from-scratch decays everything that it trains and ignores this. */
     bool decays;
     /* GPT-2's initialisation (Radford et al. 2019, section 2.3; openai/gpt-2 src/model.py):
      * N(0, 0.02), the projections back to the residual stream divided by sqrt(2 L). */
@@ -70,7 +70,7 @@ const clm_parameter *clm_parameter_find(const clm_parameter_table *table, clm_pa
 const clm_parameter *clm_parameter_named(const clm_parameter_table *table, const char *name);
 
 /* The block that a name such as "h.11.ln_1.bias" belongs to, or -1; *rest is what follows
- * "h.11.", or the whole name. A number that is not written as C prints it, or over a million, is no
+ * "h.11.", or the whole name. A number that is not in C's decimal form, or over a million, is not a
  * block. */
 int clm_parameter_layer(const char *name, const char **rest);
 
