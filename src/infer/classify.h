@@ -1,4 +1,4 @@
-/* What a text must be.
+/* Checks of a text.
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #ifndef CLM_INFER_CLASSIFY_H
@@ -6,8 +6,8 @@
 
 #include "clm/infer.h"
 
-/* CLM_ERROR_FORMAT for an empty text, CLM_ERROR_ENCODING for invalid UTF-8 or a NUL byte, whose
- * place from 0 the message has; which text it is the caller prefixes. */
+/* CLM_ERROR_FORMAT for an empty text, CLM_ERROR_ENCODING for invalid UTF-8 or a NUL byte, with its
+ * offset from 0; the caller prefixes which text it is. */
 clm_status clm_classify_check_text(const char *text, size_t length_bytes);
 
 #endif
