@@ -1,13 +1,13 @@
 /* Differentiation: from a graph with a loss to the same graph with its backward pass.
  *
- * Nodes are visited from the last to the first. When a node is visited, all that reads its outputs
- * has been, so their gradients are complete: the operation's `derive` takes them and gives the
- * gradients of its inputs. Whatever leads to nothing that is trained gets no gradient, so the
- * backward pass ends where the frozen part begins, whichever parameters that leaves.
+ * Nodes are visited from the last to the first. When a node is visited, all readers of its outputs
+ * have been visited, so their gradients are complete: the operation's `derive` takes them and gives
+ * the gradients of its inputs. Tensors that do not depend on anything trained get no gradient, so
+ * the backward pass ends where the frozen part begins, whichever parameters are trained.
  *
- * A tensor that several operations read gets the sum of what they give, in that order. An operation
- * that can add to a gradient as it writes it (LayerNorm to that of the residual stream) takes the
- * sum so far and gives it back with its own part.
+ * A tensor with several readers gets the sum of their gradients, in that order. An operation that
+ * can add to a gradient as it writes it (LayerNorm to that of the residual stream) takes the sum so
+ * far and gives it back with its own contribution.
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #ifndef CLM_GRAPH_DERIVE_H
@@ -21,8 +21,8 @@ typedef bool clm_trains(void *context, const char *name);
 /* Adds to `graph` the nodes that compute the gradient of `loss`, times the seed, with respect to
  * each trained parameter: a tensor of kind CLM_TENSOR_GRADIENT, to which its nodes add. The seed is
  * one number for all elements of the loss, given at execution: 1 / (elements that count) for a
- * mean. Nothing trained leads to the loss: CLM_ERROR_ARGUMENT. An operation without a derivative on
- * the way: CLM_ERROR_UNSUPPORTED, naming it. */
+ * mean. CLM_ERROR_ARGUMENT if the loss does not depend on anything trained; CLM_ERROR_UNSUPPORTED,
+ * naming it, for an operation without a derivative on the path. */
 clm_status clm_graph_derive(clm_graph *graph, uint32_t loss, clm_trains *trains, void *context);
 
 /* ---- for the operations' `derive` ---- */
@@ -32,13 +32,13 @@ typedef struct clm_derivation clm_derivation;
 /* The graph that gets the nodes. */
 clm_graph *clm_derivation_graph(const clm_derivation *derivation);
 
-/* Whether the tensor's gradient is wanted; of 0, no. */
+/* Whether the tensor's gradient is wanted; false for tensor 0. */
 bool clm_derive_wants(const clm_derivation *derivation, uint32_t tensor);
 
 /* The gradient of an output of the node that is being visited. */
 uint32_t clm_derive_output(clm_derivation *derivation, uint32_t tensor);
 
-/* What was given for a tensor so far, which the caller adds to and gives back; 0 for nothing. */
+/* The gradient given for a tensor so far, which the caller adds to and gives back; 0 for none. */
 uint32_t clm_derive_take(clm_derivation *derivation, uint32_t tensor);
 
 /* Gives a gradient, or that of the columns from `first` on. 0 is nothing. */

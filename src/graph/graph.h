@@ -1,8 +1,8 @@
-/* Graphs from the inside: tensors and nodes, and the table of operations that a node points into.
+/* The internals of graphs: tensors, nodes, and the table of operations that nodes point into.
  *
  * A graph is a list of nodes in the order in which they may run. Descriptions are built by
- * clm/graph.h; differentiation (graph/derive.h) adds nodes of the same kind to a copy, so that all
- * that works on descriptions works on their backward passes.
+ * clm/graph.h; differentiation (graph/derive.h) adds nodes of the same kind to a copy, so that
+ * everything that works on descriptions works on backward passes, too.
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #ifndef CLM_GRAPH_GRAPH_H
@@ -39,14 +39,14 @@ typedef struct clm_tensor_about {
     clm_tensor_kind kind;
     clm_dtype type;
     clm_shape shape;
-    char *name;    /* of an input or parameter; else what it was marked with; NULL */
+    char *name;    /* of an input or parameter; else its mark, or NULL */
     uint32_t node; /* of a value: the index of its node */
     uint32_t of;   /* of a gradient: the parameter; `first_column` and shape say which columns */
     int64_t first_column;
     clm_parameter_options parameter;
 } clm_tensor_about;
 
-/* What an operation has beside its tensors. */
+/* An operation's attributes besides its tensors. */
 typedef union clm_attributes {
     float epsilon; /* layernorm, rmsnorm */
     float factor;  /* scale */
@@ -67,7 +67,7 @@ typedef union clm_attributes {
     struct {
         float theta;
         int64_t first;
-        bool back; /* turns the other way: the gradient */
+        bool back; /* rotates backwards: the gradient */
     } rope;
 } clm_attributes;
 
@@ -111,8 +111,8 @@ typedef struct clm_reference_call {
     const clm_shape *out_shape[CLM_NODE_OUTPUTS];
 } clm_reference_call;
 
-/* Where a tensor lies on a device: rows of `width` elements, `stride` elements apart, the first
- * `offset` elements into the buffer. Dense where the width is the stride. */
+/* Where a tensor is stored on a device: rows of `width` elements, `stride` elements apart, the
+ * first `offset` elements into the buffer. Dense where the width is the stride. */
 typedef struct clm_place {
     struct clm_buffer *buffer;
     size_t offset, width, stride;
@@ -139,7 +139,7 @@ typedef struct clm_operation {
     const char *outputs[CLM_NODE_OUTPUTS];
     unsigned optional; /* a bit for each input that may be missing */
     unsigned integers; /* a bit for each input that is i32; all others are f32 */
-    unsigned by_row;   /* a bit for each input of whose row the same row of the output is made */
+    unsigned by_row;   /* a bit for each input whose row r determines row r of the output */
     /* Checks the shapes of the inputs and fills those of the outputs. Fails by clm_shapes_fail().
      */
     clm_status (*shape)(const clm_graph *graph, const clm_node *node, clm_shape *out);
@@ -150,9 +150,9 @@ typedef struct clm_operation {
     /* Enqueues kernels; NULL where there are none yet. Outputs of the kind gradient are added to.
      */
     clm_status (*enqueue)(const clm_device_call *call);
-    /* A bit for each input and output that may lie in rows apart; all others are dense. */
+    /* A bit for each input and output whose rows may be apart; all others are dense. */
     unsigned strided_inputs, strided_outputs;
-    unsigned overwrites; /* a bit for each input whose memory output 0 may have */
+    unsigned overwrites; /* a bit for each input whose memory output 0 may reuse */
 } clm_operation;
 
 const clm_tensor_about *clm_graph_about(const clm_graph *graph, uint32_t tensor);

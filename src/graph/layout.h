@@ -1,5 +1,5 @@
-/* Where the tensors of a graph lie: what shares memory because it is the same elements, what may
- * because it does not live at the same time, and in which buffers.
+/* Where the tensors of a graph are stored: which share memory because they are the same elements,
+ * which may because they are not live at the same time, and in which buffers.
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #ifndef CLM_GRAPH_LAYOUT_H
@@ -8,7 +8,7 @@
 #include "graph/graph.h"
 
 typedef struct clm_layout_tensor {
-    uint32_t root; /* whose memory it lies in; itself, when it has memory of its own */
+    uint32_t root;               /* the tensor whose memory it uses; itself if it has its own */
     size_t first, width, stride; /* in elements of the root: its rows, see clm_place */
     /* Of roots that the layout allocates; a size of 0: a parameter, or nothing. */
     size_t buffer;
@@ -24,16 +24,17 @@ typedef struct clm_layout {
 typedef struct clm_layout_options {
     size_t alignment_bytes; /* of each tensor */
     uint64_t most_bytes;    /* in one buffer */
-    bool apart;             /* nothing shares memory but what is the same elements */
+    bool apart;             /* tensors share memory only if they are the same elements */
 } clm_layout_options;
 
-/* Free it in any case. CLM_ERROR_UNSUPPORTED, naming operation and tensor, where an operation that
- * needs dense rows would get rows that lie apart. */
+/* Free it in any case. CLM_ERROR_UNSUPPORTED, naming operation and tensor, if an operation that
+ * needs dense rows would get rows that are apart. */
 clm_status clm_layout_make(clm_layout *layout, const clm_graph *graph,
                            const clm_layout_options *options);
 void clm_layout_free(clm_layout *layout);
 
-/* Whether a node's result is elements of its inputs, or the other way round: nothing to compute. */
+/* Whether a node's result is elements of its inputs, or the reverse, so that there is nothing to
+ * compute. */
 bool clm_layout_is_view(const clm_node *node);
 
 #endif

@@ -1,4 +1,4 @@
-/* The table of operations: a row each, defined in the file of its name in graph/operations/. A
+/* The table of operations: one row each, defined in the file of that name in graph/operations/. A
  * backward operation is an operation like any other, but no description asks for it.
  *
  * SPDX-License-Identifier: Apache-2.0 */

@@ -1,9 +1,9 @@
-/* Plans: a graph laid out in a device's memory, to be enqueued as often as one likes.
+/* Plans: graphs laid out in a device's memory, which can be enqueued any number of times.
  *
  * A plan is made for the shapes of its graph. Making it narrows the description, derives its
- * backward pass, drops what nobody needs and fuses tails (graph/transform.h), then gives each
- * tensor a place in as little memory as tensors need that live at the same time. Nothing is
- * allocated before clm_plan_allocate(): what a plan takes is known before.
+ * backward pass, drops unused nodes and fuses tails (graph/transform.h), then places the tensors in
+ * as little memory as those that are live at the same time need. Nothing is allocated before
+ * clm_plan_allocate(), but the size is known before.
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #ifndef CLM_GRAPH_PLAN_H
@@ -18,7 +18,7 @@ typedef struct clm_plan_options {
     const char *loss;   /* the output that is derived; NULL: a forward pass */
     clm_trains *trains; /* with a loss: what is trained */
     void *context;      /* of `trains` */
-    bool apart;         /* each tensor has memory of its own: for finding what overruns it */
+    bool apart;         /* each tensor has its own memory: for finding overruns */
 } clm_plan_options;
 
 /* A parameter's buffers, lent: they outlive the plan. */
@@ -28,8 +28,8 @@ typedef struct clm_plan_parameter {
 } clm_plan_parameter;
 
 /* The plan of a description for a device, through *plan, which does not refer to `graph`
- * afterwards. CLM_ERROR_UNSUPPORTED for operations that have no kernels, or none for how their
- * tensors lie. */
+ * afterwards. CLM_ERROR_UNSUPPORTED for operations without kernels, or without kernels for the
+ * layout of their tensors. */
 clm_status clm_plan_make(clm_plan **plan, clm_device *device, const clm_graph *graph,
                          const clm_plan_options *options);
 void clm_plan_free(clm_plan *plan); /* NULL is fine */
@@ -40,7 +40,7 @@ const clm_graph *clm_plan_graph(const clm_plan *plan);
 /* What clm_plan_allocate() allocates: all of it, and the largest buffer. */
 void clm_plan_memory(const clm_plan *plan, uint64_t *total_bytes, uint64_t *largest_bytes);
 
-/* Binds parameters, by the call for each name in the graph, and allocates. */
+/* Binds parameters, by calling `find` for each name in the graph, and allocates. */
 clm_status clm_plan_allocate(clm_plan *plan,
                              clm_status (*find)(void *context, const char *name,
                                                 clm_plan_parameter *found),

@@ -1,5 +1,5 @@
-/* A graph in plain C and double precision: what plans are compared with, and gradients by finite
- * differences. Slow, and every tensor has memory of its own.
+/* Executes a graph in plain C and double precision, as the oracle for plans and for gradients by
+ * finite differences. Slow; every tensor has its own memory.
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #ifndef CLM_GRAPH_REFERENCE_H
@@ -13,13 +13,13 @@ typedef struct clm_reference_run {
     int32_t **ids;          /* by tensor: those of i32 inputs */
 } clm_reference_run;
 
-/* Memory for each tensor. `graph` stays as it is meanwhile. Free it in any case. */
+/* Memory for each tensor. `graph` must not change meanwhile. Free it in any case. */
 clm_status clm_reference_run_make(clm_reference_run *run, const clm_graph *graph);
 void clm_reference_run_free(clm_reference_run *run);
 
 /* Computes all nodes in their order from what the caller wrote into the values of inputs and
  * parameters. The seed goes into every element of the tensor of that kind. Gradients of parameters
- * are added to what is there: the sum of several executions, until the caller zeroes them. */
+ * are accumulated: the sum of several executions, until the caller zeroes them. */
 clm_status clm_reference_execute(clm_reference_run *run, double seed);
 
 /* A tensor of a kind by its name; the gradient by that of its parameter. 0: there is none. */

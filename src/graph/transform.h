@@ -1,4 +1,4 @@
-/* Transformations: from a graph to one that gives the same outputs for less.
+/* Transformations: from a graph to one with the same outputs at lower cost.
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #ifndef CLM_GRAPH_TRANSFORM_H
@@ -10,27 +10,25 @@
  * that nothing reads. Ids of tensors stay. */
 clm_status clm_graph_prune(clm_graph *graph);
 
-/* Computes rows that nobody picks no longer. Picking one row of each sequence (clm_graph_pick())
- * moves up through operations that look at each row alone, and through attention on the side of the
- * queries, to where all rows are wanted anyway. A linear whose result is read by its columns alone
- * is split into one for the columns that are wanted whole and one for those that are picked, by
- * columns of its weight and bias. A description goes in, before it is derived; the same outputs in
- * the same order come out, in a new graph through *narrowed, whose parameters and inputs have the
- * names they had. The same numbers are computed as without it; how many of them a product computes
- * at a time may change their rounding. */
+/* Stops computing rows that are not picked. Picking one row of each sequence (clm_graph_pick())
+ * moves up through operations that work on each row alone, and through attention on the side of the
+ * queries, to where all rows are needed anyway. A linear whose result is read only by columns is
+ * split into one for the columns that are needed in all rows and one for those that are picked, by
+ * columns of its weight and bias. Takes a description, before it is derived; *narrowed is a new
+ * graph with the same outputs in the same order, and with the same names of parameters and inputs.
+ * It computes the same numbers, but products of other sizes may round differently. */
 clm_status clm_graph_narrow(clm_graph **narrowed, const clm_graph *graph);
 
-/* Gives a linear its tail, in place, after the graph was derived and pruned: GELU of its result,
- * and what that is added to. Where a backward pass reads the linear's own result, it stays an
+/* Fuses tails into linears, in place, after the graph was derived and pruned: GELU of the result,
+ * and the addition of a residual. If a backward pass reads the linear's own result, it stays an
  * output of the linear ("pre"). The same operations on the same numbers, in one launch. */
 clm_status clm_graph_fuse(clm_graph *graph);
 
 /* Low-rank adapters (Hu et al. 2021): each linear whose weight W is a parameter that `adapts` names
  * gives x W + b + (alpha / rank) (x A^T) B^T, with new parameters A (rank, in),
  * "<name>.lora_A.weight", and B (out, rank), "<name>.lora_B.weight", as PEFT names and lays them
- * out; <name> is W's without
- * ".weight". A is drawn uniformly from +-1 / sqrt(in), B is zero, so that at first nothing changes.
- */
+ * out; <name> is W's without ".weight". A is uniform between -1 / sqrt(in) and 1 / sqrt(in), B is
+ * zero, so that at first nothing changes. */
 typedef struct clm_adapter_options {
     int rank;
     float alpha;
@@ -38,7 +36,7 @@ typedef struct clm_adapter_options {
     void *context;
 } clm_adapter_options;
 
-/* In place, before the graph is derived. *count is how many linears were adapted. */
+/* In place, before the graph is derived. *count is the number of adapted linears. */
 clm_status clm_graph_adapt(clm_graph *graph, const clm_adapter_options *options, int *count);
 
 #endif
