@@ -1,6 +1,6 @@
-/* What a chart is drawn on: four operations, and behind them a writer of SVG, whose text stays
- * text, and cairo for PDF and PNG. Units are points (1/72 inch) from the upper left corner, y
- * downwards. Errors are kept until clm_canvas_finish().
+/* A canvas for charts: four operations, implemented by an SVG writer, whose text stays text, and by
+ * cairo for PDF and PNG. Units are points (1/72 inch) from the upper left corner, y downwards.
+ * Errors are kept until clm_canvas_finish().
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #ifndef CLM_REPORT_CANVAS_H
@@ -26,8 +26,7 @@ typedef struct clm_box {
 } clm_box;
 
 /* Lines are drawn when `width` is over 0, the inside is filled when `fills`. Colours are 0xRRGGBB.
- * `name`, when there is one, becomes the class of the SVG element, and `tip` what it says when it
- * is pointed at. */
+ * `name`, when there is one, becomes the class of the SVG element, and `tip` its tooltip. */
 typedef struct clm_paint {
     const char *name;
     double width;
@@ -46,7 +45,7 @@ typedef struct clm_text_style {
     uint32_t colour;
     clm_anchor anchor;
     bool bold;
-    bool upwards; /* turned by a quarter, reading from below */
+    bool upwards; /* rotated by 90 degrees, reading upwards */
 } clm_text_style;
 
 typedef struct clm_canvas clm_canvas;
@@ -57,7 +56,7 @@ struct clm_canvas {
     void (*circle)(clm_canvas *canvas, clm_point centre, double radius, const clm_paint *paint);
     /* `at` is the anchor on the baseline. */
     void (*text)(clm_canvas *canvas, clm_point at, const char *text, const clm_text_style *style);
-    /* What follows is cut to the box, until NULL lifts that. Boxes do not nest. */
+    /* Clips everything that follows to the box, until called with NULL. Boxes do not nest. */
     void (*clip)(clm_canvas *canvas, const clm_box *box);
     clm_status (*finish)(clm_canvas *canvas, clm_string *out);
     void (*close)(clm_canvas *canvas);

@@ -23,7 +23,7 @@ typedef struct clm_chart_series {
     const clm_point *points;
     size_t count;
     uint32_t colour;
-    clm_marker marker; /* left out when the points stand too close */
+    clm_marker marker; /* left out when the points are too close */
     bool is_faint;     /* the background of another series */
 } clm_chart_series;
 
@@ -46,7 +46,7 @@ typedef struct clm_chart {
     double top_scale;      /* 0: no axis above */
     bool x_is_whole;       /* ticks of x at whole numbers only */
     double x_low, x_high;
-    double y_low, y_high;           /* what lies outside is cut off */
+    double y_low, y_high;           /* everything outside is clipped */
     const clm_chart_series *series; /* drawn in this order */
     size_t series_count;
     const clm_chart_final *finals;

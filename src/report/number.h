@@ -10,8 +10,8 @@
  * three digits. Beyond +-9e15 / 10^decimals, and for NaN, "-" is added instead. */
 void clm_number_add(clm_string *out, double value, int decimals, bool grouped);
 
-/* `value`, not negative, with three digits that count ("1,234", "12.3", "0.0123"); as above beyond
- * that. */
+/* `value`, not negative, with three significant digits ("1,234", "12.3", "0.0123"); beyond the
+ * range as above. */
 void clm_number_add_short(clm_string *out, double value);
 
 enum { CLM_TICKS_MOST = 32 };
