@@ -1,4 +1,4 @@
-/* The parts of a benchmark: the table of cases, a case made ready, the clock, the device's limits.
+/* The parts of a benchmark: the table of cases, a prepared case, the clock, the device's limits.
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #ifndef CLM_BENCH_BENCH_H
@@ -12,8 +12,8 @@
 
 enum { CLM_BENCH_SIZES = 3, CLM_BENCH_BUFFERS = 10 };
 
-/* GPT-2's sizes with 124M parameters, which the kernels are measured in; "the job" is a batch of
- * the recipe, 8 messages padded to 120 tokens. */
+/* The sizes of GPT-2 with 124M parameters, for which the kernels are measured; "the job" is a batch
+ * of the recipe, 8 messages padded to 120 tokens. */
 enum {
     CLM_BENCH_CHANNELS = 768,
     CLM_BENCH_HEADS = 12,
@@ -26,17 +26,17 @@ enum {
 
 /* The model that jobs run on, opened for one policy at a time. */
 typedef struct clm_bench_model {
-    const char *source; /* what the user asked for */
-    clm_folder folder;  /* open and locked where a random model lies while the jobs run */
+    const char *source; /* as the user gave it */
+    clm_folder folder;  /* of a random model, open and locked while the jobs run */
 } clm_bench_model;
 
 typedef struct clm_bench_entry clm_bench_entry;
 
-/* A case made ready to run. */
+/* A case prepared to run. */
 typedef struct clm_bench_subject {
     clm_device *device;
     const clm_bench_entry *entry;
-    clm_bench_result *result; /* count_work() and prepare() write what it is about */
+    clm_bench_result *result; /* filled in by count_work() and prepare() */
     clm_buffer *buffers[CLM_BENCH_BUFFERS];
     clm_gemm_arguments product;
     clm_gemm_packed *packed;
@@ -48,13 +48,13 @@ typedef struct clm_bench_subject {
     float *logits;
 } clm_bench_subject;
 
-/* What cases of a kind share. count_work() writes the work of one repeat into the result; prepare()
- * makes all that a repeat needs, and does both where the work depends on the model, with
- * count_work() NULL. It may write into the result why the case is skipped; CLM_ERROR_DEVICE_MEMORY
- * of either call skips it too. Whatever stands in the subject is released for them. run() enqueues
- * one repeat. */
+/* Shared by the cases of a kind. count_work() writes the work of one repeat into the result;
+ * prepare() makes everything that a repeat needs. If the work depends on the model, count_work() is
+ * NULL and prepare() does both. prepare() may write the reason for skipping the case into the
+ * result; CLM_ERROR_DEVICE_MEMORY from either call skips it, too. The caller releases everything in
+ * the subject. run() enqueues one repeat. */
 typedef struct clm_bench_kind {
-    const char *letters[CLM_BENCH_SIZES]; /* of the sizes, as far as they are told: "M" */
+    const char *letters[CLM_BENCH_SIZES]; /* of the sizes to show: "M" */
     void (*count_work)(const clm_bench_entry *entry, clm_bench_result *result);
     clm_status (*prepare)(clm_bench_subject *subject);
     clm_status (*run)(clm_bench_subject *subject);
@@ -65,7 +65,7 @@ struct clm_bench_entry {
     const char *name;
     const clm_bench_kind *kind;
     int sizes[CLM_BENCH_SIZES];
-    int form; /* what the kind makes of it */
+    int form; /* meaning depends on the kind */
     bool quick;
 };
 
@@ -107,11 +107,11 @@ typedef struct clm_bench_timing {
     void *context;
 } clm_bench_timing;
 
-/* Runs and times a subject that is ready; fills the times of its result. */
+/* Runs and times a prepared subject; fills in the times of its result. */
 clm_status clm_bench_time(clm_bench_subject *subject, const clm_bench_timing *timing);
 
 /* The value below which the share `part` of sorted values (count) lies, interpolated linearly
- * (Hyndman and Fan 1996, definition 7, which NumPy's and R's default is). */
+ * (Hyndman and Fan 1996, definition 7, the default of NumPy and R). */
 double clm_bench_quantile(const double *sorted, int count, double part);
 
 /* ---- the device's limits ---- */
@@ -130,21 +130,21 @@ double clm_bench_noise(const clm_bench_limits *limits);
 
 /* ---- the model ---- */
 
-/* Puts a random model into the cache folder, so that it is drawn once; a source of another kind is
- * used where it lies. */
+/* Puts a random model into the cache folder, so that it is generated once; other sources are used
+ * in place. */
 clm_status clm_bench_model_make(clm_bench_model *model, clm_device *device, const char *source);
 void clm_bench_model_remove(clm_bench_model *model); /* fine on a zeroed one */
 
 /* Where to open it. */
 const char *clm_bench_model_path(const clm_bench_model *model);
 
-/* Whether it is a file; otherwise it is drawn at random each time. */
+/* Whether it is a file; otherwise it is generated each time. */
 bool clm_bench_model_is_file(const clm_bench_model *model);
 
 /* ---- reports ---- */
 
-/* Copies a text, cut to `size` with its NUL at a whole character; control characters and what is
- * not UTF-8 become '?'. */
+/* Copies a text, cut to `size` with its NUL at a whole character; control characters and invalid
+ * UTF-8 become '?'. */
 void clm_bench_copy_text(char *to, size_t size, const char *from);
 
 /* Rates and shares of one result. */

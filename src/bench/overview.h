@@ -1,4 +1,4 @@
-/* Several reports side by side: what the page and the Markdown show.
+/* Several reports side by side: the contents of the page and the Markdown.
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #ifndef CLM_BENCH_OVERVIEW_H
@@ -8,10 +8,10 @@
 #include "bench/bench.h"
 #include "report/canvas.h"
 
-/* What fits a page that a person can read. */
+/* As much as a readable page can show. */
 enum { CLM_BENCH_COLUMNS_MOST = 32, CLM_BENCH_ROWS_MOST = 2000 };
 
-/* A case that some report has; rows of a group stand together, whole jobs before kernels. */
+/* A case of at least one report; rows of a group are adjacent, whole jobs before kernels. */
 typedef struct clm_bench_row {
     const char *name, *parameters;  /* lent by a report */
     const clm_bench_result **cells; /* (report_count), NULL where a report does not have it; lent */
@@ -27,7 +27,7 @@ typedef struct clm_bench_overview {
     size_t row_count;
     const clm_bench_result **cells;    /* (row_count, report_count) */
     clm_bench_comparison *comparisons; /* (report_count), of the first report with each */
-    clm_string notes; /* lines: what differs but the devices, and what is doubtful */
+    clm_string notes;                  /* lines: differences besides the devices, and doubts */
 } clm_bench_overview;
 
 /* Errors of clm_bench_write_report(). Free with clm_bench_overview_free(), also after a failure. */
@@ -41,15 +41,15 @@ size_t clm_bench_overview_group_end(const clm_bench_overview *overview, size_t r
 /* "A" for the first column, "AA" for the 27th. */
 const char *clm_bench_label(char label[4], size_t column);
 
-/* Adds a text by way of `add`, which escapes it, or its error; frees it. */
+/* Adds a text through `add`, which escapes it, or its error; frees it. */
 void clm_bench_add_piece(clm_string *out, clm_string *piece,
                          void (*add)(clm_string *out, const char *text));
 
 /* "12.3 ms". */
 void clm_bench_add_time(clm_string *out, double seconds);
 
-/* What a result says beside its time: "36.1 texts/s", "235 GFLOP/s, 81 %" of the peak, or
- * "12.3 GB/s, 77 %" of the copy; nothing when it says nothing. */
+/* A result's rate: "36.1 texts/s", "235 GFLOP/s, 81 %" of the peak, or "12.3 GB/s, 77 %" of the
+ * copy; nothing if it has none. */
 void clm_bench_add_rate(clm_string *out, const clm_bench_result *result);
 
 /* "quick, 0.2 s and 7 samples a case". */
@@ -61,10 +61,10 @@ const clm_bench_group_ratio *clm_bench_find_ratio(const clm_bench_comparison *co
 
 /* ---- figures, each an <svg> that is added to `out` ---- */
 
-/* Whether bars for rows [first, end) would be of use: few enough, and a time among them. */
+/* Whether bars for rows [first, end) are useful: few enough rows, and at least one time. */
 bool clm_bench_bars_fit(const clm_bench_overview *overview, size_t first, size_t end);
 
-/* For each case a bar a device, as long as it is fast beside the fastest. */
+/* One bar per device for each case, with its length relative to the fastest. */
 clm_status clm_bench_draw_bars(clm_string *out, const clm_bench_overview *overview, size_t first,
                                size_t end);
 
