@@ -10,8 +10,8 @@
  * which the host computes in double. The gradient may be left 0, which spares a pass over memory.
  *
  * Shapes: flat, `count` elements. Work: one item for WIDTH elements, the last one for what is left.
- * Memory: 28 bytes an element, 32 with the gradient zeroed. Accuracy: some 3 roundings of the step;
- * that of the device's sqrt and division where they are not correctly rounded.
+ * Memory: 28 bytes an element, 32 with the gradient zeroed. Accuracy: some 3 roundings of the step,
+ * plus errors of the device's sqrt and division if they are not correctly rounded.
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #include "common.clh"

@@ -11,8 +11,8 @@
  * Online softmax (Milakov and Gimelshein 2018), in tiles, with the scores computed again in the
  * backward pass (Dao et al. 2022): nothing of size (T,T) is kept.
  *
- * Shapes: qkv, dqkv (B,T,3C) with q, k, v of a position beside each other and heads beside each
- * other in each; out, dout (B,T,C); lse (B,H,T); C = H * D. D is a macro: a program a head size.
+ * Shapes: qkv, dqkv (B,T,3C) with q, k, v of a position adjacent, and the heads adjacent in each;
+ * out, dout (B,T,C); lse (B,H,T); C = H * D. D is a macro: one program per head size.
  *
  * Two variants compute the same:
  *
@@ -26,7 +26,7 @@
  *
  * Every sum has a fixed order and one owner: the same input gives the same bits.
  * Accuracy: a few roundings of float, times the size of what is summed; scores of any finite
- * size are fine. A query that is not finite spoils its own row only; a key, the rows that see it;
+ * size are fine. A query that is not finite affects only its own row; a key, the rows that see it;
  * a value, the rows that see it and (0 * infinity in the same tile) some before it.
  *
  * SPDX-License-Identifier: Apache-2.0 */

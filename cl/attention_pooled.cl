@@ -1,5 +1,5 @@
-/* Attention of one query a sequence, forward and backward: what a classifier's top block needs,
- * whose head looks at one position only.
+/* Attention of one query per sequence, forward and backward: for a classifier's top block, because
+ * the head reads one position only.
  *
  *     s[j] = q . k[j] / sqrt(D)                   for keys j <= position
  *     lse  = log sum_j exp(s[j])                  p[j] = exp(s[j] - lse)
@@ -8,15 +8,15 @@
  *     delta = dout . out                          ds[j] = p[j] (dout . v[j] - delta) / sqrt(D)
  *     dv[j] = p[j] dout     dk[j] = ds[j] q       dq = sum_j ds[j] k[j];  0 for keys > position
  *
- * Shapes: q, dq, out, dout (B,C); kv, dkv (B,T,2C) with k and v of a position beside each other and
- * heads beside each other in each; lse (B,H); rows (B) with rows[b] = b * T + position; C = H * D.
- * D is a macro: a program a head size.
+ * Shapes: q, dq, out, dout (B,C); kv, dkv (B,T,2C) with k and v of a position adjacent, and the
+ * heads adjacent in each; lse (B,H); rows (B) with rows[b] = b * T + position; C = H * D. D is a
+ * macro: one program per head size.
  *
  * Work: one group of LOCAL items for each of B * H heads. Each item takes WIDTH keys at a time and
- * keeps a softmax of its own (online: Milakov and Gimelshein 2018); those are put together at the
- * end, in a fixed order.
+ * keeps a softmax of its own (online: Milakov and Gimelshein 2018); these are combined at the end,
+ * in a fixed order.
  * Accuracy: a few roundings of float, times the size of what is summed. A key or value that is not
- * finite spoils a head's row where its position is seen.
+ * finite affects a head's row if its position is seen.
  *
  * SPDX-License-Identifier: Apache-2.0 */
 

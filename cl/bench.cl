@@ -1,4 +1,4 @@
-/* What the device's memory is measured by: out[i] = x[i], WIDTH floats a work-item.
+/* Measures the device's memory: out[i] = x[i], WIDTH floats per work-item.
  *
  * x, out  (count), count a multiple of WIDTH
  *

@@ -2,8 +2,8 @@
  *
  * To 16 bits: round to nearest even; beyond the largest finite value, inf; below half the smallest
  * subnormal, 0 with its sign; NaN stays NaN, made quiet, with the upper bits of its payload. From
- * 16 bits: exact, NaN payloads included. All by arithmetic on the bits: drivers' vstore_half differ
- * in what they do to subnormals and NaN, and devices that flush float subnormals must not flush
+ * 16 bits: exact, NaN payloads included. All of it is integer arithmetic on the bits: drivers'
+ * vstore_half differ for subnormals and NaN, and devices that flush float subnormals must not flush
  * halves.
  *
  * Shapes: flat, `count` elements. Work: one item for WIDTH elements, the last one for what is left.

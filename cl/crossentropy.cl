@@ -7,7 +7,7 @@
  *               logits
  *
  * Rows whose target is IGNORED have loss 0 and gradient 0. A target that is neither IGNORED nor in
- * [0, V) makes a NaN loss and NaN gradients, so that it cannot pass unseen. A logit of -inf has
+ * [0, V) makes a NaN loss and NaN gradients, so that it cannot go unnoticed. A logit of -inf has
  * probability 0 (loss inf when it is the target); NaN, inf, or nothing but -inf make the row NaN.
  *
  * Work: one group of LOCAL items a row. On processors LOCAL is 1: an item walks the row in vectors.

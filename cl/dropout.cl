@@ -2,7 +2,7 @@
  *
  * Element e takes word e % 4 of Philox4x32-10 (Salmon et al. 2011) with key `seed` and counter
  * (e / 4, stream), low words first, and is dropped when that word is below `threshold` =
- * probability 2^32. So the mask depends on nothing but (seed, stream, e): the same on each device,
+ * probability 2^32. So the mask depends only on (seed, stream, e): it is the same on each device,
  * and the same for the gradient.
  *
  * Shapes: flat, `count` elements. Work: one item for 4 WIDTH elements, whose WIDTH counters run

@@ -4,13 +4,13 @@
  *     backward wte   dwte[ids[i]] += sum of dout[order[k]] for k in starts[i] .. starts[i+1]-1
  *     backward wpe   dwpe[t] += sum over b of dout[b,t]
  *
- * For the backward pass the host has sorted the places of each token: `plan` holds ids (n), starts
- * (n+1) and order (B*T). Each row of dwte has one writer that adds its places in rising order, so
- * no float atomics, and the same bits each time.
+ * For the backward pass the host sorts the places of each token: `plan` holds ids (n), starts (n+1)
+ * and order (B*T). Each row of dwte has one writer that adds its places in rising order, so there
+ * are no float atomics, and the bits are the same each time.
  *
- * A wte that is larger than a buffer can be lies in several, each of `rows` rows from first_token
- * on: forward runs for each and leaves out tokens of the others; backward has the ids from first_id
- * on, which are those of its rows.
+ * A wte that is too large for one buffer is split over several, each with `rows` rows from
+ * first_token on: forward runs once per buffer and skips tokens of the others; backward gets the
+ * ids from first_id on, which are those of its rows.
  *
  * Work: (C / WIDTH rounded up, rows) items, rows being B*T, n or T. Accuracy: forward one rounding;
  * backward one rounding an addition, in sequence.

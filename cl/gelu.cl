@@ -3,9 +3,9 @@
  *     forward   out = gelu(x) = 0.5 x (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3)))
  *     backward  dx = dout gelu'(x); dx may be dout
  *
- * Shapes: flat, `count` elements. Work: a group of LOCAL items for each `range` elements; on
- * processors, where LOCAL is 1, an item has a long range, or the constants of the loop for what is
- * left would be loaded again for each vector.
+ * Shapes: flat, `count` elements. Work: a group of LOCAL items for each `range` elements; on CPUs,
+ * where LOCAL is 1, an item has a long range; otherwise the constants of the loop over the rest
+ * would be loaded again for each vector.
  * Accuracy: that of common.clh, 5e-7 * max(1, |x|) forward, 1e-6 |dout| backward.
  *
  * SPDX-License-Identifier: Apache-2.0 */

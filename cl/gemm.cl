@@ -5,9 +5,9 @@
  * Two ways to compute it:
  *
  * gemm_panels, for processors. One work-item a work-group computes a block of tiles; a tile of
- * ROWS x COLUMNS elements of C stays in vector registers while K runs. B lies in panels of COLUMNS
- * columns, so that it is read in one stream; A is read row by row, or lies in panels of ROWS rows
- * when it is transposed:
+ * ROWS x COLUMNS elements of C stays in vector registers while K runs. B is stored in panels of
+ * COLUMNS columns, so that it is read in one stream; A is read row by row, or from panels of ROWS
+ * rows if it is transposed:
  *
  *      A panel p:  a[p][k][0..ROWS)         B panel p:  b[p][k][0..COLUMNS)
  *
@@ -23,8 +23,8 @@
  * gemm_tiled, for GPUs. ITEMS x ITEMS work-items compute a block of C, SIDE x SIDE elements each,
  * from blocks of A and B in local memory.
  *
- * Products are summed along K in a fixed order with fused multiply-adds, in one sum a K_BLOCK
- * (gemm_panels) or one in all (gemm_tiled): |error| <= K * 2^-24 * (|A| |B|), and far less in
+ * Products are summed along K in a fixed order with fused multiply-adds, with one sum per K_BLOCK
+ * (gemm_panels) or one in total (gemm_tiled): |error| <= K * 2^-24 * (|A| |B|), and far less in
  * practice. Every element is read, so NaN and infinities come through; C is not read unless it is
  * added to.
  *

@@ -1,10 +1,10 @@
 /* C = op(A) * op(B) [+ C] and its tail, as in gemm.cl, where A has few rows (up to 16): as fast as
- * B can be read. A (M,K) has rows `a_stride` apart. B is read as it lies, or packed, and then its
+ * B can be read. A (M,K) has rows `a_stride` apart. B is read unpacked, or packed, and then its
  * elements may have 16 bits; sums are floats.
  *
- * K may be shared by work-groups, `depth` of it each, the last dimension of the launch saying whose
- * turn it is: each stores its sums `slice_size` elements after those of the one before, without a
- * tail, and gemm_few_add adds them in order.
+ * K may be split over work-groups, `depth` of it each, by the last dimension of the launch: each
+ * stores its sums `slice_size` elements after those of the previous one, without a tail, and
+ * gemm_few_add adds them in order.
  *
  * For processors (-DITEM), one work-item a work-group, vectors of WIDTH along N or K:
  *
@@ -15,11 +15,11 @@
  *
  * For GPUs, LOCAL work-items a work-group, which share a block of columns and K:
  *
- * gemm_few_group      ACROSS items read along the dimension of B that lies in one piece, the others
- *                     along the other one; sums of items that share a column are added in local
- *                     memory, in the order of the items
+ * gemm_few_group      ACROSS items read along the contiguous dimension of B, the others along the
+ *                     other one; sums of items that share a column are added in local memory, in
+ *                     the order of the items
  *
- * Products are summed along K in a fixed order that depends on the kernel and on how K is shared:
+ * Products are summed along K in a fixed order that depends on the kernel and on how K is split:
  * |error| <= K * 2^-24 * (|A| |B|). Every element is read, so NaN and infinities come through; C is
  * not read unless it is added to.
  *

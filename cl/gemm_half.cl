@@ -1,21 +1,22 @@
 /* C = op(A) * B [+ C] and its tail, as in gemm.cl, in half arithmetic: B is packed weights of 16
- * bits (f16), A (M,K), or (K,M) when transposed, is floats and is rounded to halves on its way.
+ * bits (f16), A (M,K), or (K,M) when transposed, is floats and is rounded to halves when it is
+ * loaded.
  *
  * Products are multiplied and summed in halves, CHUNK of K at a time and in order; the sums of the
  * chunks are added in floats, in order. With u = 2^-11,
  *
  *   |error| <= (CHUNK + 3) u (|A| |B|) + K 2^-14 (max |A| + max |B| + 1)
  *
- * where the second part is what a device may lose that takes subnormal halves for 0. An element of
- * A of 65520 and more, and a chunk whose sum is, become infinite. NaN and infinities come through.
+ * where the second part is the loss on a device that flushes subnormal halves to 0. An element of A
+ * of 65520 or more, and a chunk with such a sum, become infinite. NaN and infinities come through.
  *
  * ITEMS x ITEMS work-items compute a block of C, SIDE rows and 4 columns each, from blocks of A and
  * B in local memory; columns in vectors of 4, so that devices with packed halves do two or more at
  * once.
  *
  * Where the device has no cl_khr_fp16, or with EMULATE, each operation is done in floats and
- * rounded to a half, to the nearest and the even one: the bits of a device that rounds so and fuses
- * multiply-adds. That is slow, and there for tests.
+ * rounded to a half, to nearest even: the same bits as a device that rounds this way and fuses
+ * multiply-adds. That is slow, and only for tests.
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #include "common.clh"

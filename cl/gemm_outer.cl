@@ -2,7 +2,7 @@
  * weight from few rows, which is a sum of K outer products. As fast as C can be read and written:
  * A and B stay in caches and registers.
  *
- * Element (m,k) of A stands at m * a_row_step + k * a_step; B (K,N) has rows b_stride apart.
+ * Element (m,k) of A is at m * a_row_step + k * a_step; B (K,N) has rows b_stride apart.
  *
  *                   SPAN = WIDTH * VECTORS
  *                       +------+
@@ -14,8 +14,8 @@
  *            +---+
  *
  * Work: groups of LOCAL items, each group for `rows` rows and `columns` columns of C, its items
- * side by side along N; on processors, where LOCAL is 1, an item walks along ROWS rows at a time,
- * so that memory is read in ROWS long runs.
+ * side by side along N; on CPUs, where LOCAL is 1, an item goes along ROWS rows at a time, so that
+ * memory is read in ROWS long runs.
  * Global size (ceil(N / columns) * LOCAL, ceil(M / rows)).
  *
  * C and the products are added in the order of k: |error| <= (K + 1) * 2^-24 * (|A| |B| + |C|).

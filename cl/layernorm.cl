@@ -10,11 +10,11 @@
  * The host adds the parts up. Shapes: x, out, dx, dout, dresidual (rows,C); mean, rstd (rows);
  * weight, bias (C). dx may be dresidual.
  *
- * Work: groups of LOCAL items, each group for `group_rows` rows, each item for the columns that are
- * its own in every row.
- * Accuracy: the variance is that of the numbers as they are, also where they are far from 0: a
- * first mean is mended by the mean of what is left after taking it off (two-pass, corrected; Chan,
- * Golub and LeVeque 1983). Then a few roundings, of numbers of the size of |xhat weight| + |bias|.
+ * Work: groups of LOCAL items, each group for `group_rows` rows, each item for the same columns of
+ * every row.
+ * Accuracy: the variance is accurate even for numbers far from 0: a first mean is corrected by the
+ * mean of the remainders (two-pass, corrected; Chan, Golub and LeVeque 1983). Then a few roundings,
+ * relative to |xhat weight| + |bias|.
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #include "common.clh"

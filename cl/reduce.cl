@@ -6,12 +6,12 @@
  *               r in [p * part_rows, (p+1) * part_rows)
  *
  * The term is x for a sum, x^2 for a sum of squares, and 1 where x is not finite for a count. The
- * host runs one of the three once over the data and, when that made more than one sum, `sum` over
+ * host runs one of the three once over the data and, if that leaves more than one sum, `sum` over
  * those; and `columns` until one part is left.
  *
  * Work: the three, one group of LOCAL items a range; columns, (N / (WIDTH * VECTORS) rounded up,
  * parts) items.
- * Accuracy: as of pairwise summation: at most BLOCK + range / (BLOCK * WIDTH * LOCAL) additions a
+ * Accuracy: like pairwise summation: at most BLOCK + range / (BLOCK * WIDTH * LOCAL) additions a
  * lane, then a tree; columns: part_rows additions a level. Counts are exact up to 2^24.
  *
  * SPDX-License-Identifier: Apache-2.0 */

@@ -1,7 +1,7 @@
-/* Rows picked by index, and their gradient put back.
+/* Rows picked by index, and the gradient scattered back.
  *
  *     gather   out (n,C)[i] = x[rows[i]]
- *     scatter  out[rows[i]] = x (n,C)[i], for distinct rows; the host has zeroed out before
+ *     scatter  out[rows[i]] = x (n,C)[i], for distinct rows; the host zeroes out first
  *     add      x[rows[i]] += y (n,C)[i], for distinct rows
  *
  * Work: (C / WIDTH rounded up, n) items. Accuracy: exact; add, one rounding.
