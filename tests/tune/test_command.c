@@ -92,7 +92,7 @@ static void faults_cost_only_themselves(void **state) {
     /* None of them is tried again, though nothing is wrong with them now. */
     outcome = run_clm(SMALL);
     assert_done(outcome);
-    assert_has(outcome.output, "gemm.rows=8: crashed: ended by signal 6 (known)");
+    assert_has(outcome.output, "gemm.rows=8: crashed: ended by signal 6 (abort) (known)");
     assert_has(outcome.output, "0 tried, 4 known from earlier runs, 4 of all rejected");
 
     /* Unless the user wants it. */
