@@ -1,9 +1,9 @@
 /* One table for each command. The parser, `--help`, the man page and the completion are all made
  * from it, so that they cannot differ.
  *
- * A command's values lie in one struct, its settings: `defaults` says what they are when nothing is
- * given, and each row of the table says by its offset which one it sets. A new command is one file
- * with one table; its name goes into src/cli/CMakeLists.txt.
+ * A command's values are in one struct, its settings: `defaults` has their initial values, and each
+ * row of the table has the offset of the member that it sets. A new command is one file with one
+ * table; its name goes into src/cli/CMakeLists.txt.
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #ifndef CLM_CLI_OPTIONS_H
@@ -19,7 +19,7 @@
 typedef enum clm_cli_kind {
     CLM_CLI_FLAG,   /* bool: true when given */
     CLM_CLI_TEXT,   /* const char *, lent from argv; the only text that may be empty */
-    CLM_CLI_PATH,   /* const char *: a file or folder that is read, or what stands for one */
+    CLM_CLI_PATH,   /* const char *: a file or folder to read, or a name for one */
     CLM_CLI_FOLDER, /* const char * */
     CLM_CLI_OUTPUT, /* const char *: a file to write; "-" is standard output */
     CLM_CLI_DEVICE, /* const char *: a device's index, type or part of a name */
@@ -28,7 +28,7 @@ typedef enum clm_cli_kind {
     CLM_CLI_CHOICE  /* an enum: the value of one of `choices` */
 } clm_cli_kind;
 
-/* One of the words that a value may be. */
+/* One of the words that a value can be. */
 typedef struct clm_cli_choice {
     const char *name; /* NULL ends a list */
     int value;        /* for CLM_CLI_CHOICE */
@@ -42,18 +42,18 @@ typedef struct clm_cli_option {
     const char *help;       /* without a full stop; range, choices and default are added to it */
     size_t offset;
     const clm_cli_choice *choices; /* any kind of text may be limited to these */
-    /* Choices that are counted, not listed: false when there is no i-th. */
+    /* Choices from a function instead of a list: false if there is no i-th. */
     bool (*choice_at)(clm_cli_choice *choice, size_t i);
-    double least;         /* of a number: at least this, so by default no number is negative */
+    double least;         /* smallest number allowed; by default numbers are not negative */
     double most;          /* 0: no upper limit */
-    const char *fallback; /* what holds when it is not given, in words; NULL: that of `defaults` */
-    const char *excludes; /* names of options, separated by spaces, that it cannot go with */
-    const char *needs;    /* the option that it goes with only */
-    const char *synonyms; /* other programs' names for it; who types one is told ours */
+    const char *fallback; /* the default, in words; NULL: the value in `defaults` */
+    const char *excludes; /* names of options, separated by spaces, that it excludes */
+    const char *needs;    /* the option that it requires */
+    const char *synonyms; /* other programs' names for it, to suggest ours for */
     clm_cli_kind kind;
-    bool above, below; /* `least` itself, `most` itself, are too small and too large */
+    bool above, below; /* `least` and `most` are excluded from the range */
     bool required;
-    const char *unless; /* an option with which it is not required after all */
+    const char *unless; /* an option that makes it optional */
     bool repeats;       /* the last positional argument only: any number, which are not set */
 } clm_cli_option;
 
@@ -78,20 +78,20 @@ typedef struct clm_cli_option {
     .offset = offsetof(settings, member) +  \
               0 * sizeof(char[sizeof((settings *)0)->member == sizeof(int) ? 1 : -1])
 
-/* Options under a heading of the help. Several commands may share a table: its offsets are those of
- * a struct of its own, which lies at `offset` in the command's settings. */
+/* Options under a heading of the help. Several commands may share a table: its offsets refer to a
+ * struct of its own, which is at `offset` in the command's settings. */
 typedef struct clm_cli_group {
-    const char *title; /* "Training"; NULL: goes on under the heading before */
+    const char *title; /* "Training"; NULL: continues the previous heading */
     const clm_cli_option *options;
     size_t offset;
 } clm_cli_group;
 
 typedef struct clm_cli_example {
-    const char *command; /* as it is typed; NULL ends a list */
+    const char *command; /* as typed; NULL ends a list */
     const char *about;   /* what it does, a sentence */
 } clm_cli_example;
 
-/* Exit statuses that a command may have beside those that every command has (0, 1, 2 and 5). */
+/* Exit statuses of a command besides those that every command has (0, 1, 2 and 5). */
 enum {
     CLM_CLI_ENDS_INPUT = 1 << 0,
     CLM_CLI_ENDS_DEVICE = 1 << 1,
@@ -109,8 +109,8 @@ typedef struct clm_cli_command {
     const char *about; /* one line, for the list of commands */
     /* What follows "clm NAME ", one line for each way to use it. */
     const char *synopsis;
-    /* Paragraphs, separated by an empty line, which are broken into lines where they are shown. A
-     * paragraph that begins with two spaces is shown as it is. */
+    /* Paragraphs, separated by an empty line, which are wrapped when shown. A paragraph that begins
+     * with two spaces is shown unchanged. */
     const char *description;
     clm_cli_group groups[CLM_CLI_GROUPS_MOST];
     const clm_cli_option *positionals;
@@ -121,11 +121,11 @@ typedef struct clm_cli_command {
     const void *defaults;                           /* NULL: all zero */
     int (*run)(const clm_cli_arguments *arguments); /* returns the exit status */
     /* `clm NAME --candidate ARGUMENT...` is a process that clm starts for itself: it gets its
-     * arguments as they are, and nothing tells of it. NULL for commands without. */
+     * arguments unchanged, and is not documented. NULL for commands without. */
     int (*run_candidate)(int argc, char **argv);
 } clm_cli_command;
 
-/* An option that was given, and its value as it was typed ("" for a flag). */
+/* An option that was given, and its value as typed ("" for a flag). */
 typedef struct clm_cli_given {
     const clm_cli_option *option;
     const char *text;
@@ -142,28 +142,28 @@ struct clm_cli_arguments {
 
 /* Fills `settings` from the command's defaults and argv[1..argc-1]: `--name value`, `--name=value`
  * and flags, in any order with positional arguments. After "--" everything is positional; a lone
- * "-" is too. argv is reordered. Returns -1 to go on, else the status to exit with at once: 0 after
- * --help or --version, CLM_EXIT_USAGE after a mistake, which was told. */
+ * "-" is too. argv is reordered. Returns -1 to continue, else the status to exit with at once: 0
+ * after --help or --version, CLM_EXIT_USAGE after a mistake, which has been reported. */
 int clm_cli_parse(clm_cli_arguments *arguments, const clm_cli_command *command, int argc,
                   char **argv, void *settings);
 
-/* The value of an option as it was typed, "" for a flag; NULL when it was not given. */
+/* The value of an option as typed, "" for a flag; NULL if it was not given. */
 const char *clm_cli_given_text(const clm_cli_arguments *arguments, const char *name);
 
-/* Sets an option as if it had been given so, without noting it in `given`: for options that come
- * from a recipe or a run's record. `text` is lent as long as the settings are. Flags take "yes" and
+/* Sets an option as if it had been given, without adding it to `given`: for options that come from
+ * a recipe or a run's record. `text` is lent as long as the settings are. Flags take "yes" and
  * "no". CLM_ERROR_ARGUMENT: no such option, or not its value. */
 clm_status clm_cli_set(const clm_cli_arguments *arguments, const char *name, const char *text);
 
-/* Appends the present value of an option as clm_cli_set() takes it; nothing for a text that is not
- * given. Returns whether there was one. */
+/* Appends the current value of an option in the form that clm_cli_set() takes; nothing for a text
+ * that is not given. Returns whether there was one. */
 bool clm_cli_add_value(clm_string *out, const clm_cli_arguments *arguments, const char *name);
 
 /* ---- walking over the tables ---- */
 
 /* The i-th option of a command, in the order of the help; NULL after the last. `title` gets the
- * heading when the option is the first below it, else NULL; `base` where its table's struct lies.
- * Both may be NULL. */
+ * heading when the option is the first below it, else NULL; `base` the offset of its table's
+ * struct. Both may be NULL. */
 const clm_cli_option *clm_cli_option_at(const clm_cli_command *command, size_t i,
                                         const char **title, size_t *base);
 
@@ -178,8 +178,8 @@ clm_status clm_cli_set_positional(const clm_cli_arguments *arguments, const clm_
 /* The i-th choice of an option; false after the last. */
 bool clm_cli_choice_at(const clm_cli_option *option, size_t i, clm_cli_choice *choice);
 
-/* Appends the help with what the table adds to it: range, choices
- * that need no words, default. `base` as from clm_cli_option_at(). */
+/* Appends the help with what the table adds to it: range, choices without help, default. `base` as
+ * from clm_cli_option_at(). */
 void clm_cli_add_option_help(clm_string *out, const clm_cli_command *command,
                              const clm_cli_option *option, size_t base);
 
@@ -193,7 +193,7 @@ bool clm_cli_choices_have_help(const clm_cli_option *option);
 const clm_cli_command *clm_cli_command_at(size_t i);
 const clm_cli_command *clm_cli_find_command(const char *name);
 
-/* ---- what is made of the tables ---- */
+/* ---- made from the tables ---- */
 
 void clm_cli_add_help(clm_string *out, const clm_cli_command *command);
 void clm_cli_add_overview(clm_string *out); /* `clm --help` */
@@ -204,8 +204,8 @@ void clm_cli_add_manual(clm_string *out, const clm_cli_command *command);
 /* A script for bash, which completes commands, options and their values. */
 void clm_cli_add_bash_completion(clm_string *out);
 
-/* The sentence about an exit status of a command; NULL when it does not end so. `i` counts all
- * statuses there are; false after the last. */
+/* The sentence about an exit status of a command; NULL if the command does not use it. `i` counts
+ * all statuses; false after the last. */
 bool clm_cli_exit_at(const clm_cli_command *command, size_t i, int *status, const char **meaning);
 
 /* Appends `text` in lines of up to so many columns, those after the first indented by `indent`. */
@@ -217,8 +217,8 @@ void clm_cli_each_line(const char *text, const char *separator,
 
 /* ---- suggestions ---- */
 
-/* Looks for what a mistyped word was meant to be. Start from {0}, add each word there is, with its
- * synonyms (separated by spaces; may be NULL); `best` is the nearest, or NULL when none is near. */
+/* Finds the word that a mistyped one was meant to be. Start from {0}, add each known word with its
+ * synonyms (separated by spaces; may be NULL); `best` is the nearest, or NULL if none is near. */
 typedef struct clm_cli_suggestion {
     const char *best;
     int distance;
@@ -241,10 +241,10 @@ extern const clm_cli_option clm_cli_device_option[]; /* --device */
 extern const clm_cli_option clm_cli_all_option[];    /* --all */
 extern const clm_cli_option clm_cli_test_option[];   /* --no-selftest */
 
-/* How texts go through a trained model. */
+/* How texts are passed through a trained model. */
 typedef struct clm_cli_passes {
     clm_precision precision;
-    int batch; /* 0: as fills the device */
+    int batch; /* 0: as many as keep the device busy */
     bool in_order;
 } clm_cli_passes;
 extern const clm_cli_option clm_cli_passes_options[];

@@ -15,8 +15,8 @@ typedef struct clm_cli_table {
 } clm_cli_table;
 extern const clm_cli_option clm_cli_table_options[];
 
-/* What clm_table_read() takes, without labels. Returns -1 to go on, else the status to exit with:
- * the mistake was told. */
+/* What clm_table_read() takes, without labels. Returns -1 to continue, else the status to exit
+ * with; the mistake has been reported. */
 int clm_cli_table_read_options(clm_table_options *options, const clm_cli_table *given,
                                const char *command);
 
