@@ -1,4 +1,4 @@
-/* What a data set is inside, for the files of this room.
+/* The internals of a data set, for the files of this room.
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #ifndef CLM_DATA_DATASET_H

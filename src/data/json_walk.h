@@ -1,5 +1,5 @@
-/* JSON that is known to be valid, value by value as it is written: numbers keep their digits, and
- * each value its place in the file.
+/* Traverses valid JSON, value by value as written: numbers keep their digits, and each value its
+ * place in the file.
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #ifndef CLM_DATA_JSON_WALK_H
@@ -8,7 +8,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-/* A value as it is written, without space around it; `text` is NULL for none. */
+/* A value as written, without space around it; `text` is NULL for none. */
 typedef struct clm_json_value {
     const char *text;
     size_t length_bytes;
@@ -23,7 +23,7 @@ typedef struct clm_json_walk {
 /* The first value between `text` and `end`, which ends at `end` when it never does. */
 clm_json_value clm_json_first(const char *text, const char *end);
 
-/* Begins to walk over the members of an object or the elements of an array; over nothing for
+/* Begins to iterate over the members of an object or the elements of an array; over nothing for
  * another value. */
 clm_json_walk clm_json_walk_begin(clm_json_value container);
 

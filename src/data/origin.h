@@ -1,4 +1,4 @@
-/* Where a table comes from, and what was taken for granted about it.
+/* Where a table comes from, and what was assumed about it.
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #ifndef CLM_DATA_ORIGIN_H
@@ -10,19 +10,19 @@
 #include "base/error.h"
 #include "base/string.h"
 
-/* Zeroed for a table that was made in memory. A table owns its origin and hands a copy to the
- * tables that are selected from it. */
+/* Zeroed for a table that was made in memory. A table owns its origin, and tables selected from it
+ * get a copy. */
 typedef struct clm_origin {
-    char *source;       /* the file, as it was named */
+    char *source;       /* the file, as named by the caller */
     const char *format; /* static */
     char separator;     /* 0 in JSON */
     bool has_header;
     bool is_balanced;
-    char *label_column; /* names, or numbers from 1 where there is no header */
+    char *label_column; /* names, or numbers from 1 without a header */
     char *text_column;
     size_t *class_rows; /* (class_count) rows of the file */
     int class_count;
-    /* Sentences in the order of what was found. */
+    /* Sentences in the order in which they were found. */
     char **notes;
     bool *note_is_warning; /* else a guess */
     size_t note_count;

@@ -1,4 +1,4 @@
-/* What a table is inside, for the files of this room.
+/* The internals of a table, for the files of this room.
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #ifndef CLM_DATA_TABLE_H
@@ -26,7 +26,7 @@ struct clm_table {
     clm_origin origin;
 };
 
-/* A row of a file before its label has a number. All is lent. */
+/* A row of a file before its label has a number. Everything is lent. */
 typedef struct clm_table_entry {
     const char *text;
     size_t length_bytes;
@@ -38,13 +38,14 @@ typedef struct clm_table_entry {
     size_t label_column;
 } clm_table_entry;
 
-/* Numbers the labels as clm_table_read() says and copies all. `where` names the file. Entries get
- * their names for labels where they have names. The table takes `origin`, also on failure. */
+/* Numbers the labels as documented for clm_table_read() and copies everything. `where` names the
+ * file. In entries with names, the names become the labels. The table takes over `origin`, also on
+ * failure. */
 clm_status clm_table_from_entries(clm_table **table, clm_table_entry *entries, size_t count,
                                   const clm_table_options *options, const char *where,
                                   clm_origin *origin);
 
-/* Which classes the entries have, and which each has: see labels.c. */
+/* The classes of the entries, and the class of each entry: see labels.c. */
 typedef struct clm_classes {
     const char **names; /* (count), lent by the entries or the options */
     int count;
@@ -59,7 +60,7 @@ void clm_classes_free(clm_classes *classes); /* fine on a zeroed one */
 clm_status clm_table_select(clm_table **table, const clm_table *source, const int64_t *rows,
                             size_t count);
 
-/* The split tells what its table told. */
+/* Gives the split the notes of its table. */
 clm_status clm_split_copy_notes(clm_split *split, const clm_origin *origin);
 
 /* The rows as clm_table_write_csv() writes them, added to `out`. */
@@ -72,22 +73,22 @@ clm_status clm_table_parse_separated(clm_table **table, const char *text, size_t
 clm_status clm_table_parse_json(clm_table **table, const char *text, size_t size_bytes,
                                 const clm_table_options *options, const char *where);
 
-/* Any of them, after the bytes were checked. `where` is the name of the file. */
+/* Any of them, after checking the bytes. `where` is the name of the file. */
 clm_status clm_table_parse(clm_table **table, const char *text, size_t size_bytes,
                            const clm_table_options *options, const char *where);
 
-/* The names that a column may have when none is asked for, ending in NULL. */
+/* The default names of a column, ending in NULL. */
 extern const char *const clm_table_text_columns[];
 extern const char *const clm_table_label_columns[];
 
-/* How well a column's name fits what is wanted: 0 best, SIZE_MAX not at all. The name that was
- * asked for, exactly or else in any case; when none was, the usual names in their order. */
+/* How well a column's name matches: 0 best, SIZE_MAX not at all. The requested name, exactly or
+ * else ignoring case; if none is requested, the usual names in order. */
 size_t clm_column_rank(const char *name, const char *asked, const char *const *usual);
 
-/* Adds "text, message, sms", or the name that was asked for. */
+/* Adds "text, message, sms", or the requested name. */
 void clm_column_add_wanted(clm_string *out, const char *asked, const char *const *usual);
 
-/* Notes which columns were taken, where they were not asked for. */
+/* Notes which columns were chosen, if they were not requested. */
 clm_status clm_origin_guess_columns(clm_origin *origin, const clm_table_options *options);
 
 #endif
