@@ -1,4 +1,4 @@
-/* What each name consists of, and where it is.
+/* The files of each name, and their URLs.
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #ifndef CLM_FETCH_CATALOG_H
@@ -12,10 +12,10 @@ enum { CLM_FETCH_MAX_FILES = 4 };
 typedef struct clm_fetch_file {
     const char *name;
     const char *url;
-    uint64_t size_bytes; /* 0 when not known */
-    uint64_t most_bytes; /* then more than this is not the file */
-    const char *sha256;  /* NULL when not known for certain */
-    /* A zip archive, from which this one file is taken; NULL for all else. */
+    uint64_t size_bytes; /* 0 if unknown */
+    uint64_t most_bytes; /* if so, the largest plausible size */
+    const char *sha256;  /* NULL if not known for certain */
+    /* The file to extract, if this is a zip archive; otherwise NULL. */
     const char *member;
     uint64_t member_bytes;
     const char *member_sha256;
