@@ -16,8 +16,8 @@
  * bytes with a given hash are easy to construct, so no table filled from a file may use it. */
 uint64_t clm_hash(uint64_t hash, const void *bytes, size_t count);
 
-/* SipHash-1-3 (Aumasson and Bernstein) under a key that is drawn once per process. No output, and
- * no visible order, may depend on it. */
+/* Under a key that is drawn once per process: SipHash-1-3 (Aumasson and Bernstein), or two products
+ * with secret words for up to 16 bytes. No output, and no visible order, may depend on it. */
 uint64_t clm_keyed_hash(const void *bytes, size_t count);
 
 /* Part of that key, for tables of numbers: hash `number ^ clm_hash_key()`. */
