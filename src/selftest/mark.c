@@ -37,7 +37,7 @@ static void read_line(clm_selftest_mark *mark, const char *line, size_t length) 
         clm_json_get_string(json, "key", true, &key, path) == CLM_OK &&
         strcmp(key, mark->key) == 0 &&
         copy(crash.operation, sizeof crash.operation, json, "operation", path) &&
-        copy(crash.way, sizeof crash.way, json, "way", path) &&
+        copy(crash.variant, sizeof crash.variant, json, "way", path) &&
         copy(crash.kernel, sizeof crash.kernel, json, "kernel", path) &&
         copy(crash.shape, sizeof crash.shape, json, "shape", path)) {
         mark->crashes[mark->crash_count++] = crash;
@@ -124,11 +124,11 @@ bool clm_selftest_mark_is_left(const clm_device *device) {
 /* ---- what ended in what ---- */
 
 const clm_selftest_crash *clm_selftest_mark_find(const clm_selftest_mark *mark,
-                                                 const char *operation, const char *way) {
+                                                 const char *operation, const char *variant) {
     int found = 0;
     for (size_t i = 0; i < mark->crash_count; i++) {
         const clm_selftest_crash *crash = &mark->crashes[i];
-        if (strcmp(crash->operation, operation) == 0 && strcmp(crash->way, way) == 0 &&
+        if (strcmp(crash->operation, operation) == 0 && strcmp(crash->variant, variant) == 0 &&
             ++found == 2) {
             return crash;
         }
@@ -155,7 +155,7 @@ static void describe(clm_string *text, const clm_selftest_mark *mark,
         const char *text;
     } members[] = {{"{\"key\": ", mark->key},
                    {", \"operation\": ", crash->operation},
-                   {", \"way\": ", crash->way},
+                   {", \"way\": ", crash->variant},
                    {", \"kernel\": ", crash->kernel},
                    {", \"shape\": ", crash->shape}};
     for (size_t i = 0; i < sizeof members / sizeof *members; i++) {

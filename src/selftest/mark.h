@@ -24,7 +24,7 @@
 
 typedef struct clm_selftest_crash {
     char operation[24];
-    char way[24];
+    char variant[24];
     char kernel[64]; /* "" if unknown */
     char shape[128];
 } clm_selftest_crash;
@@ -43,7 +43,7 @@ void clm_selftest_mark_open(clm_selftest_mark *mark, const clm_device *device);
 
 /* The crash of two processes in this variant of the operation; NULL if there is none. */
 const clm_selftest_crash *clm_selftest_mark_find(const clm_selftest_mark *mark,
-                                                 const char *operation, const char *way);
+                                                 const char *operation, const char *variant);
 
 /* Forgets the operation's crashes in all variants. */
 void clm_selftest_mark_forget(clm_selftest_mark *mark, const char *operation);

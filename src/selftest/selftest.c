@@ -67,20 +67,20 @@ const char *clm_selftest_outcome_name(clm_selftest_outcome outcome) {
     return "not tested";
 }
 
-/* ---- ways to run an operation ---- */
+/* ---- variants to run an operation ---- */
 
-typedef struct way {
+typedef struct variant {
     const char *name;
     clm_ops_form form;
     clm_gemm_backend backend;
     bool few_too;
-} way;
+} variant;
 
-static const way form_ways[] = {
+static const variant form_variants[] = {
     {"item", CLM_OPS_ITEM, CLM_GEMM_AUTO, false},
     {"group", CLM_OPS_GROUP, CLM_GEMM_AUTO, false},
 };
-static const way gemm_ways[] = {
+static const variant gemm_variants[] = {
     {"own-panels", CLM_OPS_ITEM, CLM_GEMM_OWN_PANELS, false},
     {"own-tiled", CLM_OPS_GROUP, CLM_GEMM_OWN_TILED, false},
 #if CLM_WITH_CLBLAST
@@ -89,23 +89,23 @@ static const way gemm_ways[] = {
 #endif
 };
 
-static const way half_ways[] = {
+static const variant half_variants[] = {
     {"halves", CLM_OPS_USUAL, CLM_GEMM_AUTO, false},
     {"floats", CLM_OPS_USUAL, CLM_GEMM_AUTO, false}, /* tested as a part of gemm */
 };
-static const way *const in_floats = &half_ways[1];
+static const variant *const in_floats = &half_variants[1];
 
-static const way *ways_of(const operation *op, size_t *count) {
+static const variant *variants_of(const operation *op, size_t *count) {
     switch (op->stand_in) {
         case BY_FORM:
-            *count = sizeof form_ways / sizeof *form_ways;
-            return form_ways;
+            *count = sizeof form_variants / sizeof *form_variants;
+            return form_variants;
         case BY_GEMM:
-            *count = sizeof gemm_ways / sizeof *gemm_ways;
-            return gemm_ways;
+            *count = sizeof gemm_variants / sizeof *gemm_variants;
+            return gemm_variants;
         case BY_FLOATS:
-            *count = sizeof half_ways / sizeof *half_ways;
-            return half_ways;
+            *count = sizeof half_variants / sizeof *half_variants;
+            return half_variants;
         case BY_NOTHING:
             break;
     }
@@ -124,7 +124,7 @@ static bool is_forced(const operation *op) {
     return text != NULL && text[0] != '\0' && strcmp(text, "auto") != 0;
 }
 
-static clm_status use(clm_device *device, const operation *op, const way *w) {
+static clm_status use(clm_device *device, const operation *op, const variant *w) {
     if (op->stand_in == BY_FORM) {
         return clm_ops_use_form(device, op->name, w->form);
     }
@@ -136,15 +136,15 @@ static clm_status use(clm_device *device, const operation *op, const way *w) {
     return status == CLM_OK ? clm_gemm_use(device, w->backend, w->few_too) : status;
 }
 
-/* The way in use; NULL for an operation that has but one. */
-static clm_status variant_in_use(const way **used, clm_device *device, const operation *op) {
+/* The variant in use; NULL for an operation that has but one. */
+static clm_status variant_in_use(const variant **used, clm_device *device, const operation *op) {
     size_t count = 0;
-    const way *ways = ways_of(op, &count);
+    const variant *variants = variants_of(op, &count);
     clm_gemm_backend backend = CLM_GEMM_AUTO;
     clm_status status = CLM_OK;
     *used = NULL;
     if (op->stand_in == BY_FLOATS) {
-        *used = &half_ways[0];
+        *used = &half_variants[0];
         return CLM_OK;
     }
     if (op->stand_in == BY_GEMM) {
@@ -152,9 +152,9 @@ static clm_status variant_in_use(const way **used, clm_device *device, const ope
     }
     for (size_t i = 0; i < count && *used == NULL; i++) {
         const bool is_used = op->stand_in == BY_FORM
-                                 ? ways[i].form == clm_ops_form_of(device, op->name)
-                                 : ways[i].backend == backend;
-        *used = is_used ? &ways[i] : NULL;
+                                 ? variants[i].form == clm_ops_form_of(device, op->name)
+                                 : variants[i].backend == backend;
+        *used = is_used ? &variants[i] : NULL;
     }
     return status;
 }
@@ -180,20 +180,20 @@ static void describe_crash(const clm_selftest_crash *crash, char *why, size_t wh
                    crash->shape[0] != '\0' ? " at " : "", crash->shape, crashed);
 }
 
-static void mark_operation(clm_selftest_mark *mark, const char *name, const char *way_name) {
+static void mark_operation(clm_selftest_mark *mark, const char *name, const char *variant_name) {
     mark->now = (clm_selftest_crash){0};
     (void)snprintf(mark->now.operation, sizeof mark->now.operation, "%s", name);
-    (void)snprintf(mark->now.way, sizeof mark->now.way, "%s", way_name);
+    (void)snprintf(mark->now.variant, sizeof mark->now.variant, "%s", variant_name);
     clm_selftest_mark_write(mark);
 }
 
 /* Runs an operation's checks as it is set up now. *right: all results are; else *why says what is
  * not. What the driver refused to do counts as wrong, too; *lasting is false when it might do it
  * another time. What a former process ended in is wrong, and is not tried. */
-static clm_status check(clm_selftest_context *run, const operation *op, const way *w, bool *right,
-                        char *why, size_t why_size, bool *lasting) {
-    const char *way_name = w != NULL ? w->name : "";
-    const clm_selftest_crash *crash = clm_selftest_mark_find(run->mark, op->name, way_name);
+static clm_status check(clm_selftest_context *run, const operation *op, const variant *w,
+                        bool *right, char *why, size_t why_size, bool *lasting) {
+    const char *variant_name = w != NULL ? w->name : "";
+    const clm_selftest_crash *crash = clm_selftest_mark_find(run->mark, op->name, variant_name);
     if (w == in_floats) {
         *right = true;
         return CLM_OK;
@@ -203,7 +203,7 @@ static clm_status check(clm_selftest_context *run, const operation *op, const wa
         describe_crash(crash, why, why_size);
         return CLM_OK;
     }
-    mark_operation(run->mark, op->name, way_name);
+    mark_operation(run->mark, op->name, variant_name);
     clm_philox_start(&run->random, 1, op->name);
     clm_status status = op->check(run);
     if (status == CLM_OK) {
@@ -229,30 +229,32 @@ static clm_status check(clm_selftest_context *run, const operation *op, const wa
     return status;
 }
 
-/* The operation's other ways, one after the other, until one is right: through *found, NULL when
- * none is and the usual one is set again. */
-static clm_status find_stand_in(const way **found, clm_selftest_context *run, const operation *op,
-                                const way *usual, const char *usual_why, bool *lasting) {
+/* The operation's other variants, one after the other, until one is right: through *found, NULL
+ * when none is and the usual one is set again. */
+static clm_status find_stand_in(const variant **found, clm_selftest_context *run,
+                                const operation *op, const variant *usual, const char *usual_why,
+                                bool *lasting) {
     size_t count = 0;
-    const way *ways = ways_of(op, &count);
+    const variant *variants = variants_of(op, &count);
     clm_status status = CLM_OK;
     *found = NULL;
     for (size_t i = 0; i < count && *found == NULL && !is_forced(op); i++) {
         char why[512];
         bool right = false;
-        if (&ways[i] == usual) {
+        if (&variants[i] == usual) {
             continue;
         }
-        if (is_crash(usual_why)) { /* said now: the other way may end the process, too */
-            clm_log(CLM_LOG_WARNING, "self-test: %s; trying %s instead", usual_why, ways[i].name);
+        if (is_crash(usual_why)) { /* said now: the other variant may end the process, too */
+            clm_log(CLM_LOG_WARNING, "self-test: %s; trying %s instead", usual_why,
+                    variants[i].name);
         }
-        CLM_TRY(use(run->device, op, &ways[i]));
-        CLM_TRY(check(run, op, &ways[i], &right, why, sizeof why, lasting));
+        CLM_TRY(use(run->device, op, &variants[i]));
+        CLM_TRY(check(run, op, &variants[i], &right, why, sizeof why, lasting));
         if (right) {
-            *found = &ways[i];
+            *found = &variants[i];
         } else {
             clm_log(CLM_LOG_DEBUG, "self-test: %s as %s is not a stand-in: %s", op->name,
-                    ways[i].name, why);
+                    variants[i].name, why);
         }
     }
     if (*found == NULL && usual != NULL && !is_forced(op)) {
@@ -262,7 +264,7 @@ cleanup:
     return status;
 }
 
-static void note_stand_in(clm_selftest_report *report, const operation *op, const way *w) {
+static void note_stand_in(clm_selftest_report *report, const operation *op, const variant *w) {
     const size_t used = strlen(report->replaced);
     (void)snprintf(report->replaced + used, sizeof report->replaced - used, "%s%s=%s",
                    used > 0 ? " " : "", op->name, w->name);
@@ -273,8 +275,8 @@ static clm_status test_operation(clm_selftest_result *result, clm_selftest_repor
                                  size_t why_size, bool *lasting) {
     const double start = clm_seconds();
     const int before = run->comparisons;
-    const way *used = NULL;
-    const way *other = NULL;
+    const variant *used = NULL;
+    const variant *other = NULL;
     bool right = false;
     clm_status status = CLM_OK;
     CLM_TRY(variant_in_use(&used, run->device, op));
@@ -498,15 +500,15 @@ static clm_status use_stand_ins(clm_device *device, const clm_selftest_report *r
     clm_status status = CLM_OK;
     for (size_t i = 0; i < OPERATIONS; i++) {
         size_t count = 0;
-        const way *ways = ways_of(&operations[i], &count);
+        const variant *variants = variants_of(&operations[i], &count);
         for (size_t k = 0; k < count; k++) {
             char text[64];
             const int length =
-                snprintf(text, sizeof text, "%s=%s", operations[i].name, ways[k].name);
+                snprintf(text, sizeof text, "%s=%s", operations[i].name, variants[k].name);
             const char *at = strstr(report->replaced, text);
             if (at != NULL && (at == report->replaced || at[-1] == ' ') &&
                 (at[length] == ' ' || at[length] == '\0')) {
-                CLM_TRY(use(device, &operations[i], &ways[k]));
+                CLM_TRY(use(device, &operations[i], &variants[k]));
             }
         }
     }
