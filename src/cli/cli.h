@@ -1,4 +1,4 @@
-/* What the commands share: errors, exit statuses, output, devices.
+/* Shared by the commands: errors, exit statuses, output, devices.
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #ifndef CLM_CLI_CLI_H
@@ -37,39 +37,40 @@ int clm_cli_usage(const char *command, const char *format, ...) CLM_PRINTF(2, 3)
 /* Writes the text to standard output and frees it; returns the exit status. */
 int clm_cli_print(clm_string *text);
 
-/* Writes JSON and a line end to standard output and frees it; what would control a terminal is
- * escaped within its strings, which mean the same then. */
+/* Writes JSON and a line end to standard output and frees it; terminal control characters in its
+ * strings are escaped, without changing their meaning. */
 clm_status clm_cli_print_json(clm_string *json);
 
-/* Whether all that was said so far could be written, as far as is known: asked right after writing,
- * a command with much to say leaves off in time. clm_cli_flush() flushes first. */
+/* Whether all output so far could be written, as far as is known: a command with much output checks
+ * this after writing, to stop early. clm_cli_flush() flushes first. */
 bool clm_cli_can_write(void);
 bool clm_cli_flush(void);
 
-/* Flushes standard output for the last time. When a command that did well (status 0) could not say
- * all, prints why and returns CLM_EXIT_NO_ROOM on a full disk, else CLM_EXIT_OTHER. */
+/* Flushes standard output for the last time. If a successful command (status 0) could not write all
+ * its output, prints why and returns CLM_EXIT_NO_ROOM on a full disk, else CLM_EXIT_OTHER. */
 int clm_cli_finish(int status);
 
-/* Keeps standard output for a file that is to be written there ("--json -"), under *path, which
- * is static; what the command says otherwise goes to standard error from now on. */
+/* Reserves standard output for a file written there ("--json -"), under *path, which is static;
+ * from now on the command's other output goes to standard error. */
 clm_status clm_cli_claim_output(const char **path);
 
-/* Calls `run` for each device in turn, with the index that chooses it. A device that fails is told
- * by clm_cli_fail(), and the others come all the same, unless it was interrupted or the arguments
- * are wrong. Returns the exit status of the last that failed. No
- * device at all is a failure. */
+/* Calls `run` for each device in turn, with the index that chooses it. The failure of a device is
+ * reported by clm_cli_fail(), and the other devices still run, unless the command was interrupted
+ * or the arguments are wrong. Returns the exit status of the last failure. Having no device is a
+ * failure. */
 int clm_cli_on_all_devices(clm_status (*run)(void *context, const char *index), void *context);
 
-/* Opens the device that was asked for, with all else as in `options` (NULL: the defaults), and
- * unless it shall go untested makes sure that it computes rightly: see clm_selftest_ensure(). */
+/* Opens the requested device, with everything else as in `options` (NULL: the defaults), and,
+ * unless it is to be used untested, makes sure that it computes correctly: see
+ * clm_selftest_ensure(). */
 clm_status clm_cli_open_device(clm_device **device, const clm_cli_device *wanted,
                                const clm_device_options *options);
 
-/* The config of a run's model, which tells what is wrong with a folder, and the names of its
- * classes, before a device is opened; the caller frees it with clm_model_config_free(). */
+/* The config of a run's model, with the names of its classes, read before a device is opened so
+ * that a bad folder is reported early; the caller frees it with clm_model_config_free(). */
 clm_status clm_cli_read_config(clm_model_config *config, const char *run);
 
-/* How many texts were cut to what the model reads, as a warning; nothing for 0. */
+/* Warns how many texts were cut to the model's length; nothing for 0. */
 void clm_cli_warn_of_cuts(uint64_t count);
 
 #endif
