@@ -240,7 +240,7 @@ static void a_stream_without_end_ends(void **state) {
 
 /* ---- making folders ---- */
 
-static void what_keeps_a_folder_from_being_made_is_told(void **state) {
+static void folder_creation_errors_name_the_cause(void **state) {
     (void)state;
     clm_test_write(clm_test_path("plain"), "x", 1);
     assert_status(CLM_ERROR_EXISTS, clm_folder_make(clm_test_path("plain")));
@@ -685,7 +685,7 @@ int main(int argc, char **argv) {
         cmocka_unit_test(only_files_are_read),
         cmocka_unit_test(no_kind_is_larger_than_its_limit),
         cmocka_unit_test(a_stream_without_end_ends),
-        cmocka_unit_test(what_keeps_a_folder_from_being_made_is_told),
+        cmocka_unit_test(folder_creation_errors_name_the_cause),
         cmocka_unit_test(links_under_own_names_are_refused),
         cmocka_unit_test(only_abandoned_parts_are_removed),
         cmocka_unit_test(messages_name_what_a_part_becomes),

@@ -21,7 +21,7 @@ static void assert_line(const clm_lines *lines, size_t i, const char *expected) 
     assert_memory_equal(lines->texts[i], expected, strlen(expected));
 }
 
-static void what_is_there_is_given_at_once(void **state) {
+static void available_lines_are_returned_at_once(void **state) {
     (void)state;
     int ends[2];
     clm_lines lines;
@@ -91,7 +91,7 @@ static void long_lines_arrive_whole(void **state) {
     }
 }
 
-static void a_folder_is_no_file_of_lines(void **state) {
+static void a_folder_is_refused_as_lines(void **state) {
     (void)state;
     clm_lines lines;
     const int descriptor = open(clm_test_folder(), O_RDONLY);
@@ -235,9 +235,9 @@ int main(void) {
         cmocka_unit_test(the_rules_hold_for_pipes),
         cmocka_unit_test(a_nul_is_named_and_others_are_read),
         cmocka_unit_test(a_line_without_an_end_is_an_error),
-        cmocka_unit_test(what_is_there_is_given_at_once),
+        cmocka_unit_test(available_lines_are_returned_at_once),
         cmocka_unit_test(long_lines_arrive_whole),
-        cmocka_unit_test(a_folder_is_no_file_of_lines),
+        cmocka_unit_test(a_folder_is_refused_as_lines),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -46,7 +46,7 @@ static clm_bench_report make_report(clm_bench_result results[3]) {
     return report;
 }
 
-static void what_follows_is_computed(void **state) {
+static void derived_members_are_computed(void **state) {
     (void)state;
     clm_bench_result results[3];
     clm_bench_report report = make_report(results);
@@ -321,7 +321,7 @@ static void quantiles_are_interpolated(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(what_follows_is_computed),
+        cmocka_unit_test(derived_members_are_computed),
         cmocka_unit_test(json_comes_back_as_it_was),
         cmocka_unit_test(bad_files_are_refused),
         cmocka_unit_test(too_many_are_refused),

@@ -232,7 +232,7 @@ static void outputs_may_be_anything(void **state) {
 }
 
 /* Platforms that have no device, or no platform at all: advice, not silence. */
-static void no_device_is_told_by_all(void **state) {
+static void all_commands_report_a_missing_device(void **state) {
     (void)state;
     const clm_test_surroundings none = {.environment = {"OCL_ICD_VENDORS=nowhere"}};
     assert_fails(run_clm_in(&none, "bench", "--all"), 4, "OpenCL");
@@ -329,7 +329,7 @@ int main(void) {
         cmocka_unit_test(mistakes_get_a_suggestion),
         cmocka_unit_test(empty_paths_are_refused),
         cmocka_unit_test(outputs_may_be_anything),
-        cmocka_unit_test(no_device_is_told_by_all),
+        cmocka_unit_test(all_commands_report_a_missing_device),
     };
     return cmocka_run_group_tests(tests, make_inputs, NULL);
 }

@@ -142,7 +142,7 @@ static void eval_checks_the_table_first(void **state) {
 }
 
 /* A file may have 512 bytes, which train.csv does not fit into. */
-static void what_cannot_be_written_whole_is_not_there(void **state) {
+static void incomplete_files_do_not_appear(void **state) {
     (void)state;
     const clm_test_surroundings around = {.file_limit_bytes = 512};
     const char *const arguments[] = {"data", "spam", MESSAGES, "--out", "full", NULL};
@@ -163,7 +163,7 @@ int main(void) {
         cmocka_unit_test(classes_named_by_numbers_need_names),
         cmocka_unit_test(pipes_are_read_and_devices_are_not),
         cmocka_unit_test(eval_checks_the_table_first),
-        cmocka_unit_test(what_cannot_be_written_whole_is_not_there),
+        cmocka_unit_test(incomplete_files_do_not_appear),
     };
     return cmocka_run_group_tests(tests, make_messages, NULL);
 }

@@ -216,7 +216,7 @@ static void separators_are_found_and_noted(void **state) {
 }
 
 /* What was said is no guess. */
-static void what_was_asked_for_is_not_noted(void **state) {
+static void requested_columns_are_not_noted(void **state) {
     (void)state;
     clm_table *table = NULL;
     size_t count = 0;
@@ -331,7 +331,7 @@ static void keep_line(void *context, clm_log_level level, const char *message) {
 }
 
 /* 1 to 1000, and few rows at all: the file, the class and the option are named. */
-static void what_balancing_takes_away_is_said(void **state) {
+static void dropped_rows_are_reported(void **state) {
     (void)state;
     clm_table *table = NULL;
     clm_table *balanced = NULL;
@@ -370,10 +370,10 @@ int main(void) {
         cmocka_unit_test(a_header_is_not_taken_for_a_class),
         cmocka_unit_test(each_fault_has_a_message_of_its_own),
         cmocka_unit_test(separators_are_found_and_noted),
-        cmocka_unit_test(what_was_asked_for_is_not_noted),
+        cmocka_unit_test(requested_columns_are_not_noted),
         cmocka_unit_test(excel_names_its_separator),
         cmocka_unit_test(a_folder_says_where_it_comes_from),
-        cmocka_unit_test(what_balancing_takes_away_is_said),
+        cmocka_unit_test(dropped_rows_are_reported),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

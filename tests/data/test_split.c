@@ -182,7 +182,7 @@ static void assert_file(const char *path, const char *expected) {
     clm_free(text);
 }
 
-static void what_somebody_has_is_not_overwritten(void **state) {
+static void existing_files_are_not_overwritten(void **state) {
     (void)state;
     clm_table *table = read_messages();
     clm_split first;
@@ -244,7 +244,7 @@ int main(void) {
         cmocka_unit_test(any_number_of_classes_is_balanced),
         cmocka_unit_test(impossible_splits_are_refused),
         cmocka_unit_test(a_folder_reads_back),
-        cmocka_unit_test(what_somebody_has_is_not_overwritten),
+        cmocka_unit_test(existing_files_are_not_overwritten),
         cmocka_unit_test(a_table_without_room_is_an_error),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

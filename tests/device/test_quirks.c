@@ -208,7 +208,7 @@ static void variables_are_set_unless_the_user_has(void **state) {
     assert_true(strtoul(memory, NULL, 10) > 100 && strstr(memory, "MB") != NULL);
 }
 
-static void empty_platforms_are_said(void **state) {
+static void empty_platforms_are_reported(void **state) {
     (void)state;
     char text[8] = "x";
     /* Whatever is installed, and however little room there is. */
@@ -223,7 +223,7 @@ int main(void) {
         cmocka_unit_test(quirks_say_what_to_know),
         cmocka_unit_test(quirks_change_what_they_say),
         cmocka_unit_test(ranks_follow_from_types_and_quirks),
-        cmocka_unit_test(empty_platforms_are_said),
+        cmocka_unit_test(empty_platforms_are_reported),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

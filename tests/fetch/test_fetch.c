@@ -311,7 +311,7 @@ static void without_a_network_the_error_says_what_to_do(void **state) {
     assert_message_has("ftp");
 }
 
-static void what_the_server_states_is_compared(void **state) {
+static void the_stated_checksum_is_compared(void **state) {
     (void)state;
     char folder[1024];
     char location[128];
@@ -564,7 +564,7 @@ int main(void) {
         cmocka_unit_test(another_file_is_not_overwritten),
         cmocka_unit_test(mirrors_are_tried_in_turn),
         cmocka_unit_test(without_a_network_the_error_says_what_to_do),
-        cmocka_unit_test(what_the_server_states_is_compared),
+        cmocka_unit_test(the_stated_checksum_is_compared),
         cmocka_unit_test(a_stop_keeps_what_has_come),
         cmocka_unit_test(a_write_that_fails_is_named),
         cmocka_unit_test(a_part_is_not_followed_elsewhere),

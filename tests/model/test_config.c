@@ -178,7 +178,7 @@ static void count_warning(void *context, clm_log_level level, const char *messag
 }
 
 /* What transformers itself writes, and what other programs leave: read, with one warning. */
-static void what_is_doubtful_is_read_with_a_warning(void **state) {
+static void doubtful_tables_are_read_with_a_warning(void **state) {
     (void)state;
     clm_model_config config;
     clm_log_set_sink(count_warning, NULL, CLM_LOG_WARNING);
@@ -359,7 +359,7 @@ int main(void) {
         cmocka_unit_test(the_table_is_whole),
         cmocka_unit_test(random_specifications_are_read),
         cmocka_unit_test(a_config_of_transformers_is_read),
-        cmocka_unit_test(what_is_doubtful_is_read_with_a_warning),
+        cmocka_unit_test(doubtful_tables_are_read_with_a_warning),
         cmocka_unit_test(many_labels_are_read_at_once),
         cmocka_unit_test(what_is_written_is_read),
         cmocka_unit_test(contradictions_are_named),

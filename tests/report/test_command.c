@@ -32,7 +32,7 @@ static void it_names_the_files_it_wrote(void **state) {
     }
 }
 
-static void what_is_wrong_is_said(void **state) {
+static void faults_are_reported(void **state) {
     (void)state;
     assert_fails(run_clm("plot"), 2, "RUN is missing");
     assert_fails(run_clm("plot", "one", "two"), 2, "what is \"two\" for");
@@ -47,7 +47,7 @@ static void what_is_wrong_is_said(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(it_names_the_files_it_wrote),
-        cmocka_unit_test(what_is_wrong_is_said),
+        cmocka_unit_test(faults_are_reported),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -97,7 +97,7 @@ static void remember(void *context, clm_log_level level, const char *message) {
     (void)snprintf(context, 256, "%s", message);
 }
 
-static void a_damaged_last_line_is_left_out_and_said(void **state) {
+static void a_damaged_last_line_is_ignored_with_a_warning(void **state) {
     (void)state;
     static const char *const ends[] = {"{\"event\":\"st", "{\"event\":\"step\",\"step\":1\n",
                                        "\xC3", "{} {}\n \n"};
@@ -164,7 +164,7 @@ int main(void) {
         cmocka_unit_test(a_start_line_tells_more),
         cmocka_unit_test(null_is_a_loss_that_was_not_finite),
         cmocka_unit_test(a_resumed_run_replaces_what_it_repeats),
-        cmocka_unit_test(a_damaged_last_line_is_left_out_and_said),
+        cmocka_unit_test(a_damaged_last_line_is_ignored_with_a_warning),
         cmocka_unit_test(damage_elsewhere_names_the_line),
         cmocka_unit_test(a_file_that_is_not_there_is_named),
     };

@@ -30,7 +30,7 @@ static int test_here(void **state) {
     return 0;
 }
 
-static void the_result_is_said_and_remembered(void **state) {
+static void the_result_is_printed_and_stored(void **state) {
     (void)state;
     clm_test_outcome outcome = run_clm("selftest");
     assert_done(outcome);
@@ -193,7 +193,7 @@ static void leave_crashes_alone(void) {
 int main(void) {
     leave_crashes_alone();
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(the_result_is_said_and_remembered),
+        cmocka_unit_test(the_result_is_printed_and_stored),
         cmocka_unit_test(operations_are_tested_by_name),
         cmocka_unit_test(a_wrong_device_is_refused_by_commands),
         cmocka_unit_test(a_crash_is_remembered),

@@ -250,7 +250,7 @@ static void the_quick_preset_chooses_a_gemm(void **state) {
     assert_has(kept, "\"gemm.backend\"");
 }
 
-static void wrong_usage_is_said(void **state) {
+static void wrong_usage_is_reported(void **state) {
     (void)state;
     clm_test_outcome outcome = run_clm("tune", "--preset", "fast");
     assert_fails(outcome, 2, "fast");
@@ -277,7 +277,7 @@ int main(void) {
         cmocka_unit_test(a_killed_search_continues),
         cmocka_unit_test(settings_are_shared),
         cmocka_unit_test(the_quick_preset_chooses_a_gemm),
-        cmocka_unit_test(wrong_usage_is_said),
+        cmocka_unit_test(wrong_usage_is_reported),
     };
     return cmocka_run_group_tests(tests, find_device, NULL);
 }
