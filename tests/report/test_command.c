@@ -35,7 +35,7 @@ static void it_names_the_files_it_wrote(void **state) {
 static void faults_are_reported(void **state) {
     (void)state;
     assert_fails(run_clm("plot"), 2, "RUN is missing");
-    assert_fails(run_clm("plot", "one", "two"), 2, "what is \"two\" for");
+    assert_fails(run_clm("plot", "one", "two"), 2, "unexpected argument \"two\"");
     assert_fails(run_clm("plot", "no-run"), 3, "no-run/metrics.jsonl");
     write_metrics("{\"event\":\"epoch\",\"epoch\":1,\"train_acc\":2,\"val_acc\":1}\n");
     assert_fails(run_clm("plot", "a run"), 3, "line 1");
