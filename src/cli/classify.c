@@ -12,6 +12,7 @@
 #include "base/memory.h"
 #include "base/number.h"
 #include "cli/cli.h"
+#include "cli/progress.h"
 #include "infer/classify.h"
 
 typedef struct settings {
@@ -170,6 +171,7 @@ static clm_status answer(answering *a, const texts *t) {
     if (count > 0) {
         CLM_TRY(clm_classify(a->classifier, good_texts, good_lengths, count, labels, rows));
     }
+    clm_cli_progress_pause();
     CLM_TRY(print_rows(a, t, good, labels, rows));
 cleanup:
     clm_free(good_texts);
@@ -262,6 +264,7 @@ static clm_status classify(const settings *s, const char *const *arguments, size
     CLM_TRY(clm_cli_read_config(&config, s->model));
     CLM_TRY(clm_cli_open_device(&device, &s->device, NULL));
     CLM_TRY(clm_classifier_open(&a.classifier, device, s->model, &options));
+    clm_cli_progress_pause();
     if (reads_input) {
         CLM_TRY(answer_lines(&a, descriptor, s->file != NULL ? s->file : "standard input"));
     } else {
@@ -315,8 +318,11 @@ static int run(const clm_cli_arguments *arguments) {
     if (s->file != NULL && arguments->positional_count > 0) {
         return clm_cli_usage("classify", "--file and texts exclude each other");
     }
+    clm_cli_progress shown;
+    clm_cli_progress_begin_at_terminal(&shown);
     const clm_status status =
         classify(s, (const char *const *)arguments->positionals, arguments->positional_count);
+    clm_cli_progress_end();
     return status == CLM_OK ? CLM_EXIT_DONE : clm_cli_fail(status);
 }
 

@@ -6,6 +6,7 @@
 #include "base/memory.h"
 #include "base/number.h"
 #include "cli/cli.h"
+#include "cli/progress.h"
 #include "cli/table.h"
 #include "clm/data.h"
 #include "clm/infer.h"
@@ -144,6 +145,7 @@ static clm_status evaluate(const settings *s) {
     CLM_TRY(clm_classifier_open(&classifier, device, s->model, &options));
     CLM_TRY(rows_of(&r, table));
     CLM_TRY(clm_evaluate(classifier, r.texts, r.lengths, r.labels, r.count, &report));
+    clm_cli_progress_pause();
     clm_cli_warn_of_cuts(clm_classifier_cut_count(classifier));
     if (s->json) {
         CLM_TRY(print_json(&report, classifier));
@@ -184,7 +186,10 @@ static int run(const clm_cli_arguments *arguments) {
     if (result >= 0) {
         return result;
     }
+    clm_cli_progress shown;
+    clm_cli_progress_begin_at_terminal(&shown);
     const clm_status status = evaluate(s);
+    clm_cli_progress_end();
     return status == CLM_OK ? CLM_EXIT_DONE : clm_cli_fail(status);
 }
 

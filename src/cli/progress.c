@@ -93,6 +93,12 @@ void clm_cli_progress_begin(clm_cli_progress *shown) {
         .on_progress = show, .should_stop = clm_cli_stop_was_requested, .context = shown});
 }
 
+void clm_cli_progress_begin_at_terminal(clm_cli_progress *shown) {
+    if (isatty(STDERR_FILENO) != 0) {
+        clm_cli_progress_begin(shown);
+    }
+}
+
 void clm_cli_progress_pause(void) {
     if (current != NULL && current->terminal && current->drawn) {
         (void)fputs("\r\033[K", stderr);

@@ -22,6 +22,9 @@ typedef struct clm_cli_progress {
  * stay. */
 void clm_cli_progress_begin(clm_cli_progress *shown);
 
+/* The same where standard error is a terminal; else nothing: for what scripts run again and again. */
+void clm_cli_progress_begin_at_terminal(clm_cli_progress *shown);
+
 /* Makes room for something else that is printed; the line comes again. Does nothing when there is
  * none. */
 void clm_cli_progress_pause(void);

@@ -7,6 +7,7 @@
 
 #include "base/log.h"
 #include "base/memory.h"
+#include "base/progress.h"
 #include "base/string.h"
 #include "clm/infer.h"
 #include "clm/text.h"
@@ -218,9 +219,11 @@ cleanup:
     return status;
 }
 
-/* Texts that are encoded, ordered and answered together; labels and logits as in clm_classify(). */
+/* Texts that are encoded, ordered and answered together; labels and logits as in clm_classify(), of
+ * whose `total` texts `before` are answered. */
 static clm_status classify_window(clm_classifier *classifier, const char *const *texts,
-                                  const size_t *lengths, size_t count, int *labels, float *logits) {
+                                  const size_t *lengths, size_t count, size_t before, size_t total,
+                                  int *labels, float *logits) {
     const size_t n_labels = (size_t)clm_classifier_label_count(classifier);
     encoded_text *encoded = NULL;
     float *own = NULL;
@@ -230,6 +233,8 @@ static clm_status classify_window(clm_classifier *classifier, const char *const 
     CLM_TRY(encode(encoded, classifier, texts, lengths, count));
     for (size_t at = 0; at < count;) {
         const size_t size = next_batch(classifier, encoded + at, count - at);
+        clm_progress_tell("classifying", (int64_t)(before + at), (int64_t)total, "texts");
+        CLM_TRY(clm_progress_check());
         CLM_TRY(classify_batch(classifier, encoded + at, size, own + at * n_labels));
         at += size;
     }
@@ -264,8 +269,8 @@ clm_status clm_classify(clm_classifier *classifier, const char *const *texts,
     for (size_t at = 0; at < count && status == CLM_OK; at += window) {
         status = classify_window(
             classifier, texts + at, lengths_bytes != NULL ? lengths_bytes + at : NULL,
-            count - at < window ? count - at : window, labels != NULL ? labels + at : NULL,
-            logits != NULL ? logits + at * n_labels : NULL);
+            count - at < window ? count - at : window, at, count,
+            labels != NULL ? labels + at : NULL, logits != NULL ? logits + at * n_labels : NULL);
     }
     return status;
 }

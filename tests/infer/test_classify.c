@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "clm/infer.h"
+#include "clm/progress.h"
 #include "clm/text.h"
 
 enum { n_texts = 5, n_labels = 3 };
@@ -52,6 +53,27 @@ static clm_classifier *open_classifier(clm_device *device, const char *folder, i
     return open_ordered(device, folder, batch, false);
 }
 
+/* The last that a watcher heard of a stage. */
+static void note_progress(void *context, const clm_progress *progress) {
+    if (strcmp(progress->stage, "classifying") == 0) {
+        *(clm_progress *)context = *progress;
+    }
+}
+
+static void who_watches_hears_of_it(clm_device *device) {
+    const char *folder = make_folder(device, CLM_POOLING_LAST_TOKEN, 0);
+    clm_classifier *classifier = open_classifier(device, folder, 2);
+    clm_progress last = {0};
+    int labels[n_texts];
+    clm_watch(&(clm_watcher){.on_progress = note_progress, .context = &last});
+    assert_ok(clm_classify(classifier, texts, NULL, n_texts, labels, NULL));
+    clm_watch(NULL);
+    assert_int_equal(last.done, 4); /* before the third batch of two */
+    assert_int_equal(last.total, n_texts);
+    assert_string_equal(last.unit, "texts");
+    clm_classifier_close(classifier);
+}
+
 /* transformers leaves "id2label" out where names are its defaults. */
 static void names_may_be_left_out(clm_device *device) {
     const char *folder = make_folder(device, CLM_POOLING_LAST_TOKEN, 0);
@@ -67,6 +89,7 @@ static void names_may_be_left_out(clm_device *device) {
     clm_classifier_close(classifier);
 }
 CLM_ON_EACH_DEVICE(names_may_be_left_out)
+CLM_ON_EACH_DEVICE(who_watches_hears_of_it)
 
 /* Answers do not depend on which texts go through the model together. */
 static void batches_do_not_matter(clm_device *device) {
@@ -217,6 +240,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(softmax_bears_large_logits),
         cmocka_unit_test(names_may_be_left_out_test),
+        cmocka_unit_test(who_watches_hears_of_it_test),
         cmocka_unit_test(batches_do_not_matter_test),
         cmocka_unit_test(one_pass_gives_the_same_answer_test),
         cmocka_unit_test(long_texts_are_cut_and_counted_test),
