@@ -317,7 +317,7 @@ static void a_plot_that_cannot_be_written_is_an_error(void **state) {
     char path[1100];
     (void)snprintf(path, sizeof path, "%s/loss.svg/in-the-way", run);
     assert_ok(clm_folder_make(path));
-    assert_status(CLM_ERROR_IO, clm_report_plot_run(run));
+    assert_status(CLM_ERROR_EXISTS, clm_report_plot_run(run));
     assert_message_has("loss.svg");
 }
 
