@@ -3,7 +3,8 @@
 
 #include <stdbool.h>
 #include <string.h>
-#include <strings.h>
+
+#include "base/string.h"
 
 #define CONVERT \
     "save the model again with transformers' save_pretrained(), which writes safetensors"
@@ -23,7 +24,7 @@ static const struct {
 
 static bool begins_with(const unsigned char *bytes, size_t count, const char *text) {
     const size_t length = strlen(text);
-    return count >= length && strncasecmp((const char *)bytes, text, length) == 0;
+    return count >= length && clm_begin_alike_ignoring_case((const char *)bytes, text, length);
 }
 
 /* Printable ASCII to its end, or for as many bytes as are shown. */

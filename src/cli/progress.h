@@ -22,7 +22,7 @@ typedef struct clm_cli_progress {
  * stay. */
 void clm_cli_progress_begin(clm_cli_progress *shown);
 
-/* The same where standard error is a terminal; else nothing: for what scripts run again and again. */
+/* The same where standard error is a terminal, else nothing: for what scripts run often. */
 void clm_cli_progress_begin_at_terminal(clm_cli_progress *shown);
 
 /* Makes room for something else that is printed; the line comes again. Does nothing when there is

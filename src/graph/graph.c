@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/memory.h"
+#include "base/number.h"
 #include "base/string.h"
 
 /* ---- shapes ---- */
@@ -68,7 +69,7 @@ clm_status clm_shapes_fail(const clm_graph *graph, const clm_node *node, const c
     clm_string what = {0};
     va_list arguments;
     va_start(arguments, format);
-    (void)vsnprintf(why, sizeof why, format, arguments);
+    (void)clm_format_list(why, sizeof why, format, arguments);
     va_end(arguments);
     for (int i = 0; i < CLM_NODE_INPUTS && node->operation->inputs[i] != NULL; i++) {
         if (node->inputs[i] != 0) {
