@@ -7,10 +7,26 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/folder.h"
 #include "broken.h"
 #include "clm/selftest.h"
 
 static const clm_test_surroundings tested = {.environment = {"CLM_SELFTEST=on"}};
+
+/* The commands that compute read a model's config before they open the device, and its tokenizer
+ * and weights afterwards: of a folder without them it shows which of the two they refuse. */
+#define EVAL "eval", "--model", "hollow", "--data", "hollow/test.csv"
+#define CLASSIFY "classify", "--model", "hollow", "text"
+
+static void make_hollow_model(void) {
+    static const char config[] =
+        "{\"architectures\": [\"GPT2ForSequenceClassification\"], \"model_type\": \"gpt2\", "
+        "\"n_layer\": 1, \"n_embd\": 8, \"n_head\": 1, \"n_positions\": 8, \"vocab_size\": 300}";
+    static const char table[] = "Label,Text\nLABEL_0,a text\nLABEL_1,another\n";
+    assert_ok(clm_folder_make(clm_test_path("hollow")));
+    clm_test_write(clm_test_path("hollow/config.json"), config, sizeof config - 1);
+    clm_test_write(clm_test_path("hollow/test.csv"), table, sizeof table - 1);
+}
 
 /* Tests the default device here, where there is no limit of time: the record is then there for the
  * command, and so is what the driver keeps of built kernels. */
@@ -27,6 +43,7 @@ static int test_here(void **state) {
     assert_ok(clm_device_open(&device, NULL));
     assert_ok(clm_selftest_run(&report, device, NULL));
     clm_device_close(device);
+    make_hollow_model();
     return 0;
 }
 
@@ -67,11 +84,6 @@ static void operations_are_tested_by_name(void **state) {
     assert_fails(outcome, 4, "no such device");
 }
 
-/* The commands that compute open the device before they look at the model, so that it shows which
- * of the two they refuse. */
-#define EVAL "eval", "--model", "missing", "--data", "missing.csv"
-#define CLASSIFY "classify", "--model", "missing", "text"
-
 static void a_wrong_device_is_refused_by_commands(void **state) {
     (void)state;
     break_kernel(
@@ -82,9 +94,9 @@ static void a_wrong_device_is_refused_by_commands(void **state) {
     assert_fails(run_clm_in(&tested, EVAL), 4, "convert_f16_to_f32", "--force");
     assert_fails(run_clm_in(&tested, CLASSIFY), 4, "convert_f16_to_f32");
     assert_fails(run_clm_in(&tested, "bench", "residual", "--quick"), 4, "convert_f16_to_f32");
-    assert_fails(run_clm_in(&tested, EVAL, "--no-selftest"), 3, "missing");
-    assert_fails(run_clm_in(&tested, CLASSIFY, "--no-selftest"), 3, "missing");
-    assert_fails(run_clm(EVAL), 3, "missing"); /* CLM_SELFTEST=off */
+    assert_fails(run_clm_in(&tested, EVAL, "--no-selftest"), 3, "hollow: no tokenizer here");
+    assert_fails(run_clm_in(&tested, CLASSIFY, "--no-selftest"), 3, "hollow: no tokenizer here");
+    assert_fails(run_clm(EVAL), 3, "hollow: no tokenizer here"); /* CLM_SELFTEST=off */
     outcome = run_clm("selftest");
     assert_fails(outcome, 4, "convert_f16_to_f32", "--force");
     outcome = run_clm("devices");
@@ -93,7 +105,7 @@ static void a_wrong_device_is_refused_by_commands(void **state) {
     assert_has(outcome.output, "wrong: convert: ");
     mend_kernels();
     /* With the right kernels, the record from before counts again. */
-    assert_fails(run_clm_in(&tested, EVAL), 3, "missing");
+    assert_fails(run_clm_in(&tested, EVAL), 3, "hollow: no tokenizer here");
 }
 
 /* ---- drivers that crash or hang: PoCL, whose kernels run in the process ---- */
@@ -137,8 +149,9 @@ static void a_crash_is_remembered(void **state) {
         assert_fails(outcome, 4, "convert_f32_to_f16", "count=", "crashed or hung", "--force");
         assert_null(strstr(outcome.errors, "computes wrongly"));
         assert_fails(run_clm_in(&tested, EVAL, POCL), 4, "crashed or hung", "--force");
-        assert_fails(run_clm_in(&tested, EVAL, POCL, "--no-selftest"), 3, "missing");
-        assert_fails(run_clm(EVAL, POCL), 3, "missing"); /* CLM_SELFTEST=off */
+        assert_fails(run_clm_in(&tested, EVAL, POCL, "--no-selftest"), 3,
+                     "hollow: no tokenizer here");
+        assert_fails(run_clm(EVAL, POCL), 3, "hollow: no tokenizer here"); /* CLM_SELFTEST=off */
         outcome = run_clm("devices");
         assert_done(outcome);
         assert_has(outcome.output, "self-test   refused");
