@@ -161,7 +161,7 @@ static clm_status check_needed(const clm_run *run, const settings *s) {
                             clm_run_folder(run),
                             clm_run_is_resumed(run)
                                 ? "its run.json does not say what it was started with"
-                                : "there is no run that says what to train",
+                                : "there is no recorded run to take it from",
                             needed[i].name);
         }
     }
@@ -367,7 +367,7 @@ static const clm_cli_option file_options[] = {
     {"--resume", NULL, "go on where RUN was stopped, with the options that it was started with",
      CLM_CLI_FLAG_AT(settings, resume), .synonyms = "--continue --resume-from-checkpoint"},
     {"--force", NULL,
-     "replace a run that RUN holds; with --resume, train from the start where there is no "
+     "replace a run that is already in RUN; with --resume, start over if there is no "
      "checkpoint",
      CLM_CLI_FLAG_AT(settings, force), .synonyms = "--overwrite --overwrite-output-dir"},
     {NULL},
@@ -442,12 +442,13 @@ static const clm_cli_choice storages[] = {
 };
 
 static const clm_cli_option memory_options[] = {
-    {"--precision", "TYPE", "of what is frozen and kept; auto is f32 where that fits",
+    {"--precision", "TYPE", "of frozen weights and kept activations; auto is f32 where that fits",
      CLM_CLI_CHOICE_AT(settings, precision), .choices = clm_cli_precisions,
      .synonyms = "--dtype --fp16 --bf16"},
     {"--recompute", NULL, "run blocks again for their gradients: less memory, the same bits",
      CLM_CLI_FLAG_AT(settings, recompute), .synonyms = "--gradient-checkpointing --checkpointing"},
-    {"--features", "WHERE", "what is frozen runs once for each text, and its result is kept there",
+    {"--features", "WHERE",
+     "frozen layers run once for each text, and their results are kept there",
      CLM_CLI_CHOICE_AT(settings, options.features), .choices = places},
     {"--feature-storage", "TYPE", "of these results", CLM_CLI_CHOICE_AT(settings, feature_storage),
      .choices = storages, .fallback = "as --precision, f32 with auto"},
@@ -521,7 +522,7 @@ const clm_cli_command clm_command_finetune = {
         "Turns GPT-2 into a classifier. RUN gets the model as a Hugging Face folder, "
         "README.md, which tells how it was trained and how to use it, metrics.jsonl, plots, and a "
         "checkpoint an epoch. Ctrl-C saves one too; pressed twice it ends at once. With --resume "
-        "the run goes on, in the same bits, with the options that run.json keeps.",
+        "the run continues, to the same bits, with the options recorded in run.json.",
     .groups = {{"Files", file_options, 0},
                {"Training", training_options, 0},
                {"Evaluation", evaluation_options, 0},

@@ -81,7 +81,7 @@ static clm_status decode_text(const settings *job, const char *text, size_t leng
         long id = strtol(at, &end, 10);
         if (end == at || errno != 0 || id < 0 || id > INT32_MAX) {
             const size_t word = strcspn(at, " \t\r\n,");
-            status = clm_fail(CLM_ERROR_FORMAT, "byte %zu: \"%.*s\" is no token id",
+            status = clm_fail(CLM_ERROR_FORMAT, "byte %zu: \"%.*s\" is not a token id",
                               (size_t)(at - text), (int)(word < 20 ? word : 20), at);
             goto cleanup;
         }

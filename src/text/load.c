@@ -72,7 +72,7 @@ static clm_status take_token(clm_vocab_reader *reader, const cJSON *item,
     clm_token *token = &reader->tokens[(size_t)id];
     if (token->bytes != NULL) {
         const char *there = reader->names[(size_t)id];
-        return clm_fail(CLM_ERROR_FORMAT, "%s: id %d stands twice, for %s and for %s",
+        return clm_fail(CLM_ERROR_FORMAT, "%s: id %d appears twice, for %s and for %s",
                         reader->where, (int)id, clm_quote(there, strlen(there)).text,
                         clm_quote(name, length).text);
     }

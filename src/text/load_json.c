@@ -87,7 +87,7 @@ clm_status clm_json_check(const cJSON *json, const clm_settings *settings, const
         return unsupported(where, "version", "only version 1.0 is known");
     }
     if (member(json, "normalizer") != NULL) {
-        return unsupported(where, "normalizer", "must be null: text is encoded as it stands");
+        return unsupported(where, "normalizer", "must be null: clm encodes text unchanged");
     }
     CLM_TRY(check_cut(json, where));
     CLM_TRY(check_model(member(json, "model"), where));

@@ -189,8 +189,8 @@ static clm_status read_decoder(clm_settings *settings, const cJSON *decoder, con
             return clm_error_prefix(status, "\"added_tokens_decoder\"");
         }
         if (digits == 0 || name[digits] != '\0' || !read_id(id, &token.id)) {
-            return clm_fail(CLM_ERROR_FORMAT, "%s: \"added_tokens_decoder\": %s is no id", where,
-                            clm_quote(name, strlen(name)).text);
+            return clm_fail(CLM_ERROR_FORMAT, "%s: \"added_tokens_decoder\": %s is not an id",
+                            where, clm_quote(name, strlen(name)).text);
         }
         CLM_TRY(clm_named_tokens_add(&settings->added, &token));
     }

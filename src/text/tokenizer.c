@@ -82,9 +82,10 @@ static clm_status index_words(clm_tokenizer *tokenizer, const clm_token *tokens)
         unsigned char text = (unsigned char)byte;
         tokenizer->byte_ids[byte] = clm_tokenizer_find(tokenizer, &text, 1);
         if (tokenizer->byte_ids[byte] < 0) {
-            return clm_fail(CLM_ERROR_FORMAT,
-                            "no token is the byte 0x%02X, so this is no byte-level vocabulary",
-                            (unsigned)byte);
+            return clm_fail(
+                CLM_ERROR_FORMAT,
+                "no token stands for the byte 0x%02X, so this is not a byte-level vocabulary",
+                (unsigned)byte);
         }
     }
     return CLM_OK;

@@ -15,7 +15,7 @@ static const char card_name[] = "README.md";
 
 /* What tells a card that clm wrote from one that somebody wrote by hand. */
 static const char made_by[] =
-    "<!-- Written by clm finetune, which writes it anew when the run goes on. -->\n";
+    "<!-- Written by clm finetune, which replaces it when the run continues. -->\n";
 
 /* ---- texts of others in Markdown ---- */
 

@@ -195,7 +195,7 @@ static clm_status read_state(const clm_safetensors *file, clm_train_state *state
         !clm_number_parse(seconds, strlen(seconds), &state->seconds) ||
         stage < CLM_STAGE_EPOCH_BEGIN || stage > CLM_STAGE_DONE || state->step < 0 ||
         state->epoch < 0 || !(state->seconds >= 0.0 && state->seconds <= MOST_SECONDS)) {
-        return clm_fail(CLM_ERROR_FORMAT, "%s: is no checkpoint of clm",
+        return clm_fail(CLM_ERROR_FORMAT, "%s: is not a checkpoint of clm",
                         clm_safetensors_path(file));
     }
     state->stage = (clm_train_stage)stage;

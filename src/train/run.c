@@ -140,13 +140,13 @@ static clm_status read_record(clm_run *run) {
     const cJSON *settings = cJSON_GetObjectItemCaseSensitive(json, "settings");
     if (strcmp(format, "clm-run-1") != 0 || !cJSON_IsObject(settings) ||
         cJSON_GetArraySize(settings) > SETTINGS_MOST) {
-        status =
-            clm_fail(CLM_ERROR_FORMAT, "%s: is no record of a run that this version reads", path);
+        status = clm_fail(CLM_ERROR_FORMAT, "%s: is not a record of a run that this version reads",
+                          path);
         goto cleanup;
     }
     for (const cJSON *s = settings->child; s != NULL; s = s->next) {
         if (!cJSON_IsString(s)) {
-            status = clm_fail(CLM_ERROR_FORMAT, "%s: \"%.100s\" is no string", path, s->string);
+            status = clm_fail(CLM_ERROR_FORMAT, "%s: \"%.100s\" is not a string", path, s->string);
             goto cleanup;
         }
         CLM_TRY(clm_run_set(run, s->string, s->valuestring));

@@ -463,13 +463,13 @@ static clm_status stop(clm_trainer *t) {
     if (status == CLM_ERROR_INTERRUPTED && t->saved_step < 0) {
         return clm_fail(status,
                         "stopped after %" PRId64 " of %" PRId64
-                        " steps; no checkpoint was saved, so that the run begins anew",
+                        " steps; no checkpoint was saved, so the run starts over",
                         t->state.step, count);
     }
     if (status == CLM_ERROR_INTERRUPTED) {
         return clm_fail(status,
                         "stopped after %" PRId64 " of %" PRId64
-                        " steps; the checkpoint was not saved, and --resume goes on after step "
+                        " steps; the checkpoint was not saved; --resume continues after step "
                         "%" PRId64,
                         t->state.step, count, t->saved_step);
     }

@@ -59,7 +59,7 @@ says "nowhere"
 status 3 "$clm" tokenize --vocab . text
 says "no tokenizer here"
 status 3 "$clm" tokenize --vocab "$vocab" --decode '1 x'
-says "byte 2: \"x\" is no token id"
+says "byte 2: \"x\" is not a token id"
 status 2 "$clm" tokenize --vocab "$vocab" --decode 400
 says "ends at 399"
 printf '1\n400\n' >ids
@@ -69,7 +69,7 @@ mkdir bad
 echo '{"a": 0, "b": 0}' >bad/vocab.json
 : >bad/merges.txt
 status 3 "$clm" tokenize --vocab bad text
-says "vocab.json: id 0 stands twice"
+says "vocab.json: id 0 appears twice"
 if [ -c /dev/full ]; then
     status 5 sh -c '"$1" tokenize --vocab "$2" text >/dev/full' sh "$clm" "$vocab"
     says "No space left"

@@ -294,7 +294,7 @@ static clm_selftest_mark marked(const clm_device *device, const char *operation)
     clm_selftest_mark mark;
     clm_selftest_mark_open(&mark, device);
     (void)snprintf(mark.now.operation, sizeof mark.now.operation, "%s", operation);
-    (void)snprintf(mark.now.way, sizeof mark.now.way, "item");
+    (void)snprintf(mark.now.variant, sizeof mark.now.variant, "item");
     (void)snprintf(mark.now.kernel, sizeof mark.now.kernel, "a_kernel");
     clm_selftest_mark_write(&mark);
     return mark;

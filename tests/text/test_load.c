@@ -43,7 +43,7 @@ static void a_bad_vocabulary_is_refused(void **state) {
     assert_pair_refused("{\"a\": 0,", "", "vocab.json: byte");
     assert_pair_refused("[1]", "", "vocab.json: the vocabulary must be an object");
     assert_pair_refused("{\"a\": 0, \"b\": 0}", "",
-                        "vocab.json: id 0 stands twice, for \"a\" and for \"b\"");
+                        "vocab.json: id 0 appears twice, for \"a\" and for \"b\"");
     assert_pair_refused("{\"a\": 0, \"b\": 2}", "",
                         "vocab.json: id 1 has no token, though ids go up to 2");
     assert_pair_refused("{\"a\": 1, \"b\": 3000000}", "",
@@ -54,8 +54,8 @@ static void a_bad_vocabulary_is_refused(void **state) {
     assert_pair_refused("{\"a\": \"0\"}", "", "vocab.json: the id of token \"a\"");
     assert_pair_refused("{\"\": 0}", "", "vocab.json: token 0 is empty");
     assert_pair_refused("{\"a\": 0, \"a\": 1}", "", "vocab.json: the ids 0 and 1 are the same");
-    assert_pair_refused("{\"a\": 0}", "", "vocab.json: no token is the byte 0x00");
-    assert_pair_refused("{}", "", "vocab.json: no token is the byte 0x00");
+    assert_pair_refused("{\"a\": 0}", "", "vocab.json: no token stands for the byte 0x00");
+    assert_pair_refused("{}", "", "vocab.json: no token stands for the byte 0x00");
     assert_pair_refused("{\"\\\\\\u0000a\": 0}", "", "vocab.json: byte 4: a NUL character");
     assert_pair_refused("{\"a\xFF\": 0}", "", "vocab.json: byte 3: not valid UTF-8");
 }
@@ -219,9 +219,9 @@ static void bad_settings_are_refused(void **state) {
         {"{\"added_tokens_decoder\": []}", NULL, NULL, NULL, CLM_ERROR_FORMAT,
          "config: \"added_tokens_decoder\" must be an object"},
         {"{\"added_tokens_decoder\": {\"a\": {\"content\": \"b\"}}}", NULL, NULL, NULL,
-         CLM_ERROR_FORMAT, "config: \"added_tokens_decoder\": \"a\" is no id"},
+         CLM_ERROR_FORMAT, "config: \"added_tokens_decoder\": \"a\" is not an id"},
         {"{\"added_tokens_decoder\": {\"9999999999\": {\"content\": \"b\"}}}", NULL, NULL, NULL,
-         CLM_ERROR_FORMAT, "config: \"added_tokens_decoder\": \"9999999999\" is no id"},
+         CLM_ERROR_FORMAT, "config: \"added_tokens_decoder\": \"9999999999\" is not an id"},
         {"{\"added_tokens_decoder\": {\"258\": {\"content\": \"<url>\"}}}", NULL, NULL, NULL,
          CLM_ERROR_FORMAT,
          "config: added token \"<url>\" says that its id is 258, but it gets 257"},
