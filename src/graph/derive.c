@@ -152,7 +152,7 @@ static uint32_t place_of(clm_graph *graph, uint32_t tensor) {
             return i;
         }
     }
-    return clm_graph_add_tensor(graph, &about);
+    return clm_graph_add_tensor(graph, &about, NULL);
 }
 
 /* Whether a tensor is a parameter, or columns of one: its gradient has a place in the store. */
@@ -261,7 +261,7 @@ clm_status clm_graph_derive(clm_graph *graph, uint32_t loss, clm_trains *trains,
     }
     const clm_tensor_about seed = {
         .kind = CLM_TENSOR_SEED, .type = CLM_F32, .shape = clm_graph_about(graph, loss)->shape};
-    clm_derive_give(&derivation, loss, clm_graph_add_tensor(graph, &seed));
+    clm_derive_give(&derivation, loss, clm_graph_add_tensor(graph, &seed, NULL));
     for (uint32_t i = described_nodes; i > 0 && graph->status == CLM_OK; i--) {
         visit(&derivation, i - 1);
     }

@@ -152,7 +152,7 @@ clm_status clm_graph_copy(clm_graph **copy, const clm_graph *graph) {
     CLM_TRY(clm_graph_status(graph));
     CLM_TRY(clm_graph_create(&made));
     for (uint32_t i = 1; i < graph->tensor_count; i++) {
-        (void)clm_graph_add_tensor(made, &graph->tensors[i]);
+        (void)clm_graph_add_tensor(made, &graph->tensors[i], graph->tensors[i].name);
     }
     CLM_TRY(clm_graph_status(made));
     CLM_TRY(clm_reserve(&made->nodes, &made->node_capacity, graph->node_count, sizeof *made->nodes,
@@ -173,22 +173,22 @@ cleanup:
 
 /* ---- tensors ---- */
 
-uint32_t clm_graph_add_tensor(clm_graph *graph, const clm_tensor_about *about) {
+uint32_t clm_graph_add_tensor(clm_graph *graph, const clm_tensor_about *about, const char *name) {
     if (graph->status != CLM_OK) {
         return 0;
     }
-    char *name = NULL;
+    char *copy = NULL;
     clm_status status =
         clm_reserve(&graph->tensors, &graph->tensor_capacity, (size_t)graph->tensor_count + 1,
                     sizeof *graph->tensors, "a graph's tensors");
-    if (status == CLM_OK && about->name != NULL) {
-        status = clm_duplicate(&name, about->name);
+    if (status == CLM_OK && name != NULL) {
+        status = clm_duplicate(&copy, name);
     }
     if (clm_graph_stick(graph, status) != CLM_OK) {
         return 0;
     }
     graph->tensors[graph->tensor_count] = *about;
-    graph->tensors[graph->tensor_count].name = name;
+    graph->tensors[graph->tensor_count].name = copy;
     return graph->tensor_count++;
 }
 
@@ -231,57 +231,54 @@ static bool shape_can_be(int rank, const int64_t *size, clm_shape *shape) {
 
 /* An input or parameter. One of the same kind, name, shape and type is the same tensor when
  * `again`; any other of the name is an error. */
-static clm_tensor add_named(clm_graph *graph, clm_tensor_about about, int rank, const int64_t *size,
-                            bool again) {
+static clm_tensor add_named(clm_graph *graph, clm_tensor_about about, const char *name, int rank,
+                            const int64_t *size, bool again) {
     const char *kind = about.kind == CLM_TENSOR_INPUT ? "input" : "parameter";
     if (graph->status != CLM_OK) {
         return (clm_tensor){0};
     }
-    if (about.name == NULL || about.name[0] == '\0' || !shape_can_be(rank, size, &about.shape)) {
-        (void)clm_graph_stick(
-            graph, clm_fail(CLM_ERROR_SHAPE,
-                            "%s \"%s\": needs a name, 1 to %d dimensions and sizes "
-                            "of at least 1",
-                            kind, about.name != NULL ? about.name : "", CLM_TENSOR_RANK_MOST));
+    if (name == NULL || name[0] == '\0' || !shape_can_be(rank, size, &about.shape)) {
+        (void)clm_graph_stick(graph,
+                              clm_fail(CLM_ERROR_SHAPE,
+                                       "%s \"%s\": needs a name, 1 to %d dimensions and sizes "
+                                       "of at least 1",
+                                       kind, name != NULL ? name : "", CLM_TENSOR_RANK_MOST));
         return (clm_tensor){0};
     }
     for (uint32_t i = 1; i < graph->tensor_count; i++) {
         const clm_tensor_about *other = &graph->tensors[i];
-        if (other->kind != about.kind || strcmp(other->name, about.name) != 0) {
+        if (other->kind != about.kind || strcmp(other->name, name) != 0) {
             continue;
         }
         if (again && clm_shape_equal(&other->shape, &about.shape)) {
             return (clm_tensor){graph->number, i};
         }
-        (void)clm_graph_stick(
-            graph, clm_fail(CLM_ERROR_ARGUMENT, "%s \"%s\" is there already%s", kind, about.name,
-                            again ? ", with another shape" : ""));
+        (void)clm_graph_stick(graph, clm_fail(CLM_ERROR_ARGUMENT, "%s \"%s\" is there already%s",
+                                              kind, name, again ? ", with another shape" : ""));
         return (clm_tensor){0};
     }
-    const uint32_t id = clm_graph_add_tensor(graph, &about);
+    const uint32_t id = clm_graph_add_tensor(graph, &about, name);
     return (clm_tensor){id != 0 ? graph->number : 0, id};
 }
 
 clm_tensor clm_graph_input(clm_graph *graph, const char *name, clm_dtype type, int rank,
                            const int64_t *shape) {
-    const clm_tensor_about about = {
-        .kind = CLM_TENSOR_INPUT, .type = type, .name = (char *)(uintptr_t)name};
+    const clm_tensor_about about = {.kind = CLM_TENSOR_INPUT, .type = type};
     if (type != CLM_F32 && type != CLM_I32) {
         (void)clm_graph_stick(
             graph, clm_fail(CLM_ERROR_ARGUMENT, "input \"%s\": its type is f32 or i32", name));
         return (clm_tensor){0};
     }
-    return add_named(graph, about, rank, shape, false);
+    return add_named(graph, about, name, rank, shape, false);
 }
 
 clm_tensor clm_graph_parameter(clm_graph *graph, const char *name, int rank, const int64_t *shape,
                                const clm_parameter_options *options) {
-    clm_tensor_about about = {
-        .kind = CLM_TENSOR_PARAMETER, .type = CLM_F32, .name = (char *)(uintptr_t)name};
+    clm_tensor_about about = {.kind = CLM_TENSOR_PARAMETER, .type = CLM_F32};
     if (options != NULL) {
         about.parameter = *options;
     }
-    return add_named(graph, about, rank, shape, true);
+    return add_named(graph, about, name, rank, shape, true);
 }
 
 void clm_graph_output(clm_graph *graph, clm_tensor tensor, const char *name) {
@@ -360,7 +357,7 @@ clm_node *clm_graph_add_node(clm_graph *graph, const clm_operation *operation,
                                         .type = CLM_F32,
                                         .shape = shapes[i],
                                         .node = graph->node_count};
-        node.outputs[i] = shapes[i].rank > 0 ? clm_graph_add_tensor(graph, &about) : 0;
+        node.outputs[i] = shapes[i].rank > 0 ? clm_graph_add_tensor(graph, &about, NULL) : 0;
         CLM_TRY(graph->status);
     }
     graph->nodes[graph->node_count++] = node;

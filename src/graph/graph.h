@@ -175,8 +175,8 @@ clm_node *clm_graph_add_node(clm_graph *graph, const clm_operation *operation,
 clm_tensor clm_graph_apply(clm_graph *graph, const clm_operation *operation,
                            const clm_tensor *inputs, int count, const clm_attributes *with);
 
-/* A tensor of `about`, whose name is copied; 0 after an error. */
-uint32_t clm_graph_add_tensor(clm_graph *graph, const clm_tensor_about *about);
+/* A tensor of `about` and a copy of `name`, NULL for none; 0 after an error. */
+uint32_t clm_graph_add_tensor(clm_graph *graph, const clm_tensor_about *about, const char *name);
 
 /* Keeps the first error and its message; returns `status`. */
 clm_status clm_graph_stick(clm_graph *graph, clm_status status);

@@ -9,14 +9,19 @@
 #include "graph/operations.h"
 #include "graph/transform.h"
 
+/* How a tensor of the description is wanted, and what it became. */
+typedef struct narrowed_tensor {
+    bool whole;      /* all of its rows are wanted */
+    bool by_columns; /* the result of a linear whose columns alone are read */
+    uint32_t rows;   /* the tensor that picks rows of it; 0: none does */
+    uint32_t built;  /* the whole of it in the new graph; 0: not built yet */
+    uint32_t picked; /* its picked rows there */
+} narrowed_tensor;
+
 typedef struct narrowing {
     const clm_graph *from;
     clm_graph *to;
-    bool *whole;      /* by tensor of `from`: wanted whole */
-    uint32_t *rows;   /* picked by this tensor of `from`; 0: not picked */
-    bool *by_columns; /* the result of a linear that is read by its columns alone */
-    uint32_t *built;  /* the whole of it in `to`; 0: not built yet */
-    uint32_t *picked; /* its picked rows in `to` */
+    narrowed_tensor *tensors; /* by tensor of `from` */
 } narrowing;
 
 static const clm_node *producer(const clm_graph *graph, uint32_t tensor) {
@@ -49,41 +54,41 @@ static void want(narrowing *n, uint32_t tensor, bool whole, uint32_t rows) {
     if (tensor == 0) {
         return;
     }
-    if (whole || (n->rows[tensor] != 0 && n->rows[tensor] != rows)) {
-        n->whole[tensor] = true;
+    if (whole || (n->tensors[tensor].rows != 0 && n->tensors[tensor].rows != rows)) {
+        n->tensors[tensor].whole = true;
     } else {
-        n->rows[tensor] = rows;
+        n->tensors[tensor].rows = rows;
     }
 }
 
 /* The linear whose result `tensor` is, when only columns of it are read. */
 static const clm_node *linear_by_columns(const narrowing *n, uint32_t tensor) {
-    return n->by_columns[tensor] ? producer(n->from, tensor) : NULL;
+    return n->tensors[tensor].by_columns ? producer(n->from, tensor) : NULL;
 }
 
 static void want_inputs(narrowing *n, const clm_node *node) {
     const uint32_t out = node->outputs[0];
-    const uint32_t rows = n->rows[out];
+    const uint32_t rows = n->tensors[out].rows;
     if (node->operation == &clm_operation_gather && node->with.one_each) {
         want(n, node->inputs[0], false, node->inputs[1]);
         want(n, node->inputs[1], true, 0);
         return;
     }
-    if (node->operation == &clm_operation_columns && n->by_columns[node->inputs[0]]) {
+    if (node->operation == &clm_operation_columns && n->tensors[node->inputs[0]].by_columns) {
         /* Past the linear: its input is wanted as these columns are, and columns are picked in
          * one way. */
         const clm_node *linear = producer(n->from, node->inputs[0]);
-        uint32_t *picked_by = &n->rows[node->inputs[0]];
-        n->whole[out] = n->whole[out] || (*picked_by != 0 && *picked_by != rows);
-        *picked_by = n->whole[out] ? *picked_by : rows;
-        want(n, linear->inputs[0], n->whole[out], rows);
+        uint32_t *picked_by = &n->tensors[node->inputs[0]].rows;
+        n->tensors[out].whole = n->tensors[out].whole || (*picked_by != 0 && *picked_by != rows);
+        *picked_by = n->tensors[out].whole ? *picked_by : rows;
+        want(n, linear->inputs[0], n->tensors[out].whole, rows);
         want(n, linear->inputs[1], true, 0);
         want(n, linear->inputs[2], true, 0);
         return;
     }
-    const unsigned by_row = n->whole[out] ? 0U : inputs_by_row(n, node);
+    const unsigned by_row = n->tensors[out].whole ? 0U : inputs_by_row(n, node);
     if (by_row == 0 && rows != 0) {
-        n->whole[out] = true;
+        n->tensors[out].whole = true;
     }
     for (int i = 0; i < CLM_NODE_INPUTS; i++) {
         const bool picked = (by_row >> i & 1U) != 0;
@@ -95,27 +100,24 @@ static void want_inputs(narrowing *n, const clm_node *node) {
  * itself. Its own columns must be columns of its weight, too. */
 static void find_by_columns(narrowing *n) {
     const clm_graph *from = n->from;
-    for (uint32_t t = 1; t < from->tensor_count; t++) {
-        const clm_node *node = producer(from, t);
-        n->by_columns[t] = node != NULL && node->operation == &clm_operation_linear &&
-                           node->with.linear.layout == CLM_LINEAR_IN_OUT;
-    }
     for (uint32_t i = 0; i < from->node_count; i++) {
-        for (int k = 0; k < CLM_NODE_INPUTS; k++) {
-            if (from->nodes[i].operation != &clm_operation_columns) {
-                n->by_columns[from->nodes[i].inputs[k]] = false;
-            }
+        const clm_node *node = &from->nodes[i];
+        n->tensors[node->outputs[0]].by_columns = node->operation == &clm_operation_linear &&
+                                                  node->with.linear.layout == CLM_LINEAR_IN_OUT;
+        for (int k = 0; k < CLM_NODE_INPUTS && node->operation != &clm_operation_columns; k++) {
+            n->tensors[node->inputs[k]].by_columns = false;
         }
     }
     for (uint32_t i = 0; i < from->output_count; i++) {
-        n->by_columns[from->outputs[i].tensor] = false;
+        n->tensors[from->outputs[i].tensor].by_columns = false;
     }
 }
 
 /* Not so a linear that is read by its columns: these are computed without it. */
 static bool is_wanted(const narrowing *n, const clm_node *node) {
-    for (int i = 0; i < CLM_NODE_OUTPUTS && !n->by_columns[node->outputs[0]]; i++) {
-        if (node->outputs[i] != 0 && (n->whole[node->outputs[i]] || n->rows[node->outputs[i]])) {
+    for (int i = 0; i < CLM_NODE_OUTPUTS && !n->tensors[node->outputs[0]].by_columns; i++) {
+        if (node->outputs[i] != 0 &&
+            (n->tensors[node->outputs[i]].whole || n->tensors[node->outputs[i]].rows)) {
             return true;
         }
     }
@@ -151,7 +153,7 @@ static void hull(const narrowing *n, const clm_node *node, bool whole, int64_t *
     for (uint32_t i = 0; i < n->from->node_count; i++) {
         const clm_node *other = &n->from->nodes[i];
         if (other->operation == &clm_operation_columns && other->inputs[0] == node->inputs[0] &&
-            is_wanted(n, other) && n->whole[other->outputs[0]] == whole) {
+            is_wanted(n, other) && n->tensors[other->outputs[0]].whole == whole) {
             const int64_t other_end = other->with.columns.first + other->with.columns.count;
             *first = other->with.columns.first < *first ? other->with.columns.first : *first;
             *end = other_end > *end ? other_end : *end;
@@ -185,7 +187,8 @@ static uint32_t build_columns(narrowing *n, const clm_node *node, uint32_t rows,
 
 /* A tensor without a node, by its name. */
 static uint32_t build_named(narrowing *n, uint32_t tensor) {
-    return clm_graph_add_tensor(n->to, clm_graph_about(n->from, tensor));
+    const clm_tensor_about *about = clm_graph_about(n->from, tensor);
+    return clm_graph_add_tensor(n->to, about, about->name);
 }
 
 static void build_node(narrowing *n, const clm_node *node) {
@@ -196,7 +199,7 @@ static void build_node(narrowing *n, const clm_node *node) {
     const clm_node *made = clm_graph_add_node(n->to, node->operation, inputs, &node->with);
     for (int i = 0; made != NULL && i < CLM_NODE_OUTPUTS; i++) {
         if (node->outputs[i] != 0) {
-            n->built[node->outputs[i]] = made->outputs[i];
+            n->tensors[node->outputs[i]].built = made->outputs[i];
         }
     }
 }
@@ -204,21 +207,22 @@ static void build_node(narrowing *n, const clm_node *node) {
 /* All rows of a tensor. */
 static uint32_t build(narrowing *n, uint32_t tensor) {
     const clm_node *node = producer(n->from, tensor);
-    if (tensor == 0 || n->built[tensor] != 0 || n->to->status != CLM_OK) {
-        return n->built[tensor];
+    if (tensor == 0 || n->tensors[tensor].built != 0 || n->to->status != CLM_OK) {
+        return n->tensors[tensor].built;
     }
     if (node == NULL) {
-        n->built[tensor] = build_named(n, tensor);
+        n->tensors[tensor].built = build_named(n, tensor);
     } else if (node->operation == &clm_operation_gather && node->with.one_each) {
         const clm_attributes flat = {.shape = clm_graph_about(n->from, tensor)->shape};
         const uint32_t inputs[CLM_NODE_INPUTS] = {build_rows(n, node->inputs[0], node->inputs[1])};
-        n->built[tensor] = add(n, &clm_operation_reshape, inputs, &flat);
-    } else if (node->operation == &clm_operation_columns && n->by_columns[node->inputs[0]]) {
-        n->built[tensor] = build_columns(n, node, 0, &n->built[node->inputs[0]]);
+        n->tensors[tensor].built = add(n, &clm_operation_reshape, inputs, &flat);
+    } else if (node->operation == &clm_operation_columns &&
+               n->tensors[node->inputs[0]].by_columns) {
+        n->tensors[tensor].built = build_columns(n, node, 0, &n->tensors[node->inputs[0]].built);
     } else {
         build_node(n, node);
     }
-    return n->built[tensor];
+    return n->tensors[tensor].built;
 }
 
 /* (n,1,H,D) of (B,T,H,D), (n,1,C) of (B,T,C): one position of each sequence. */
@@ -266,20 +270,22 @@ static uint32_t pick_here(narrowing *n, uint32_t tensor, uint32_t rows) {
 
 static uint32_t build_rows(narrowing *n, uint32_t tensor, uint32_t rows) {
     const clm_node *node = producer(n->from, tensor);
-    if (rows != n->rows[tensor]) {
+    if (rows != n->tensors[tensor].rows) {
         return pick_here(n, tensor, rows); /* picked in two ways */
     }
-    if (n->picked[tensor] != 0 || n->to->status != CLM_OK) {
-        return n->picked[tensor];
+    if (n->tensors[tensor].picked != 0 || n->to->status != CLM_OK) {
+        return n->tensors[tensor].picked;
     }
-    if (n->whole[tensor] || node == NULL) {
-        n->picked[tensor] = pick_here(n, tensor, rows);
-    } else if (node->operation == &clm_operation_columns && n->by_columns[node->inputs[0]]) {
-        n->picked[tensor] = build_columns(n, node, rows, &n->picked[node->inputs[0]]);
+    if (n->tensors[tensor].whole || node == NULL) {
+        n->tensors[tensor].picked = pick_here(n, tensor, rows);
+    } else if (node->operation == &clm_operation_columns &&
+               n->tensors[node->inputs[0]].by_columns) {
+        n->tensors[tensor].picked =
+            build_columns(n, node, rows, &n->tensors[node->inputs[0]].picked);
     } else {
-        n->picked[tensor] = pick_through(n, node, rows);
+        n->tensors[tensor].picked = pick_through(n, node, rows);
     }
-    return n->picked[tensor];
+    return n->tensors[tensor].picked;
 }
 
 static clm_status prepare(narrowing *n) {
@@ -287,14 +293,10 @@ static clm_status prepare(narrowing *n) {
     clm_status status = CLM_OK;
     CLM_TRY(clm_graph_status(n->from));
     CLM_TRY(clm_graph_create(&n->to));
-    CLM_TRY(clm_allocate(&n->whole, count, sizeof *n->whole, "a graph"));
-    CLM_TRY(clm_allocate(&n->rows, count, sizeof *n->rows, "a graph"));
-    CLM_TRY(clm_allocate(&n->by_columns, count, sizeof *n->by_columns, "a graph"));
-    CLM_TRY(clm_allocate(&n->built, count, sizeof *n->built, "a graph"));
-    CLM_TRY(clm_allocate(&n->picked, count, sizeof *n->picked, "a graph"));
+    CLM_TRY(clm_allocate(&n->tensors, count, sizeof *n->tensors, "a graph"));
     find_by_columns(n);
     for (uint32_t i = 0; i < n->from->output_count; i++) {
-        n->whole[n->from->outputs[i].tensor] = true;
+        n->tensors[n->from->outputs[i].tensor].whole = true;
     }
     for (uint32_t i = n->from->node_count; i > 0; i--) {
         if (is_wanted(n, &n->from->nodes[i - 1])) {
@@ -319,10 +321,6 @@ clm_status clm_graph_narrow(clm_graph **narrowed, const clm_graph *graph) {
     n.to = NULL;
 cleanup:
     clm_graph_free(n.to);
-    clm_free(n.whole);
-    clm_free(n.rows);
-    clm_free(n.by_columns);
-    clm_free(n.built);
-    clm_free(n.picked);
+    clm_free(n.tensors);
     return status;
 }
