@@ -34,11 +34,12 @@ typedef struct answering {
     uint64_t texts, unanswered;
 } answering;
 
-/* A row of tab-separated columns, or in JSON. `why` is NULL for a text that has an answer. */
+/* A row of tab-separated columns, or in JSON. Without probabilities there is no answer, and `why`
+ * says so. */
 static void add_json_row(clm_string *row, const answering *a, int label, const float *probabilities,
                          const char *why) {
     clm_string json = {0};
-    if (why != NULL) {
+    if (probabilities == NULL) {
         clm_string_add(&json,
                        "{\"label\":null,\"probability\":null,\"probabilities\":null,"
                        "\"error\":");

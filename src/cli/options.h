@@ -50,11 +50,11 @@ typedef struct clm_cli_option {
     const char *excludes; /* names of options, separated by spaces, that it excludes */
     const char *needs;    /* the option that it requires */
     const char *synonyms; /* other programs' names for it, to suggest ours for */
+    const char *unless;   /* an option that makes it optional, though it is `required` */
     clm_cli_kind kind;
     bool above, below; /* `least` and `most` are excluded from the range */
     bool required;
-    const char *unless; /* an option that makes it optional */
-    bool repeats;       /* the last positional argument only: any number, which are not set */
+    bool repeats; /* the last positional argument only: any number, which are not set */
 } clm_cli_option;
 
 #define CLM_CLI_AT_(kind_, type, settings, member)          \

@@ -255,7 +255,7 @@ typedef struct clm_loading {
 /* All tokens, and a tokenizer of them that merges nothing yet. */
 static clm_status load_tokens(clm_loading *l) {
     clm_status status = CLM_OK;
-    const cJSON *vocab = l->json;
+    const cJSON *vocab = NULL;
     size_t count = 0;
     CLM_TRY(clm_source_parse(&l->json, l->main));
     vocab = l->json;
@@ -298,8 +298,11 @@ static void take_pair_scheme(clm_tokenizer *tokenizer, const clm_settings *setti
 clm_status clm_load_files(clm_tokenizer **tokenizer, const clm_tokenizer_files *files) {
     clm_status status = CLM_OK;
     clm_loading l = {.files = files, .main = files->json != NULL ? files->json : files->vocab};
-    l.reader.where = l.main->where;
     *tokenizer = NULL;
+    if (l.main == NULL) {
+        return clm_fail(CLM_ERROR_INTERNAL, "a tokenizer of no file");
+    }
+    l.reader.where = l.main->where;
     CLM_TRY(clm_settings_read(&l.settings, files));
     CLM_TRY(load_tokens(&l));
     if (files->json != NULL) {

@@ -1,11 +1,14 @@
 #!/bin/sh
-# test_variants.sh SOURCE BUILD WORK CMAKE VERSION: installs what lies built in BUILD in the ways
+# test_variants.sh SOURCE BUILD CMAKE VERSION: installs what is already built in BUILD in the ways
 # that distributions and people do, and uses each by find_package and by pkg-config. Nothing of clm
-# is compiled: where it is installed is no matter of the build.
+# is compiled: where it is installed does not concern the build. It is installed outside the source
+# tree, because CMake refuses absolute include folders within it.
 # SPDX-License-Identifier: Apache-2.0
 set -eu
-source=$1 build=$2 work=$3 cmake=$4 version=$5
-rm -rf "$work"
+source=$1 build=$2 cmake=$3 version=$4
+folder=$(mktemp -d)
+trap 'rm -rf "$folder"' EXIT
+work="$folder/consumer variants"
 mkdir -p "$work"
 consumer=$source/tests/consumer/consumer.c
 
