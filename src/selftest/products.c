@@ -242,6 +242,9 @@ static const product few_rows[] = {
     {8, 131, 257, false, false, BIAS | RESIDUAL, CLM_GEMM_F32},
     {1, 131, 257, false, false, BIAS | RESIDUAL, CLM_GEMM_BF16},
     {11, 131, 257, false, false, BIAS | RESIDUAL, CLM_GEMM_F32},
+    /* Columns for one work-group alone: K is divided on every device, however narrow its vectors.
+     */
+    {1, 17, 257, false, false, BIAS | GELU, CLM_GEMM_F32},
 };
 
 /* Short sums, as gradients of weights have whose rows are few. */
