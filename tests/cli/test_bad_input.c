@@ -397,7 +397,7 @@ static void bad_checkpoints(void **state) {
                  "damaged/checkpoint.safetensors: ");
     copy("run/model.safetensors", "damaged/checkpoint.safetensors");
     assert_fails(run_clm(TRAIN, "--out", "damaged", "--epochs", "2", "--resume"), 3,
-                 "damaged/checkpoint.safetensors: ", "no checkpoint of clm");
+                 "damaged/checkpoint.safetensors: ", "not a checkpoint of clm");
     clm_test_write(clm_test_path("damaged/checkpoint.safetensors"), bytes, size_bytes);
     write_text("damaged/metrics.jsonl", "{\"event\":\"start\"}\n");
     assert_fails(run_clm(TRAIN, "--out", "damaged", "--epochs", "2", "--resume"), 3,
