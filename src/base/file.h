@@ -47,6 +47,11 @@ clm_status clm_file_writer_add(clm_file_writer *writer, const void *bytes, size_
 clm_status clm_file_writer_commit(clm_file_writer *writer);
 void clm_file_writer_discard(clm_file_writer *writer);
 
+/* Adds all bytes, commits and discards, if opening the writer returned CLM_OK; else only discards
+ * and returns what opening returned. */
+clm_status clm_file_writer_finish(clm_file_writer *writer, clm_status opened, const void *bytes,
+                                  size_t size_bytes);
+
 /* The first three in one. */
 clm_status clm_file_write(const char *path, const void *bytes, size_t size_bytes);
 

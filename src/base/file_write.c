@@ -313,15 +313,21 @@ void clm_file_writer_discard(clm_file_writer *writer) {
     *writer = (clm_file_writer){.folder = -1};
 }
 
+clm_status clm_file_writer_finish(clm_file_writer *writer, clm_status opened, const void *bytes,
+                                  size_t size_bytes) {
+    clm_status status = opened;
+    if (status == CLM_OK) {
+        status = clm_file_writer_add(writer, bytes, size_bytes);
+    }
+    if (status == CLM_OK) {
+        status = clm_file_writer_commit(writer);
+    }
+    clm_file_writer_discard(writer);
+    return status;
+}
+
 clm_status clm_file_write(const char *path, const void *bytes, size_t size_bytes) {
     clm_file_writer writer = {0};
-    clm_status status = clm_file_writer_open(&writer, path);
-    if (status == CLM_OK) {
-        status = clm_file_writer_add(&writer, bytes, size_bytes);
-    }
-    if (status == CLM_OK) {
-        status = clm_file_writer_commit(&writer);
-    }
-    clm_file_writer_discard(&writer);
-    return status;
+    const clm_status status = clm_file_writer_open(&writer, path);
+    return clm_file_writer_finish(&writer, status, bytes, size_bytes);
 }

@@ -185,15 +185,8 @@ cleanup:
 clm_status clm_folder_write(const clm_folder *folder, const char *name, const void *bytes,
                             size_t size_bytes) {
     clm_file_writer writer = {0};
-    clm_status status = clm_file_writer_open_in(&writer, folder, name);
-    if (status == CLM_OK) {
-        status = clm_file_writer_add(&writer, bytes, size_bytes);
-    }
-    if (status == CLM_OK) {
-        status = clm_file_writer_commit(&writer);
-    }
-    clm_file_writer_discard(&writer);
-    return status;
+    const clm_status status = clm_file_writer_open_in(&writer, folder, name);
+    return clm_file_writer_finish(&writer, status, bytes, size_bytes);
 }
 
 clm_status clm_file_writer_open_own(clm_file_writer *writer, const char *path) {
@@ -213,15 +206,8 @@ cleanup:
 
 clm_status clm_file_write_own(const char *path, const void *bytes, size_t size_bytes) {
     clm_file_writer writer = {0};
-    clm_status status = clm_file_writer_open_own(&writer, path);
-    if (status == CLM_OK) {
-        status = clm_file_writer_add(&writer, bytes, size_bytes);
-    }
-    if (status == CLM_OK) {
-        status = clm_file_writer_commit(&writer);
-    }
-    clm_file_writer_discard(&writer);
-    return status;
+    const clm_status status = clm_file_writer_open_own(&writer, path);
+    return clm_file_writer_finish(&writer, status, bytes, size_bytes);
 }
 
 clm_status clm_folder_append(const clm_folder *folder, const char *name, const void *bytes,
