@@ -57,6 +57,16 @@ static void empty_pool(clm_device *device) {
     device->pool_bytes = 0;
 }
 
+/* Not into the pool: a larger one takes its place, and OpenCL keeps it until the queue has
+ * executed the kernels that use it. */
+static void release_scratch(clm_device *device) {
+    if (device->scratch != NULL) {
+        device->used_bytes -= device->scratch->capacity_bytes;
+        destroy(device->scratch);
+        device->scratch = NULL;
+    }
+}
+
 clm_status clm_buffer_pool_open(clm_device *device) {
     return clm_buffer_create(&device->nothing, device, 64, "the device's empty buffer");
 }
@@ -64,11 +74,13 @@ clm_status clm_buffer_pool_open(clm_device *device) {
 void clm_buffer_pool_close(clm_device *device) {
     clm_buffer_release(device->nothing);
     device->nothing = NULL;
+    release_scratch(device);
     empty_pool(device);
 }
 
 clm_status clm_buffer_pool_trim(clm_device *device) {
     const clm_status status = clm_device_finish(device);
+    release_scratch(device);
     empty_pool(device);
     return status;
 }
@@ -157,6 +169,15 @@ static clm_status create_memory(clm_buffer *buffer, const char *what) {
     return no_memory(device, buffer->size_bytes, what, code);
 }
 
+/* So that tests notice what is read before it is written. */
+static void poison(const clm_buffer *buffer) {
+    static const cl_uint nan_bits = 0xFFFFFFFFU;
+    if (buffer->device->poison) {
+        (void)clEnqueueFillBuffer(buffer->device->queue, buffer->memory, &nan_bits, sizeof nan_bits,
+                                  0, buffer->capacity_bytes, 0, NULL, NULL);
+    }
+}
+
 clm_status clm_buffer_create(clm_buffer **buffer, clm_device *device, size_t size_bytes,
                              const char *what) {
     *buffer = NULL;
@@ -185,13 +206,28 @@ clm_status clm_buffer_create(clm_buffer **buffer, clm_device *device, size_t siz
     if (device->used_bytes + device->pool_bytes > device->peak_bytes) {
         device->peak_bytes = device->used_bytes + device->pool_bytes;
     }
-    if (device->poison) {
-        static const cl_uint nan_bits = 0xFFFFFFFFU;
-        (void)clEnqueueFillBuffer(device->queue, made->memory, &nan_bits, sizeof nan_bits, 0,
-                                  capacity_bytes, 0, NULL, NULL);
-    }
+    poison(made);
     *buffer = made;
     return CLM_OK;
+}
+
+clm_status clm_scratch_take(clm_device *device, size_t bytes, clm_buffer **scratch,
+                            const char *what) {
+    *scratch = NULL;
+    clm_status status = CLM_OK;
+    CLM_TRY(clm_device_check(device));
+    if (bytes == 0) {
+        return CLM_OK;
+    }
+    if (device->scratch != NULL && bytes <= device->scratch->size_bytes) {
+        poison(device->scratch);
+    } else {
+        release_scratch(device);
+        CLM_TRY(clm_buffer_create(&device->scratch, device, bytes, what));
+    }
+    *scratch = device->scratch;
+cleanup:
+    return status;
 }
 
 clm_status clm_buffer_create_lent(clm_buffer **buffer, clm_device *device, const void *host,

@@ -118,8 +118,17 @@ const clm_buffer *clm_buffer_part(const clm_buffer *buffer, size_t i);
  * it are still enqueued. NULL is fine. */
 void clm_buffer_release(clm_buffer *buffer);
 
-/* Waits for the device, then returns the pool's memory to the driver, for use between jobs. */
+/* Waits for the device, then returns the memory of the pool and of clm_scratch_take() to the
+ * driver, for use between jobs. */
 clm_status clm_buffer_pool_trim(clm_device *device);
+
+/* A buffer of at least `bytes` for what an operation keeps during one call, lent through *scratch
+ * until the next take, the pool's trimming or the device's closing; NULL for 0 bytes. The device
+ * has one, which grows: the queue is in order, so one serves all calls one after another, and a
+ * smaller one is freed when the queue is done with it. Contents are undefined. Fails as
+ * clm_buffer_create() does. */
+clm_status clm_scratch_take(clm_device *device, size_t bytes, clm_buffer **scratch,
+                            const char *what);
 
 size_t clm_buffer_size_bytes(const clm_buffer *buffer);
 cl_mem clm_buffer_memory(const clm_buffer *buffer); /* NULL for one in parts */

@@ -60,6 +60,7 @@ struct clm_device {
 
     clm_buffer *nothing; /* stands for a NULL argument */
     clm_buffer *pool;    /* released buffers, most recent first */
+    clm_buffer *scratch; /* the largest that was taken so far, or NULL */
     uint64_t pool_bytes;
     uint64_t used_bytes;
     uint64_t peak_bytes;

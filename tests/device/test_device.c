@@ -181,6 +181,55 @@ static void a_trimmed_pool_is_empty(clm_device *device) {
     clm_buffer_release(buffer);
 }
 
+/* Takes of one size or less share a buffer; a larger take frees it, but not under the kernels that
+ * still use it. */
+static void scratch_grows_and_is_used_again(clm_device *device) {
+    enum { count = 1 << 20, rounds = 8 };
+    clm_buffer *first = NULL;
+    clm_buffer *scratch = NULL;
+    assert_ok(clm_buffer_pool_trim(device));
+    const uint64_t used = clm_device_memory_bytes(device);
+    assert_ok(clm_scratch_take(device, 0, &scratch, "a test"));
+    assert_null(scratch);
+    assert_true(clm_device_memory_bytes(device) == used);
+    assert_ok(clm_scratch_take(device, 5000, &first, "a test"));
+    assert_ok(clm_scratch_take(device, 100, &scratch, "a test"));
+    assert_ptr_equal(scratch, first);
+    assert_true(clm_buffer_size_bytes(scratch) >= 5000);
+
+    clm_buffer *ones = clm_test_buffer(device, NULL, count);
+    float *values = NULL;
+    assert_ok(clm_allocate(&values, count, sizeof *values, "values"));
+    clm_buffer *out[rounds];
+    for (int round = 0; round < rounds; round++) {
+        const size_t n = (size_t)count / rounds * (size_t)(round + 1);
+        for (size_t i = 0; i < n; i++) {
+            values[i] = (float)round;
+        }
+        out[round] = clm_test_buffer(device, NULL, n);
+        assert_ok(clm_scratch_take(device, n * sizeof(float), &scratch, "a test"));
+        assert_ok(clm_buffer_write(scratch, 0, values, n * sizeof *values));
+        assert_ok(clm_buffer_write(ones, 0, values, n * sizeof *values));
+        assert_ok(clm_residual_forward(device, out[round], scratch, ones, n));
+    }
+    for (int round = 0; round < rounds; round++) {
+        const size_t n = (size_t)count / rounds * (size_t)(round + 1);
+        clm_test_buffer_read(out[round], values, n);
+        assert_true(values[0] == 2.0F * (float)round && values[n - 1] == 2.0F * (float)round);
+        clm_test_buffer_check(out[round], n);
+    }
+    clm_free(values);
+    clm_test_buffer_check(ones, count);
+
+    const uint64_t most = clm_device_get_info(device)->max_allocation_size_bytes;
+    assert_status(CLM_ERROR_DEVICE_MEMORY,
+                  clm_scratch_take(device, (size_t)most + 1, &scratch, "partial sums"));
+    assert_message_has("partial sums");
+    assert_null(scratch);
+    assert_ok(clm_buffer_pool_trim(device));
+    assert_true(clm_device_memory_bytes(device) == used);
+}
+
 static void too_large_a_buffer_is_refused_by_name(clm_device *device) {
     clm_buffer *buffer = NULL;
     uint64_t most = clm_device_get_info(device)->max_allocation_size_bytes;
@@ -304,6 +353,7 @@ CLM_ON_EACH_DEVICE(parts_are_their_whole)
 CLM_ON_EACH_DEVICE(bytes_of_the_host_arrive)
 CLM_ON_EACH_DEVICE(writes_keep_what_they_were_given)
 CLM_ON_EACH_DEVICE(a_trimmed_pool_is_empty)
+CLM_ON_EACH_DEVICE(scratch_grows_and_is_used_again)
 CLM_ON_EACH_DEVICE(too_large_a_buffer_is_refused_by_name)
 CLM_ON_EACH_DEVICE(a_wrong_kernel_is_named_with_its_line)
 CLM_ON_EACH_DEVICE(a_kernel_runs)
@@ -339,6 +389,7 @@ int main(void) {
         cmocka_unit_test(writes_keep_what_they_were_given_test),
         cmocka_unit_test(a_trimmed_pool_is_empty_test),
         cmocka_unit_test(a_large_buffer_lies_in_parts_test),
+        cmocka_unit_test(scratch_grows_and_is_used_again_test),
         cmocka_unit_test(too_large_a_buffer_is_refused_by_name_test),
         cmocka_unit_test(a_wrong_kernel_is_named_with_its_line_test),
         cmocka_unit_test(a_kernel_runs_test),
