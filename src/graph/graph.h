@@ -127,7 +127,8 @@ typedef struct clm_device_call {
     const clm_shape *in_shape[CLM_NODE_INPUTS];
     const clm_shape *out_shape[CLM_NODE_OUTPUTS];
     const int32_t *host_ids[CLM_NODE_INPUTS]; /* of inputs of the graph that are i32 */
-    float seed; /* stands for an input that is the seed, which has no buffer */
+    float seed;                 /* stands for an input that is the seed, which has no buffer */
+    struct clm_buffer *scratch; /* NULL where the operation needs none */
 } clm_device_call;
 
 struct clm_derivation;
@@ -150,6 +151,9 @@ typedef struct clm_operation {
     /* Enqueues kernels; NULL where there are none yet. Outputs of the kind gradient are added to.
      */
     clm_status (*enqueue)(const clm_device_call *call);
+    /* The bytes that enqueue() needs in call->scratch, undefined before and after; NULL: none. Of
+     * the call's members, buffers are not set. */
+    size_t (*scratch_bytes)(const clm_device_call *call);
     /* A bit for each input and output whose rows may be apart; all others are dense. */
     unsigned strided_inputs, strided_outputs;
     unsigned overwrites; /* a bit for each input whose memory output 0 may reuse */

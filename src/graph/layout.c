@@ -9,7 +9,8 @@
 
 /* Memory that is allocated, and from which node to which it is used. */
 typedef struct storage {
-    uint32_t root;
+    clm_layout_part *part; /* to be filled */
+    uint32_t order;        /* among those of one size */
     uint32_t begin, end;
     size_t size_bytes;
 } storage;
@@ -164,7 +165,7 @@ static int compare_sizes(const void *a, const void *b) {
     if (left->size_bytes != right->size_bytes) {
         return left->size_bytes < right->size_bytes ? 1 : -1;
     }
-    return left->root < right->root ? -1 : left->root > right->root;
+    return left->order < right->order ? -1 : left->order > right->order;
 }
 
 static bool overlap(const storage *a, const storage *b) {
@@ -177,7 +178,7 @@ static size_t lowest_offset(const laying *l, const storage *s, size_t buffer, si
     for (bool moved = true; moved;) {
         moved = false;
         for (size_t i = 0; i < placed; i++) {
-            const clm_layout_tensor *other = &l->layout->tensors[l->storages[i].root];
+            const clm_layout_part *other = l->storages[i].part;
             if (other->buffer == buffer && (l->options->apart || overlap(s, &l->storages[i])) &&
                 offset < other->offset_bytes + other->size_bytes &&
                 other->offset_bytes < offset + s->size_bytes) {
@@ -192,7 +193,6 @@ static size_t lowest_offset(const laying *l, const storage *s, size_t buffer, si
 static clm_status place_storage(laying *l, size_t index) {
     const storage *s = &l->storages[index];
     clm_layout *layout = l->layout;
-    clm_layout_tensor *at = &layout->tensors[s->root];
     size_t buffer = 0;
     size_t offset = 0;
     for (; buffer < layout->buffer_count && !l->options->apart; buffer++) {
@@ -207,9 +207,7 @@ static clm_status place_storage(laying *l, size_t index) {
         layout->buffer_bytes[buffer] = 0;
         offset = 0;
     }
-    at->buffer = buffer;
-    at->offset_bytes = offset;
-    at->size_bytes = s->size_bytes;
+    *s->part = (clm_layout_part){buffer, offset, s->size_bytes};
     if (offset + s->size_bytes > layout->buffer_bytes[buffer]) {
         layout->buffer_bytes[buffer] = offset + s->size_bytes;
     }
@@ -234,9 +232,21 @@ static void collect_storages(laying *l) {
         if (root_of(l, i) == i && is_allocated(l->graph, i) && used) {
             const size_t bytes = (size_t)clm_shape_count(&about->shape) * sizeof(float);
             l->storages[l->storage_count++] =
-                (storage){.root = i,
+                (storage){.part = &l->layout->tensors[i].part,
+                          .order = i,
                           .begin = about->kind == CLM_TENSOR_INPUT ? 0 : first_use[i],
                           .end = l->last_use[i],
+                          .size_bytes = (bytes + unit - 1) / unit * unit};
+        }
+    }
+    for (uint32_t i = 0; i < l->graph->node_count; i++) {
+        const size_t bytes = l->options->scratch_bytes != NULL ? l->options->scratch_bytes[i] : 0;
+        if (bytes > 0) {
+            l->storages[l->storage_count++] =
+                (storage){.part = &l->layout->scratch[i],
+                          .order = l->graph->tensor_count + i,
+                          .begin = i,
+                          .end = i,
                           .size_bytes = (bytes + unit - 1) / unit * unit};
         }
     }
@@ -249,9 +259,11 @@ clm_status clm_layout_make(clm_layout *layout, const clm_graph *graph,
     const size_t count = graph->tensor_count;
     clm_status status = CLM_OK;
     CLM_TRY(clm_allocate(&layout->tensors, count, sizeof *layout->tensors, "a plan"));
-    CLM_TRY(clm_allocate(&layout->buffer_bytes, count, sizeof *layout->buffer_bytes, "a plan"));
+    const size_t most = count + graph->node_count; /* of what is allocated */
+    CLM_TRY(clm_allocate(&layout->scratch, graph->node_count, sizeof *layout->scratch, "a plan"));
+    CLM_TRY(clm_allocate(&layout->buffer_bytes, most, sizeof *layout->buffer_bytes, "a plan"));
     CLM_TRY(clm_allocate(&l.last_use, 2 * count, sizeof *l.last_use, "a plan"));
-    CLM_TRY(clm_allocate(&l.storages, count, sizeof *l.storages, "a plan"));
+    CLM_TRY(clm_allocate(&l.storages, most, sizeof *l.storages, "a plan"));
     memset(l.last_use + count, 0xFF, count * sizeof *l.last_use);
     for (uint32_t i = 1; i < count; i++) {
         const size_t last = (size_t)clm_shape_last(&clm_graph_about(graph, i)->shape);
@@ -282,6 +294,7 @@ cleanup:
 
 void clm_layout_free(clm_layout *layout) {
     clm_free(layout->tensors);
+    clm_free(layout->scratch);
     clm_free(layout->buffer_bytes);
     *layout = (clm_layout){0};
 }

@@ -7,24 +7,30 @@
 
 #include "graph/graph.h"
 
+/* What is allocated in one of the layout's buffers. */
+typedef struct clm_layout_part {
+    size_t buffer;
+    size_t offset_bytes, size_bytes; /* a size of 0: nothing is */
+} clm_layout_part;
+
 typedef struct clm_layout_tensor {
     uint32_t root;               /* the tensor whose memory it uses; itself if it has its own */
     size_t first, width, stride; /* in elements of the root: its rows, see clm_place */
-    /* Of roots that the layout allocates; a size of 0: a parameter, or nothing. */
-    size_t buffer;
-    size_t offset_bytes, size_bytes;
+    clm_layout_part part;        /* of roots; parameters have none */
 } clm_layout_tensor;
 
 typedef struct clm_layout {
     clm_layout_tensor *tensors; /* by tensor */
+    clm_layout_part *scratch;   /* by node */
     size_t buffer_count;
     size_t *buffer_bytes;
 } clm_layout;
 
 typedef struct clm_layout_options {
-    size_t alignment_bytes; /* of each tensor */
-    uint64_t most_bytes;    /* in one buffer */
-    bool apart;             /* tensors share memory only if they are the same elements */
+    size_t alignment_bytes;      /* of each tensor */
+    uint64_t most_bytes;         /* in one buffer */
+    bool apart;                  /* tensors share memory only if they are the same elements */
+    const size_t *scratch_bytes; /* by node; NULL: none needs any */
 } clm_layout_options;
 
 /* Free it in any case. CLM_ERROR_UNSUPPORTED, naming operation and tensor, if an operation that

@@ -14,6 +14,7 @@ struct clm_plan {
     clm_layout layout;
     clm_buffer **workspace;   /* layout.buffer_count of them */
     clm_buffer **parts;       /* by tensor: where a root lies in them, or the parameter's */
+    clm_buffer **scratch;     /* by node */
     clm_buffer **gradients;   /* by tensor of a parameter */
     const int32_t **host_ids; /* by tensor: what was bound last */
 };
@@ -68,6 +69,41 @@ cleanup:
     return status;
 }
 
+/* A call without its buffers. */
+static clm_device_call call_of(const clm_plan *plan, const clm_node *node) {
+    clm_device_call call = {.device = plan->device, .node = node};
+    for (int k = 0; k < CLM_NODE_INPUTS; k++) {
+        call.in_shape[k] = clm_node_shape(plan->graph, node, k);
+    }
+    for (int k = 0; k < CLM_NODE_OUTPUTS; k++) {
+        call.out_shape[k] = &clm_graph_about(plan->graph, node->outputs[k])->shape;
+    }
+    return call;
+}
+
+static clm_status lay_out(clm_plan *plan, const clm_plan_options *options) {
+    const clm_graph *graph = plan->graph;
+    clm_status status = CLM_OK;
+    size_t *scratch_bytes = NULL;
+    CLM_TRY(clm_allocate(&scratch_bytes, graph->node_count, sizeof *scratch_bytes, "a plan"));
+    for (uint32_t i = 0; i < graph->node_count; i++) {
+        const clm_operation *operation = graph->nodes[i].operation;
+        if (operation->scratch_bytes != NULL) {
+            const clm_device_call call = call_of(plan, &graph->nodes[i]);
+            scratch_bytes[i] = operation->scratch_bytes(&call);
+        }
+    }
+    const clm_layout_options lay = {
+        .alignment_bytes = clm_device_part_alignment_bytes(plan->device),
+        .most_bytes = clm_device_get_info(plan->device)->max_allocation_size_bytes,
+        .apart = options->apart,
+        .scratch_bytes = scratch_bytes};
+    CLM_TRY(clm_layout_make(&plan->layout, graph, &lay));
+cleanup:
+    clm_free(scratch_bytes);
+    return status;
+}
+
 clm_status clm_plan_make(clm_plan **plan, clm_device *device, const clm_graph *graph,
                          const clm_plan_options *options) {
     *plan = NULL;
@@ -77,12 +113,9 @@ clm_status clm_plan_make(clm_plan **plan, clm_device *device, const clm_graph *g
     made->device = device;
     CLM_TRY(transform(made, graph, options));
     const size_t count = made->graph->tensor_count;
-    const clm_layout_options lay = {
-        .alignment_bytes = clm_device_part_alignment_bytes(device),
-        .most_bytes = clm_device_get_info(device)->max_allocation_size_bytes,
-        .apart = options->apart};
-    CLM_TRY(clm_layout_make(&made->layout, made->graph, &lay));
+    CLM_TRY(lay_out(made, options));
     CLM_TRY(clm_allocate(&made->parts, count, sizeof *made->parts, "a plan"));
+    CLM_TRY(clm_allocate(&made->scratch, made->graph->node_count, sizeof *made->scratch, "a plan"));
     CLM_TRY(clm_allocate(&made->gradients, count, sizeof *made->gradients, "a plan"));
     CLM_TRY(clm_allocate(&made->host_ids, count, sizeof *made->host_ids, "a plan"));
     CLM_TRY(clm_allocate(&made->workspace, made->layout.buffer_count, sizeof *made->workspace,
@@ -103,16 +136,27 @@ void clm_plan_free(clm_plan *plan) {
             clm_buffer_release(plan->parts[i]);
         }
     }
+    for (uint32_t i = 0; plan->scratch != NULL && i < plan->graph->node_count; i++) {
+        clm_buffer_release(plan->scratch[i]);
+    }
     for (size_t i = 0; plan->workspace != NULL && i < plan->layout.buffer_count; i++) {
         clm_buffer_release(plan->workspace[i]);
     }
     clm_layout_free(&plan->layout);
     clm_graph_free(plan->graph);
     clm_free(plan->parts);
+    clm_free(plan->scratch);
     clm_free(plan->gradients);
     clm_free((void *)plan->host_ids);
     clm_free(plan->workspace);
     clm_free(plan);
+}
+
+static clm_status make_part(const clm_plan *plan, clm_buffer **part, const clm_layout_part *at) {
+    return at->size_bytes == 0
+               ? CLM_OK
+               : clm_buffer_create_part(part, plan->workspace[at->buffer], at->offset_bytes,
+                                        at->size_bytes, "a plan's tensor");
 }
 
 clm_status clm_plan_allocate(clm_plan *plan,
@@ -133,10 +177,12 @@ clm_status clm_plan_allocate(clm_plan *plan,
             CLM_TRY(find(context, about->name, &found));
             plan->parts[i] = found.value;
             plan->gradients[i] = found.gradient;
-        } else if (at->root == i && at->size_bytes > 0) {
-            CLM_TRY(clm_buffer_create_part(&plan->parts[i], plan->workspace[at->buffer],
-                                           at->offset_bytes, at->size_bytes, "a plan's tensor"));
+        } else if (at->root == i) {
+            CLM_TRY(make_part(plan, &plan->parts[i], &at->part));
         }
+    }
+    for (uint32_t i = 0; i < plan->graph->node_count; i++) {
+        CLM_TRY(make_part(plan, &plan->scratch[i], &layout->scratch[i]));
     }
 cleanup:
     return status;
@@ -178,18 +224,18 @@ clm_status clm_plan_enqueue(clm_plan *plan, const clm_plan_binding *bindings, si
     }
     for (uint32_t i = 0; i < graph->node_count; i++) {
         const clm_node *node = &graph->nodes[i];
-        clm_device_call call = {.device = plan->device, .node = node, .seed = seed};
         if (clm_layout_is_view(node)) {
             continue;
         }
+        clm_device_call call = call_of(plan, node);
+        call.seed = seed;
+        call.scratch = plan->scratch[i];
         for (int k = 0; k < CLM_NODE_INPUTS; k++) {
             call.in[k] = place_of(plan, node->inputs[k]);
-            call.in_shape[k] = clm_node_shape(graph, node, k);
             call.host_ids[k] = plan->host_ids[node->inputs[k]];
         }
         for (int k = 0; k < CLM_NODE_OUTPUTS; k++) {
             call.out[k] = place_of(plan, node->outputs[k]);
-            call.out_shape[k] = &clm_graph_about(graph, node->outputs[k])->shape;
         }
         CLM_TRY(node->operation->enqueue(&call));
     }
