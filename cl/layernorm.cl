@@ -4,10 +4,11 @@
  *               out = xhat * weight + bias
  *     backward  g = dout * weight
  *               dx = rstd * (g - mean(g) - xhat * mean(g * xhat)) [+ dresidual]
- *               dweight_parts (parts,C)[p] = sum of dout * xhat over the rows of group p
- *               dbias_parts (parts,C)[p] = sum of dout over them
+ *               dweight (groups,C)[p] = sum of dout * xhat over the rows of group p
+ *               dbias (groups,C)[p] = sum of dout over them
  *
- * The host adds the parts up. Shapes: x, out, dx, dout, dresidual (rows,C); mean, rstd (rows);
+ * The host adds up the sums of the groups, which are one after the other in `parts` from
+ * parts_offset on. Shapes: x, out, dx, dout, dresidual (rows,C); mean, rstd (rows);
  * weight, bias (C). dx may be dresidual.
  *
  * Work: groups of LOCAL items, each group for `group_rows` rows, each item for the same columns of
@@ -124,8 +125,8 @@ __kernel __attribute__((reqd_work_group_size(LOCAL, 1, 1))) void layernorm_forwa
 /* dx only where want_dx; its sums are there in any case, because PoCL 3.1 miscompiles a barrier
  * below a condition, though all items take the same side. */
 __kernel __attribute__((reqd_work_group_size(LOCAL, 1, 1))) void layernorm_backward(
-    __global float *dx, __global float *restrict dweight_parts,
-    __global float *restrict dbias_parts, __global const float *restrict dout,
+    __global float *dx, __global float *parts, const ulong parts_offset,
+    __global const float *restrict dout,
     __global const float *restrict x, __global const float *restrict weight,
     __global const float *restrict mean, __global const float *restrict rstd,
     __global const float *dresidual, const int rows, const int C, const int group_rows,
@@ -135,8 +136,8 @@ __kernel __attribute__((reqd_work_group_size(LOCAL, 1, 1))) void layernorm_backw
     const int whole = C - C % WIDTH;
     const int begin = (int)get_group_id(0) * group_rows;
     const int end = min(group_rows, rows - begin) + begin;
-    __global float *dweight = dweight_parts + (size_t)get_group_id(0) * C;
-    __global float *dbias = dbias_parts + (size_t)get_group_id(0) * C;
+    __global float *restrict dweight = parts + parts_offset + (size_t)get_group_id(0) * C;
+    __global float *restrict dbias = dweight + (size_t)get_num_groups(0) * C;
 #if WANT_DWEIGHT
     FOR_COLUMNS(
         {

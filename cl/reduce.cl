@@ -2,12 +2,12 @@
  *
  *     sum, square_sum, nonfinite
  *               out[out_index + g] = sum over i in [g * range, (g+1) * range) of term(x[i])
- *     columns   (out + out_offset) (parts,N)[p] [+]= sum of x (rows,N)[r],
+ *     columns   (out + out_offset) (parts,N)[p] [+]= sum of (x + x_offset) (rows,N)[r],
  *               r in [p * part_rows, (p+1) * part_rows)
  *
  * The term is x for a sum, x^2 for a sum of squares, and 1 where x is not finite for a count. The
  * host runs one of the three once over the data and, if that leaves more than one sum, `sum` over
- * those; and `columns` until one part is left.
+ * those; and `columns` until one part is left. out and x may be apart in one buffer.
  *
  * Work: the three, one group of LOCAL items a range; columns, (N / (WIDTH * VECTORS) rounded up,
  * parts) items.
@@ -122,13 +122,13 @@ static inline void sum_columns(__global float *to, __global const float *from, c
 }
 
 __kernel void reduce_columns(__global float *out, const ulong out_offset, __global const float *x,
-                             const int rows, const int N, const int part_rows,
-                             const int accumulate) {
+                             const ulong x_offset, const int rows, const int N,
+                             const int part_rows, const int accumulate) {
     const int first = (int)get_global_id(0) * (WIDTH * VECTORS);
     const size_t part = get_global_id(1);
     const int begin = (int)part * part_rows;
     const int count = min(part_rows, rows - begin);
-    __global const float *from = x + (size_t)begin * N;
+    __global const float *from = x + x_offset + (size_t)begin * N;
     __global float *to = out + out_offset + part * N;
 #if VECTORS > 1
     if (first <= N - WIDTH * VECTORS) {

@@ -134,8 +134,16 @@ static clm_status layernorm_forward(clm_bench_subject *subject) {
 static clm_status layernorm_backward(clm_bench_subject *subject) {
     clm_buffer **b = subject->buffers;
     const int *sizes = subject->entry->sizes;
-    return clm_layernorm_backward(subject->device, b[DX], b[DWEIGHT], b[DBIAS], b[DY], b[X],
-                                  b[WEIGHT], b[MEAN], b[RSTD], b[NORMED], sizes[0], sizes[1]);
+    clm_buffer *scratch = NULL;
+    clm_status status = CLM_OK;
+    CLM_TRY(clm_scratch_take(
+        subject->device, clm_layernorm_backward_scratch_bytes(subject->device, sizes[0], sizes[1]),
+        &scratch, "parts of a norm's gradients"));
+    CLM_TRY(clm_layernorm_backward(subject->device, b[DX], b[DWEIGHT], b[DBIAS], b[DY], b[X],
+                                   b[WEIGHT], b[MEAN], b[RSTD], b[NORMED], sizes[0], sizes[1],
+                                   scratch));
+cleanup:
+    return status;
 }
 
 static void count_layernorm(const clm_bench_entry *entry, clm_bench_result *result) {
@@ -201,11 +209,19 @@ cleanup:
 static clm_status run_embedding(clm_bench_subject *subject) {
     clm_buffer **b = subject->buffers;
     const int *sizes = subject->entry->sizes;
-    return subject->entry->form == FORWARD
-               ? clm_embedding_forward(subject->device, b[STREAM], b[TOKENS], b[WTE], b[WPE],
-                                       sizes[0], sizes[1], CLM_BENCH_CHANNELS, 0)
-               : clm_embedding_backward(subject->device, b[WTE], b[WPE], b[STREAM], subject->tokens,
-                                        sizes[0], sizes[1], CLM_BENCH_CHANNELS);
+    clm_buffer *scratch = NULL;
+    clm_status status = CLM_OK;
+    if (subject->entry->form == FORWARD) {
+        return clm_embedding_forward(subject->device, b[STREAM], b[TOKENS], b[WTE], b[WPE],
+                                     sizes[0], sizes[1], CLM_BENCH_CHANNELS, 0);
+    }
+    CLM_TRY(clm_scratch_take(
+        subject->device, clm_embedding_backward_scratch_bytes(subject->device, sizes[0], sizes[1]),
+        &scratch, "the sorted places of tokens"));
+    CLM_TRY(clm_embedding_backward(subject->device, b[WTE], b[WPE], b[STREAM], subject->tokens,
+                                   sizes[0], sizes[1], CLM_BENCH_CHANNELS, scratch));
+cleanup:
+    return status;
 }
 
 static const clm_bench_kind embedding = {.letters = {"B", "T", NULL},
@@ -339,6 +355,28 @@ cleanup:
     return status;
 }
 
+static clm_status run_square_sum(clm_device *device, clm_buffer *out, const clm_buffer *x,
+                                 size_t count) {
+    clm_buffer *scratch = NULL;
+    clm_status status = CLM_OK;
+    CLM_TRY(clm_scratch_take(device, clm_reduce_scratch_bytes(device, count), &scratch,
+                             "partial sums"));
+    CLM_TRY(clm_reduce_square_sum(device, out, 0, x, count, scratch));
+cleanup:
+    return status;
+}
+
+static clm_status run_columns(clm_device *device, clm_buffer *out, const clm_buffer *x, int rows,
+                              int N) {
+    clm_buffer *scratch = NULL;
+    clm_status status = CLM_OK;
+    CLM_TRY(clm_scratch_take(device, clm_reduce_columns_scratch_bytes(device, rows, N), &scratch,
+                             "partial column sums"));
+    CLM_TRY(clm_reduce_columns(device, out, 0, x, 0, rows, N, true, scratch));
+cleanup:
+    return status;
+}
+
 static clm_status run_stream(clm_bench_subject *subject) {
     clm_device *device = subject->device;
     clm_buffer *out = subject->buffers[0];
@@ -356,9 +394,9 @@ static clm_status run_stream(clm_bench_subject *subject) {
         case DROPOUT:
             return clm_dropout(device, out, x, count, 0.1F, 1, 2);
         case SQUARE_SUM:
-            return clm_reduce_square_sum(device, out, 0, x, count);
+            return run_square_sum(device, out, x, count);
         case COLUMNS:
-            return clm_reduce_columns(device, out, 0, x, sizes[0], sizes[1], true);
+            return run_columns(device, out, x, sizes[0], sizes[1]);
         case TO_F16:
             return clm_convert_f32_to_f16(device, out, x, count);
         case FROM_F16:

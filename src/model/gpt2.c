@@ -54,10 +54,20 @@ static clm_status norm_backward(const clm_model *model, clm_parameter_kind weigh
                                 clm_buffer *dx, const clm_buffer *dout, const clm_buffer *x,
                                 const clm_buffer *mean, const clm_buffer *rstd,
                                 const clm_buffer *dresidual, int rows) {
-    return clm_layernorm_backward(model->device, dx, gradient(model, weight_kind, layer),
-                                  gradient(model, weight_kind + 1, layer), dout, x,
-                                  value(model, weight_kind, layer), mean, rstd, dresidual, rows,
-                                  model->config.n_embd);
+    const int C = model->config.n_embd;
+    clm_buffer *dweight = gradient(model, weight_kind, layer);
+    clm_buffer *scratch = NULL; /* weight and bias are trained together */
+    clm_status status = CLM_OK;
+    if (dweight != NULL) {
+        CLM_TRY(clm_scratch_take(model->device,
+                                 clm_layernorm_backward_scratch_bytes(model->device, rows, C),
+                                 &scratch, "parts of a norm's gradients"));
+    }
+    CLM_TRY(clm_layernorm_backward(
+        model->device, dx, dweight, gradient(model, weight_kind + 1, layer), dout, x,
+        value(model, weight_kind, layer), mean, rstd, dresidual, rows, C, scratch));
+cleanup:
+    return status;
 }
 
 static clm_attention_shape attention_shape(const clm_model *model, int B, int T) {
@@ -257,6 +267,7 @@ static clm_status top_slice_backward(const clm_model *model, clm_buffer *dx, con
     const int C = model->config.n_embd;
     const int top = model->config.n_layer - 1;
     const clm_model_parameter *weight = clm_model_find(model, CLM_PARAMETER_ATTN_QKV_WEIGHT, top);
+    clm_buffer *scratch = NULL;
     clm_status status = CLM_OK;
     CLM_TRY(clm_gemm(model->device, &(clm_gemm_arguments){.M = C,
                                                           .N = columns,
@@ -268,8 +279,11 @@ static clm_status top_slice_backward(const clm_model *model, clm_buffer *dx, con
                                                           .c_offset = (size_t)first,
                                                           .ldc = 3 * C,
                                                           .accumulate = true}));
+    CLM_TRY(clm_scratch_take(model->device,
+                             clm_reduce_columns_scratch_bytes(model->device, rows, columns),
+                             &scratch, "partial column sums"));
     CLM_TRY(clm_reduce_columns(model->device, gradient(model, CLM_PARAMETER_ATTN_QKV_BIAS, top),
-                               (size_t)first, dout, rows, columns, true));
+                               (size_t)first, dout, 0, rows, columns, true, scratch));
     CLM_TRY(clm_gemm(model->device, &(clm_gemm_arguments){.M = rows,
                                                           .N = C,
                                                           .K = columns,
@@ -528,8 +542,12 @@ static clm_status head_backward(clm_model *model, bool below) {
                                                               .b = a->ln_f,
                                                               .c = weight->gradient,
                                                               .accumulate = true}));
+        clm_buffer *scratch = NULL;
+        CLM_TRY(clm_scratch_take(model->device,
+                                 clm_reduce_columns_scratch_bytes(model->device, B, n_labels),
+                                 &scratch, "partial column sums"));
         CLM_TRY(clm_reduce_columns(model->device, gradient(model, CLM_PARAMETER_SCORE_BIAS, -1), 0,
-                                   a->dlogits, B, n_labels, true));
+                                   a->dlogits, 0, B, n_labels, true, scratch));
     }
     if (!below && !norm_trained) {
         return CLM_OK;
@@ -625,8 +643,13 @@ clm_status clm_model_backward(clm_model *model) {
         CLM_TRY(attend_backward(model, layer, a->dln, embedding || layer > first));
     }
     if (embedding) {
+        clm_buffer *scratch = NULL;
+        CLM_TRY(clm_scratch_take(
+            model->device, clm_embedding_backward_scratch_bytes(model->device, model->B, model->T),
+            &scratch, "the sorted places of tokens"));
         CLM_TRY(clm_embedding_backward(model->device, wte->gradient, wpe->gradient, a->dx,
-                                       model->tokens, model->B, model->T, model->config.n_embd));
+                                       model->tokens, model->B, model->T, model->config.n_embd,
+                                       scratch));
     }
 cleanup:
     return status;

@@ -38,6 +38,10 @@ clm_status clm_ops_check_buffer(const char *op, const char *name, const clm_buff
     return CLM_OK;
 }
 
+clm_status clm_ops_check_scratch(const char *op, const clm_buffer *scratch, size_t bytes) {
+    return bytes == 0 ? CLM_OK : clm_ops_check_buffer(op, "scratch", scratch, bytes, 1, 1);
+}
+
 /* ---- forms ---- */
 
 enum { MOST_FORMS = 32 };

@@ -17,6 +17,9 @@ clm_status clm_ops_check_positive(const char *op, const char *names, int first, 
 clm_status clm_ops_check_buffer(const char *op, const char *name, const clm_buffer *buffer,
                                 size_t rows, size_t columns, size_t element_bytes);
 
+/* The same for the scratch of an operation, of which it may need 0 bytes. */
+clm_status clm_ops_check_scratch(const char *op, const clm_buffer *scratch, size_t bytes);
+
 /* The two forms of a kernel: one work-item per row or range, or one work-group. */
 typedef enum clm_ops_form { CLM_OPS_USUAL = 0, CLM_OPS_ITEM = 1, CLM_OPS_GROUP = 2 } clm_ops_form;
 

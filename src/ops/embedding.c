@@ -101,11 +101,10 @@ cleanup:
 }
 
 static clm_status backward_wte(clm_device *device, const clm_ops_variant *variant, clm_buffer *dwte,
-                               const clm_buffer *dout, const int32_t *tokens, size_t places,
-                               int C) {
+                               const clm_buffer *dout, const int32_t *tokens, size_t places, int C,
+                               clm_buffer *scratch) {
     clm_status status = CLM_OK;
     int32_t *plan = NULL;
-    clm_buffer *plan_buffer = NULL;
     int32_t largest = 0;
     if (tokens == NULL) {
         return clm_fail(CLM_ERROR_SHAPE, "embedding: no tokens");
@@ -121,9 +120,7 @@ static clm_status backward_wte(clm_device *device, const clm_ops_variant *varian
     CLM_TRY(clm_ops_check_buffer("embedding", "dwte", dwte, limit, (size_t)C, sizeof(float)));
     CLM_TRY(check_parts(dwte, C));
     CLM_TRY(sort_places(&plan, &n, tokens, places, limit));
-    size_t plan_bytes = (2 * n + 1 + places) * sizeof *plan;
-    CLM_TRY(clm_buffer_create(&plan_buffer, device, plan_bytes, "the sorted places of tokens"));
-    CLM_TRY(clm_buffer_write(plan_buffer, 0, plan, plan_bytes));
+    CLM_TRY(clm_buffer_write(scratch, 0, plan, (2 * n + 1 + places) * sizeof *plan));
     size_t first_id = 0; /* ids rise, so that those of a part stand together */
     for (size_t i = 0; i < clm_buffer_part_count(dwte); i++) {
         const part_rows rows = rows_of(dwte, i, C);
@@ -138,7 +135,7 @@ static clm_status backward_wte(clm_device *device, const clm_ops_variant *varian
             clm_launch_begin(device, "embedding", "embedding_backward_wte", variant->options);
         clm_launch_buffer(&launch, rows.buffer);
         clm_launch_buffer(&launch, dout);
-        clm_launch_buffer(&launch, plan_buffer);
+        clm_launch_buffer(&launch, scratch);
         clm_launch_int(&launch, (int)n);
         clm_launch_int(&launch, C);
         clm_launch_int(&launch, rows.first);
@@ -147,14 +144,20 @@ static clm_status backward_wte(clm_device *device, const clm_ops_variant *varian
         first_id = end_id;
     }
 cleanup:
-    clm_buffer_release(plan_buffer);
     clm_free(plan);
     return status;
 }
 
+/* The plan of tokens that are all distinct. */
+size_t clm_embedding_backward_scratch_bytes(const clm_device *device, int B, int T) {
+    (void)device;
+    const bool valid = B > 0 && T > 0 && T <= INT32_MAX / B;
+    return valid ? (3 * (size_t)B * (size_t)T + 1) * sizeof(int32_t) : 0;
+}
+
 clm_status clm_embedding_backward(clm_device *device, clm_buffer *dwte, clm_buffer *dwpe,
                                   const clm_buffer *dout, const int32_t *tokens, int B, int T,
-                                  int C) {
+                                  int C, clm_buffer *scratch) {
     const char *op = "embedding";
     clm_status status = CLM_OK;
     CLM_TRY(clm_ops_check_positive(op, "B, T and C", B, T, C));
@@ -168,7 +171,9 @@ clm_status clm_embedding_backward(clm_device *device, clm_buffer *dwte, clm_buff
     }
     clm_ops_variant variant = clm_ops_variant_for(device, "embedding");
     if (dwte != NULL) {
-        CLM_TRY(backward_wte(device, &variant, dwte, dout, tokens, places, C));
+        CLM_TRY(
+            clm_ops_check_scratch(op, scratch, clm_embedding_backward_scratch_bytes(device, B, T)));
+        CLM_TRY(backward_wte(device, &variant, dwte, dout, tokens, places, C, scratch));
     }
     if (dwpe != NULL) {
         clm_launch launch =

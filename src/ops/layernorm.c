@@ -67,37 +67,52 @@ static clm_status check_backward(const clm_buffer *dx, const clm_buffer *dweight
             CLM_TRY(check("dresidual", dresidual, rows, C));
         }
     }
-    if (dweight != NULL || dbias != NULL) {
+    if (dweight != NULL) {
         CLM_TRY(check("dweight", dweight, 1, C));
+    }
+    if (dbias != NULL) {
         CLM_TRY(check("dbias", dbias, 1, C));
     }
 cleanup:
     return status;
 }
 
+/* What adding up the groups' sums needs comes first, then those sums: of dweight, of dbias. */
+static size_t sums_offset(const clm_device *device, size_t groups, int C) {
+    return clm_reduce_columns_scratch_bytes(device, (int)groups, C) / sizeof(float);
+}
+
+size_t clm_layernorm_backward_scratch_bytes(const clm_device *device, int rows, int C) {
+    if (rows <= 0 || C <= 0) {
+        return 0;
+    }
+    const size_t groups = groups_for(rows, GROUP_ROWS);
+    return (sums_offset(device, groups, C) + 2 * groups * (size_t)C) * sizeof(float);
+}
+
 clm_status clm_layernorm_backward(clm_device *device, clm_buffer *dx, clm_buffer *dweight,
                                   clm_buffer *dbias, const clm_buffer *dout, const clm_buffer *x,
                                   const clm_buffer *weight, const clm_buffer *mean,
                                   const clm_buffer *rstd, const clm_buffer *dresidual, int rows,
-                                  int C) {
+                                  int C, clm_buffer *scratch) {
     clm_status status = CLM_OK;
-    clm_buffer *dweight_parts = NULL, *dbias_parts = NULL;
     CLM_TRY(check_backward(dx, dweight, dbias, dout, x, weight, mean, rstd, dresidual, rows, C));
     const size_t groups = groups_for(rows, GROUP_ROWS);
-    if (dweight != NULL) {
-        const size_t size_bytes = groups * (size_t)C * sizeof(float);
-        CLM_TRY(clm_buffer_create(&dweight_parts, device, size_bytes, "parts of dweight"));
-        CLM_TRY(clm_buffer_create(&dbias_parts, device, size_bytes, "parts of dbias"));
+    const size_t offset = sums_offset(device, groups, C);
+    const bool is_trained = dweight != NULL || dbias != NULL;
+    if (is_trained) {
+        CLM_TRY(clm_ops_check_scratch("layernorm", scratch,
+                                      clm_layernorm_backward_scratch_bytes(device, rows, C)));
     }
     const clm_ops_variant variant = clm_ops_variant_for(device, "layernorm");
     char options[CLM_OPS_OPTIONS_SIZE + 32];
     /* Without macros of its own it is built with others (src/device/program.c). */
     (void)snprintf(options, sizeof options, "%s%s", variant.options,
-                   dweight != NULL ? "" : " -DWANT_DWEIGHT=0");
+                   is_trained ? "" : " -DWANT_DWEIGHT=0");
     clm_launch launch = clm_launch_begin(device, "layernorm", "layernorm_backward", options);
     clm_launch_buffer(&launch, dx);
-    clm_launch_buffer(&launch, dweight_parts);
-    clm_launch_buffer(&launch, dbias_parts);
+    clm_launch_buffer(&launch, is_trained ? scratch : NULL);
+    clm_launch_ulong(&launch, offset);
     clm_launch_buffer(&launch, dout);
     clm_launch_buffer(&launch, x);
     clm_launch_buffer(&launch, weight);
@@ -111,11 +126,13 @@ clm_status clm_layernorm_backward(clm_device *device, clm_buffer *dx, clm_buffer
     clm_launch_int(&launch, dresidual != NULL);
     CLM_TRY(clm_launch_1d(&launch, groups * variant.local, variant.local));
     if (dweight != NULL) {
-        CLM_TRY(clm_reduce_columns(device, dweight, 0, dweight_parts, (int)groups, C, true));
-        CLM_TRY(clm_reduce_columns(device, dbias, 0, dbias_parts, (int)groups, C, true));
+        CLM_TRY(
+            clm_reduce_columns(device, dweight, 0, scratch, offset, (int)groups, C, true, scratch));
+    }
+    if (dbias != NULL) {
+        CLM_TRY(clm_reduce_columns(device, dbias, 0, scratch, offset + groups * (size_t)C,
+                                   (int)groups, C, true, scratch));
     }
 cleanup:
-    clm_buffer_release(dweight_parts);
-    clm_buffer_release(dbias_parts);
     return status;
 }

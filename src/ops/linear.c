@@ -52,7 +52,10 @@ clm_status clm_linear_backward(clm_device *device, clm_buffer *dx, clm_buffer *d
         CLM_TRY(clm_gemm(device, &product));
     }
     if (dbias != NULL) {
-        CLM_TRY(clm_reduce_columns(device, dbias, 0, dout, rows, N, true));
+        clm_buffer *scratch = NULL;
+        CLM_TRY(clm_scratch_take(device, clm_reduce_columns_scratch_bytes(device, rows, N),
+                                 &scratch, "partial column sums"));
+        CLM_TRY(clm_reduce_columns(device, dbias, 0, dout, 0, rows, N, true, scratch));
     }
 cleanup:
     return status;

@@ -7,6 +7,13 @@
  * unless said otherwise. "+=" marks gradients that are added to what is there. Each op's formula,
  * work sizes and accuracy are in its cl/ file; src/reference/ has the same ops in plain C.
  *
+ * No operation makes buffers. Where `foo` needs one for what it keeps during the call,
+ * clm_foo_scratch_bytes() says how many bytes, exactly, for the shape, the device and its settings
+ * (0: none; also for shapes that foo refuses), and `scratch` is at least that: a buffer or a part
+ * of one, NULL for 0 bytes, whose contents are undefined before and after. The queue is in order,
+ * so one scratch serves calls one after another (clm_scratch_take() lends it). Host memory that a
+ * call is given may change when the call returns.
+ *
  * SPDX-License-Identifier: Apache-2.0 */
 #ifndef CLM_OPS_OPS_H
 #define CLM_OPS_OPS_H
@@ -24,12 +31,13 @@ clm_status clm_embedding_forward(clm_device *device, clm_buffer *out, const clm_
                                  int first_position);
 
 /* dwte[token] += sum of dout over its places; dwpe[t] += sum of dout over the batch. `tokens` is
- * host memory (B,T): the places of each token are sorted on the host, so that sums have a fixed
- * order and need no float atomics. Positions start at 0. Either gradient may be NULL; dwte may be
- * in parts of whole rows. */
+ * host memory (B,T): the places of each token are sorted on the host and copied to scratch, so that
+ * sums have a fixed order and need no float atomics. Positions start at 0. Either gradient may be
+ * NULL; dwte may be in parts of whole rows. dwpe alone needs no scratch. */
 clm_status clm_embedding_backward(clm_device *device, clm_buffer *dwte, clm_buffer *dwpe,
                                   const clm_buffer *dout, const int32_t *tokens, int B, int T,
-                                  int C);
+                                  int C, clm_buffer *scratch);
+size_t clm_embedding_backward_scratch_bytes(const clm_device *device, int B, int T);
 
 /* ---- LayerNorm (Ba, Kiros and Hinton 2016) ---- */
 
@@ -40,13 +48,14 @@ clm_status clm_layernorm_forward(clm_device *device, clm_buffer *out, clm_buffer
                                  const clm_buffer *bias, int rows, int C, float epsilon);
 
 /* dx (rows,C) = gradient [+ dresidual when not NULL, the gradient that flows past the norm]; dx
- * NULL: not wanted. dx may be the same buffer as dresidual. dweight (C) += , dbias (C) +=; both
- * NULL when the norm is not trained. */
+ * NULL: not wanted. dx may be the same buffer as dresidual. dweight (C) += , dbias (C) +=; NULL
+ * for what is not trained. dx alone needs no scratch. */
 clm_status clm_layernorm_backward(clm_device *device, clm_buffer *dx, clm_buffer *dweight,
                                   clm_buffer *dbias, const clm_buffer *dout, const clm_buffer *x,
                                   const clm_buffer *weight, const clm_buffer *mean,
                                   const clm_buffer *rstd, const clm_buffer *dresidual, int rows,
-                                  int C);
+                                  int C, clm_buffer *scratch);
+size_t clm_layernorm_backward_scratch_bytes(const clm_device *device, int rows, int C);
 
 /* ---- GELU, tanh form (Hendrycks and Gimpel 2016) ---- */
 
@@ -180,14 +189,19 @@ clm_status clm_adamw_step(clm_device *device, clm_buffer *parameter, clm_buffer 
 
 /* out[out_index] = sum of x; sum of squares; number of elements that are not finite (as float). */
 clm_status clm_reduce_sum(clm_device *device, clm_buffer *out, int out_index, const clm_buffer *x,
-                          size_t count);
+                          size_t count, clm_buffer *scratch);
 clm_status clm_reduce_square_sum(clm_device *device, clm_buffer *out, int out_index,
-                                 const clm_buffer *x, size_t count);
+                                 const clm_buffer *x, size_t count, clm_buffer *scratch);
 clm_status clm_reduce_nonfinite(clm_device *device, clm_buffer *out, int out_index,
-                                const clm_buffer *x, size_t count);
-/* out[out_offset + n] += sum of column n of x (rows,N); overwrites when !accumulate. */
+                                const clm_buffer *x, size_t count, clm_buffer *scratch);
+size_t clm_reduce_scratch_bytes(const clm_device *device, size_t count); /* of all three */
+
+/* out[out_offset + n] += sum of column n of x (rows,N), which begins x_offset elements into its
+ * buffer; overwrites when !accumulate. x may lie in scratch, beyond what this call needs of it. */
 clm_status clm_reduce_columns(clm_device *device, clm_buffer *out, size_t out_offset,
-                              const clm_buffer *x, int rows, int N, bool accumulate);
+                              const clm_buffer *x, size_t x_offset, int rows, int N,
+                              bool accumulate, clm_buffer *scratch);
+size_t clm_reduce_columns_scratch_bytes(const clm_device *device, int rows, int N);
 
 /* ---- storage of 16 bits: round to nearest even; NaN stays NaN ---- */
 

@@ -60,10 +60,14 @@ static clm_status check_norm_backward(clm_selftest_context *run, const norm *n, 
     clm_reference_layernorm_backward(dx_right, dweight_right, dbias_right, n->dout_right,
                                      n->x_right, n->weight_right, n->mean_right, n->rstd_right,
                                      n->dresidual_right, n->rows, n->C);
+    clm_buffer *scratch = NULL;
+    CLM_TRY(clm_scratch_take(run->device,
+                             clm_layernorm_backward_scratch_bytes(run->device, n->rows, n->C),
+                             &scratch, "parts of a norm's gradients"));
     CLM_TRY(clm_layernorm_backward(run->device, want_dx ? dx.buffer : NULL, dweight.buffer,
                                    dbias.buffer, n->dout.buffer, n->x.buffer, n->weight.buffer,
                                    n->mean.buffer, n->rstd.buffer,
-                                   want_dx ? n->dresidual.buffer : NULL, n->rows, n->C));
+                                   want_dx ? n->dresidual.buffer : NULL, n->rows, n->C, scratch));
     if (want_dx) {
         clm_selftest_compare(run, "dx", &dx, dx_right, 5e-6, 2e-6);
     }

@@ -88,15 +88,18 @@ static clm_status check_sums(clm_selftest_context *run, size_t count) {
     clm_selftest_shape(run, "count=%zu", count);
     clm_value x = clm_selftest_random(run, count, 1.0F);
     const clm_value out = clm_selftest_empty(run, 3);
+    clm_buffer *scratch = NULL;
     CLM_TRY(run->status);
+    CLM_TRY(clm_scratch_take(run->device, clm_reduce_scratch_bytes(run->device, count), &scratch,
+                             "partial sums"));
     double expected[3] = {clm_reference_reduce_sum(x.host, count),
                           clm_reference_reduce_square_sum(x.host, count), 2.0};
-    CLM_TRY(clm_reduce_sum(run->device, out.buffer, 0, x.buffer, count));
-    CLM_TRY(clm_reduce_square_sum(run->device, out.buffer, 1, x.buffer, count));
+    CLM_TRY(clm_reduce_sum(run->device, out.buffer, 0, x.buffer, count, scratch));
+    CLM_TRY(clm_reduce_square_sum(run->device, out.buffer, 1, x.buffer, count, scratch));
     x.host[count - 1] = INFINITY;
     x.host[count / 2] = NAN;
     CLM_TRY(clm_buffer_write(x.buffer, 0, x.host, count * sizeof *x.host));
-    CLM_TRY(clm_reduce_nonfinite(run->device, out.buffer, 2, x.buffer, count));
+    CLM_TRY(clm_reduce_nonfinite(run->device, out.buffer, 2, x.buffer, count, scratch));
     clm_selftest_compare(run, "sum, sum of squares, not finite", &out, expected, 2e-3, 1e-6);
 cleanup:
     return status;
@@ -113,7 +116,11 @@ static clm_status check_columns(clm_selftest_context *run, int rows, int N, bool
     CLM_TRY(run->status);
     memcpy(expected, out.host, out.count * sizeof *expected);
     clm_reference_reduce_columns(expected + OFFSET, x.host, rows, N, accumulate);
-    CLM_TRY(clm_reduce_columns(run->device, out.buffer, OFFSET, x.buffer, rows, N, accumulate));
+    clm_buffer *scratch = NULL;
+    CLM_TRY(clm_scratch_take(run->device, clm_reduce_columns_scratch_bytes(run->device, rows, N),
+                             &scratch, "partial column sums"));
+    CLM_TRY(clm_reduce_columns(run->device, out.buffer, OFFSET, x.buffer, 0, rows, N, accumulate,
+                               scratch));
     clm_selftest_compare_floats(run, "out", &out, expected, 2e-5, 1e-6);
 cleanup:
     return status;
@@ -287,7 +294,11 @@ clm_status clm_selftest_embedding(clm_selftest_context *run) {
     clm_selftest_compare(run, "out", &out, expected, 0.0, 0x1p-24); /* one rounding */
     clm_selftest_shape(run, "B=%d, T=%d, C=%d", B, T, C);
     clm_reference_embedding_backward(wte_right, wpe_right, dout_right, ids, B, T, C, V);
-    CLM_TRY(clm_embedding_backward(run->device, wte.buffer, wpe.buffer, dout.buffer, ids, B, T, C));
+    clm_buffer *scratch = NULL;
+    CLM_TRY(clm_scratch_take(run->device, clm_embedding_backward_scratch_bytes(run->device, B, T),
+                             &scratch, "the sorted places of tokens"));
+    CLM_TRY(clm_embedding_backward(run->device, wte.buffer, wpe.buffer, dout.buffer, ids, B, T, C,
+                                   scratch));
     /* Sums of up to some 20 numbers below 1. */
     clm_selftest_compare(run, "dwte", &wte, wte_right, 1e-5, 1e-6);
     clm_selftest_compare(run, "dwpe", &wpe, wpe_right, 1e-5, 1e-6);

@@ -100,7 +100,8 @@ static clm_status run_layernorm_backward(clm_tune_run *run, void *context, bool 
     const others *o = context;
     (void)candidate;
     return clm_layernorm_backward(run->device, o->out, NULL, NULL, o->dy, o->dx, o->dweight,
-                                  o->mean, o->rstd, NULL, rows_of(o->shape), channels_of(o->shape));
+                                  o->mean, o->rstd, NULL, rows_of(o->shape), channels_of(o->shape),
+                                  NULL);
 }
 
 static clm_status run_attention(clm_tune_run *run, void *context, bool candidate) {

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "op_test.h"
 #include "reference/embedding.h"
+#include "support/test_scratch.h"
 
 enum pattern { RANDOM_TOKENS, SAME_TOKEN, DISTINCT_TOKENS };
 
@@ -78,6 +79,29 @@ static double sum_atol(int n) {
     return (n + 2) * 0x1p-22;
 }
 
+/* With exactly the scratch it asks for; and tokens that change as soon as it has returned. */
+static clm_status backward_exactly(clm_device *device, clm_buffer *dwte, clm_buffer *dwpe,
+                                   const clm_buffer *dout, const int32_t *tokens, int B, int T,
+                                   int C) {
+    const size_t places = (size_t)B * (size_t)T;
+    const size_t bytes = dwte != NULL ? clm_embedding_backward_scratch_bytes(device, B, T) : 0;
+    int32_t *copy = NULL;
+    if (tokens != NULL) {
+        copy = malloc(places * sizeof *copy);
+        assert_non_null(copy);
+        memcpy(copy, tokens, places * sizeof *copy);
+    }
+    clm_test_scratch scratch = clm_test_scratch_begin(device, bytes);
+    const clm_status status =
+        clm_embedding_backward(device, dwte, dwpe, dout, copy, B, T, C, scratch.buffer);
+    if (copy != NULL) {
+        memset(copy, 0xFF, places * sizeof *copy);
+    }
+    clm_test_scratch_end(&scratch);
+    free(copy);
+    return status;
+}
+
 static void backward(clm_device *device, const shape *s, bool want_wte, bool want_wpe) {
     size_t places = (size_t)s->B * (size_t)s->T;
     size_t C = (size_t)s->C;
@@ -90,9 +114,8 @@ static void backward(clm_device *device, const shape *s, bool want_wte, bool wan
     clm_buffer *dout_buffer = clm_test_buffer(device, dout, places * C);
     clm_buffer *dwte_buffer = clm_test_buffer(device, dwte, dwte_count);
     clm_buffer *dwpe_buffer = clm_test_buffer(device, dwpe, dwpe_count);
-    assert_ok(clm_embedding_backward(device, want_wte ? dwte_buffer : NULL,
-                                     want_wpe ? dwpe_buffer : NULL, dout_buffer, tokens, s->B, s->T,
-                                     s->C));
+    assert_ok(backward_exactly(device, want_wte ? dwte_buffer : NULL, want_wpe ? dwpe_buffer : NULL,
+                               dout_buffer, tokens, s->B, s->T, s->C));
     double *dwte_wide = widened(dwte, dwte_count);
     double *dwpe_wide = widened(dwpe, dwpe_count);
     double *dout_wide = widened(dout, places * C);
@@ -144,7 +167,7 @@ static void gradient_is_that_of_the_formula_on(clm_device *device) {
     clm_buffer *dwpe = clm_test_buffer(device, zeros, positions);
     assert_ok(
         clm_embedding_forward(device, out, tokens_buffer, dw_buffer, dp_buffer, s.B, s.T, s.C, 0));
-    assert_ok(clm_embedding_backward(device, dwte, dwpe, dout_buffer, tokens, s.B, s.T, s.C));
+    assert_ok(backward_exactly(device, dwte, dwpe, dout_buffer, tokens, s.B, s.T, s.C));
     float *difference = read_floats(out, count);
     float *gradient = read_floats(dwte, weights);
     float *position_gradient = read_floats(dwpe, positions);
@@ -192,8 +215,7 @@ static void same_bits_twice_on(clm_device *device) {
     clm_buffer *dout_buffer = clm_test_buffer(device, dout, count);
     for (int turn = 0; turn < 2; turn++) {
         clm_buffer *dwte = clm_test_buffer(device, start, dwte_count);
-        assert_ok(
-            clm_embedding_backward(device, dwte, NULL, dout_buffer, tokens, s->B, s->T, s->C));
+        assert_ok(backward_exactly(device, dwte, NULL, dout_buffer, tokens, s->B, s->T, s->C));
         bits[turn] = read_floats(dwte, dwte_count);
         clm_test_buffer_check(dwte, dwte_count);
     }
@@ -236,8 +258,8 @@ static void parts_give_the_same_bits_on(clm_device *device) {
     float *want = read_floats(out, places * C);
     float *got = read_floats(same, places * C);
     assert_memory_equal(got, want, places * C * sizeof(float));
-    assert_ok(clm_embedding_backward(device, whole, NULL, out, tokens, B, T, C));
-    assert_ok(clm_embedding_backward(device, joined, NULL, out, tokens, B, T, C));
+    assert_ok(backward_exactly(device, whole, NULL, out, tokens, B, T, C));
+    assert_ok(backward_exactly(device, joined, NULL, out, tokens, B, T, C));
     float *want_gradient = read_floats(whole, V * C);
     float *got_gradient = read_floats(joined, V * C);
     assert_memory_equal(got_gradient, want_gradient, V * C * sizeof(float));
@@ -280,15 +302,23 @@ static void wrong_shapes_are_refused_on(clm_device *device) {
     assert_status(CLM_ERROR_SHAPE, clm_embedding_forward(device, two, two, six, six, 1, 2, 3, 0));
     assert_status(CLM_ERROR_SHAPE, clm_embedding_forward(device, six, two, two, six, 1, 2, 3, 0));
     assert_status(CLM_ERROR_SHAPE, clm_embedding_forward(device, six, two, six, six, 1, 0, 3, 0));
-    assert_ok(clm_embedding_backward(device, NULL, NULL, six, tokens, 1, 2, 3));
-    assert_status(CLM_ERROR_SHAPE, clm_embedding_backward(device, six, two, six, tokens, 1, 2, 3));
-    assert_status(CLM_ERROR_SHAPE, clm_embedding_backward(device, six, NULL, six, NULL, 1, 2, 3));
+    assert_ok(backward_exactly(device, NULL, NULL, six, tokens, 1, 2, 3));
+    assert_status(CLM_ERROR_SHAPE, backward_exactly(device, six, two, six, tokens, 1, 2, 3));
+    assert_status(CLM_ERROR_SHAPE, backward_exactly(device, six, NULL, six, NULL, 1, 2, 3));
     tokens[1] = 2;
-    assert_status(CLM_ERROR_SHAPE, clm_embedding_backward(device, six, six, six, tokens, 1, 2, 3));
+    assert_status(CLM_ERROR_SHAPE, backward_exactly(device, six, six, six, tokens, 1, 2, 3));
     assert_message_has("dwte");
     tokens[1] = -1;
-    assert_status(CLM_ERROR_SHAPE, clm_embedding_backward(device, six, six, six, tokens, 1, 2, 3));
+    assert_status(CLM_ERROR_SHAPE, backward_exactly(device, six, six, six, tokens, 1, 2, 3));
     assert_message_has("token -1");
+    tokens[1] = 1;
+    /* Two tokens, three starts, two places. */
+    assert_int_equal(clm_embedding_backward_scratch_bytes(device, 1, 2), 28);
+    assert_int_equal(clm_embedding_backward_scratch_bytes(device, 1, 0), 0);
+    assert_int_equal(clm_embedding_backward_scratch_bytes(device, 1 << 16, 1 << 16), 0);
+    assert_status(CLM_ERROR_SHAPE,
+                  clm_embedding_backward(device, six, NULL, six, tokens, 1, 2, 3, two));
+    assert_message_has("scratch");
     clm_buffer_release(six);
     clm_buffer_release(two);
 }

@@ -3,6 +3,7 @@
 
 #include "op_test.h"
 #include "reference/layernorm.h"
+#include "support/test_scratch.h"
 
 static const double epsilon = 1e-5;
 
@@ -98,6 +99,22 @@ static void free_exact(norm_exact *exact) {
     free(exact->dbias);
 }
 
+/* With exactly the scratch it asks for. */
+static clm_status backward(clm_device *device, clm_buffer *dx, clm_buffer *dweight,
+                           clm_buffer *dbias, const clm_buffer *dout, const clm_buffer *x,
+                           const clm_buffer *weight, const clm_buffer *mean, const clm_buffer *rstd,
+                           const clm_buffer *dresidual, int rows, int C) {
+    const size_t bytes = dweight != NULL || dbias != NULL
+                             ? clm_layernorm_backward_scratch_bytes(device, rows, C)
+                             : 0;
+    clm_test_scratch scratch = clm_test_scratch_begin(device, bytes);
+    const clm_status status =
+        clm_layernorm_backward(device, dx, dweight, dbias, dout, x, weight, mean, rstd, dresidual,
+                               rows, C, scratch.buffer);
+    clm_test_scratch_end(&scratch);
+    return status;
+}
+
 /* Forward and backward on the device against the reference; with a residual gradient, dx is its
  * buffer. */
 static void compare_case(clm_device *device, const norm_case *c, bool has_residual,
@@ -115,8 +132,8 @@ static void compare_case(clm_device *device, const norm_case *c, bool has_residu
     clm_buffer *dbias = clm_test_buffer(device, c->dbias, c->columns);
     assert_ok(clm_layernorm_forward(device, out, mean, rstd, x, weight, bias, c->rows, c->C,
                                     (float)epsilon));
-    assert_ok(clm_layernorm_backward(device, dx, dweight, dbias, dout, x, weight, mean, rstd,
-                                     has_residual ? dx : NULL, c->rows, c->C));
+    assert_ok(backward(device, dx, dweight, dbias, dout, x, weight, mean, rstd,
+                       has_residual ? dx : NULL, c->rows, c->C));
     const double rstd_size = (double)exact.rstd[0] > 1.0 ? (double)exact.rstd[0] : 1.0;
     const double sum_size = sqrt((double)c->rows);
     /* Gradients are sums and products of xhat and numbers of up to 4. */
@@ -215,31 +232,36 @@ static void parts_on(clm_device *device) {
     clm_buffer *dout = clm_test_buffer(device, c.dout, c.count);
     assert_ok(clm_layernorm_forward(device, out, mean, rstd, x, weight, weight, c.rows, c.C,
                                     (float)epsilon));
-    float *dx_kept[2], *dweight_kept[2];
+    float *dx_kept[2], *dweight_kept[2], *dbias_kept[2];
     for (int i = 0; i < 2; i++) {
         clm_buffer *dx = clm_test_buffer(device, NULL, c.count);
         clm_buffer *dweight = clm_test_buffer(device, c.dweight, c.columns);
         clm_buffer *dbias = clm_test_buffer(device, c.dbias, c.columns);
         if (i == 0) {
-            assert_ok(clm_layernorm_backward(device, dx, dweight, dbias, dout, x, weight, mean,
-                                             rstd, NULL, c.rows, c.C));
+            assert_ok(backward(device, dx, dweight, dbias, dout, x, weight, mean, rstd, NULL,
+                               c.rows, c.C));
         } else {
-            assert_ok(clm_layernorm_backward(device, dx, NULL, NULL, dout, x, weight, mean, rstd,
-                                             NULL, c.rows, c.C));
-            assert_ok(clm_layernorm_backward(device, NULL, dweight, dbias, dout, x, weight, mean,
-                                             rstd, NULL, c.rows, c.C));
+            assert_ok(
+                backward(device, dx, NULL, NULL, dout, x, weight, mean, rstd, NULL, c.rows, c.C));
+            assert_ok(backward(device, NULL, dweight, NULL, dout, x, weight, mean, rstd, NULL,
+                               c.rows, c.C));
+            assert_ok(backward(device, NULL, NULL, dbias, dout, x, weight, mean, rstd, NULL, c.rows,
+                               c.C));
         }
         dx_kept[i] = read_floats(dx, c.count);
         dweight_kept[i] = read_floats(dweight, c.columns);
+        dbias_kept[i] = read_floats(dbias, c.columns);
         clm_test_buffer_check(dx, c.count);
         clm_test_buffer_check(dweight, c.columns);
         clm_test_buffer_check(dbias, c.columns);
     }
     assert_memory_equal(dx_kept[0], dx_kept[1], c.count * sizeof(float));
     assert_memory_equal(dweight_kept[0], dweight_kept[1], c.columns * sizeof(float));
+    assert_memory_equal(dbias_kept[0], dbias_kept[1], c.columns * sizeof(float));
     for (int i = 0; i < 2; i++) {
         free(dx_kept[i]);
         free(dweight_kept[i]);
+        free(dbias_kept[i]);
     }
     clm_test_buffer_check(x, c.count);
     clm_test_buffer_check(weight, c.columns);
@@ -311,8 +333,24 @@ static void wrong_shapes_on(clm_device *device) {
     assert_message_has("layernorm");
     assert_status(CLM_ERROR_SHAPE, clm_layernorm_forward(device, large, small, NULL, large, small,
                                                          small, 8, 8, 1e-5F));
-    assert_status(CLM_ERROR_SHAPE, clm_layernorm_backward(device, large, small, NULL, large, large,
-                                                          small, small, small, NULL, 8, 8));
+    assert_status(CLM_ERROR_SHAPE, backward(device, large, small, NULL, large, large, large, large,
+                                            large, NULL, 8, 100));
+    assert_message_has("dweight");
+    assert_status(CLM_ERROR_SHAPE, backward(device, large, NULL, small, large, large, large, large,
+                                            large, NULL, 8, 100));
+    assert_message_has("dbias");
+    /* One group of 8 columns, twice. */
+    assert_int_equal(clm_layernorm_backward_scratch_bytes(device, 8, 8), 64);
+    assert_int_equal(clm_layernorm_backward_scratch_bytes(device, 0, 8), 0);
+    clm_buffer *scratch = NULL;
+    assert_ok(clm_buffer_create(&scratch, device, 63, "too little"));
+    assert_status(CLM_ERROR_SHAPE,
+                  clm_layernorm_backward(device, large, small, small, large, large, small, small,
+                                         small, NULL, 8, 8, scratch));
+    assert_message_has("scratch");
+    assert_status(CLM_ERROR_SHAPE, clm_layernorm_backward(device, large, small, small, large, large,
+                                                          small, small, small, NULL, 8, 8, NULL));
+    clm_buffer_release(scratch);
     clm_test_buffer_check(small, 8);
     clm_test_buffer_check(large, 800);
 }

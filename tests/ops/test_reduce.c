@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "op_test.h"
 #include "reference/reduce.h"
+#include "support/test_scratch.h"
 
 /* Around a vector, a group's stride, a block, a range of 16,384, and several ranges. */
 static const size_t counts[] = {1, 15, 17, 1023, 1025, 4097, 16383, 16384, 16385, 33000, 1000003};
@@ -11,7 +12,7 @@ enum { count_count = sizeof counts / sizeof *counts };
 static const double sum_rtol = 1e-6;
 
 typedef clm_status reduce_op(clm_device *device, clm_buffer *out, int out_index,
-                             const clm_buffer *x, size_t count);
+                             const clm_buffer *x, size_t count, clm_buffer *scratch);
 typedef double reference_op(const float *x, size_t count);
 
 static float run(clm_device *device, reduce_op *op, const clm_buffer *x, size_t count) {
@@ -19,7 +20,10 @@ static float run(clm_device *device, reduce_op *op, const clm_buffer *x, size_t 
     const float before[places] = {7.0F, 7.0F, 7.0F, 7.0F, 7.0F};
     float after[places];
     clm_buffer *out = clm_test_buffer(device, before, places);
-    assert_ok(op(device, out, index, x, count));
+    clm_test_scratch scratch =
+        clm_test_scratch_begin(device, clm_reduce_scratch_bytes(device, count));
+    assert_ok(op(device, out, index, x, count, scratch.buffer));
+    clm_test_scratch_end(&scratch);
     clm_test_buffer_read(out, after, places);
     for (int i = 0; i < places; i++) {
         assert_true(i == index || after[i] == 7.0F);
@@ -132,14 +136,19 @@ static void infinity_and_nan_are_seen(void **state) {
 
 /* 64 additions a level; their errors are of the size of the sum of |x|, some rows of 1. */
 static void columns(clm_device *device, int rows, int N, bool accumulate, size_t offset) {
-    size_t count = (size_t)rows * (size_t)N;
+    const size_t x_offset = offset % 7;
+    const size_t count = x_offset + (size_t)rows * (size_t)N;
     float *x = normal_floats(count, 1.0F);
     /* What stands before the slice must stay as it is. */
     float *out = normal_floats(offset + (size_t)N, 1.0F);
     clm_buffer *x_buffer = clm_test_buffer(device, x, count);
     clm_buffer *out_buffer = clm_test_buffer(device, out, offset + (size_t)N);
-    assert_ok(clm_reduce_columns(device, out_buffer, offset, x_buffer, rows, N, accumulate));
-    clm_reference_reduce_columns(out + offset, x, rows, N, accumulate);
+    clm_test_scratch scratch =
+        clm_test_scratch_begin(device, clm_reduce_columns_scratch_bytes(device, rows, N));
+    assert_ok(clm_reduce_columns(device, out_buffer, offset, x_buffer, x_offset, rows, N,
+                                 accumulate, scratch.buffer));
+    clm_test_scratch_end(&scratch);
+    clm_reference_reduce_columns(out + offset, x + x_offset, rows, N, accumulate);
     float *actual = read_floats(out_buffer, offset + (size_t)N);
     assert_memory_equal(actual, out, offset * sizeof *out);
     check_close(actual + offset, out + offset, (size_t)N, sum_rtol * (rows + 1), 0.0,
@@ -171,15 +180,34 @@ static void wrong_shapes_are_refused_on(clm_device *device) {
     clm_buffer *two = NULL;
     assert_ok(clm_buffer_create(&six, device, 6 * sizeof(float), "six"));
     assert_ok(clm_buffer_create(&two, device, 2 * sizeof(float), "two"));
-    assert_status(CLM_ERROR_SHAPE, clm_reduce_sum(device, two, 2, six, 6));
-    assert_status(CLM_ERROR_SHAPE, clm_reduce_sum(device, two, -1, six, 6));
-    assert_status(CLM_ERROR_SHAPE, clm_reduce_square_sum(device, two, 0, six, 7));
-    assert_status(CLM_ERROR_SHAPE, clm_reduce_nonfinite(device, two, 0, six, 0));
-    assert_status(CLM_ERROR_SHAPE, clm_reduce_columns(device, two, 0, six, 2, 3, true));
-    assert_status(CLM_ERROR_SHAPE, clm_reduce_columns(device, two, 0, six, 4, 2, true));
-    assert_status(CLM_ERROR_SHAPE, clm_reduce_columns(device, two, 0, six, 0, 2, true));
-    assert_status(CLM_ERROR_SHAPE, clm_reduce_columns(device, two, 1, six, 3, 2, true));
-    assert_status(CLM_ERROR_SHAPE, clm_reduce_columns(device, two, SIZE_MAX, six, 3, 2, true));
+    assert_status(CLM_ERROR_SHAPE, clm_reduce_sum(device, two, 2, six, 6, NULL));
+    assert_status(CLM_ERROR_SHAPE, clm_reduce_sum(device, two, -1, six, 6, NULL));
+    assert_status(CLM_ERROR_SHAPE, clm_reduce_square_sum(device, two, 0, six, 7, NULL));
+    assert_status(CLM_ERROR_SHAPE, clm_reduce_nonfinite(device, two, 0, six, 0, NULL));
+    assert_status(CLM_ERROR_SHAPE, clm_reduce_columns(device, two, 0, six, 0, 2, 3, true, NULL));
+    assert_status(CLM_ERROR_SHAPE, clm_reduce_columns(device, two, 0, six, 0, 4, 2, true, NULL));
+    assert_status(CLM_ERROR_SHAPE, clm_reduce_columns(device, two, 0, six, 0, 0, 2, true, NULL));
+    assert_status(CLM_ERROR_SHAPE, clm_reduce_columns(device, two, 1, six, 0, 3, 2, true, NULL));
+    assert_status(CLM_ERROR_SHAPE,
+                  clm_reduce_columns(device, two, SIZE_MAX, six, 0, 3, 2, true, NULL));
+    assert_status(CLM_ERROR_SHAPE, clm_reduce_columns(device, two, 0, six, 1, 3, 2, true, NULL));
+    assert_status(CLM_ERROR_SHAPE,
+                  clm_reduce_columns(device, two, 0, six, SIZE_MAX, 3, 2, true, NULL));
+    /* 65 rows: two parts of a column. 64 are one. */
+    clm_buffer *large = clm_test_buffer(device, NULL, 16385);
+    clm_buffer *seven = NULL;
+    assert_ok(clm_buffer_create(&seven, device, 7, "scratch"));
+    assert_int_equal(clm_reduce_columns_scratch_bytes(device, 65, 1), 8);
+    assert_int_equal(clm_reduce_columns_scratch_bytes(device, 64, 1), 0);
+    assert_int_equal(clm_reduce_columns_scratch_bytes(device, -1, 1), 0);
+    assert_status(CLM_ERROR_SHAPE,
+                  clm_reduce_columns(device, two, 0, large, 0, 65, 1, true, seven));
+    assert_message_has("scratch");
+    assert_int_equal(clm_reduce_scratch_bytes(device, 16385), 8);
+    assert_int_equal(clm_reduce_scratch_bytes(device, 16384), 0);
+    assert_status(CLM_ERROR_SHAPE, clm_reduce_sum(device, two, 0, large, 16385, seven));
+    clm_buffer_release(seven);
+    clm_test_buffer_check(large, 16385);
     clm_buffer_release(six);
     clm_buffer_release(two);
 }

@@ -84,7 +84,16 @@ static clm_status enqueue_backward(const clm_device_call *call) {
     const clm_shape *ids = call->in_shape[1];
     return clm_embedding_backward(call->device, call->out[0].buffer, call->out[1].buffer,
                                   call->in[0].buffer, call->host_ids[1], (int)clm_shape_rows(ids),
-                                  (int)clm_shape_last(ids), (int)clm_shape_last(call->in_shape[2]));
+                                  (int)clm_shape_last(ids), (int)clm_shape_last(call->in_shape[2]),
+                                  call->scratch);
+}
+
+static size_t backward_scratch_bytes(const clm_device_call *call) {
+    const clm_shape *ids = call->in_shape[1];
+    return call->node->outputs[0] != 0
+               ? clm_embedding_backward_scratch_bytes(call->device, (int)clm_shape_rows(ids),
+                                                      (int)clm_shape_last(ids))
+               : 0;
 }
 
 const clm_operation clm_operation_embedding_backward = {
@@ -96,4 +105,5 @@ const clm_operation clm_operation_embedding_backward = {
     .shape = check_backward,
     .reference = reference_backward,
     .enqueue = enqueue_backward,
+    .scratch_bytes = backward_scratch_bytes,
 };

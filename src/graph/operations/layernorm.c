@@ -79,7 +79,15 @@ static clm_status enqueue_backward(const clm_device_call *call) {
                                   call->out[2].buffer, call->in[0].buffer, call->in[1].buffer,
                                   call->in[2].buffer, call->in[3].buffer, call->in[4].buffer,
                                   call->in[5].buffer, (int)clm_shape_rows(call->in_shape[1]),
-                                  (int)clm_shape_last(call->in_shape[1]));
+                                  (int)clm_shape_last(call->in_shape[1]), call->scratch);
+}
+
+static size_t backward_scratch_bytes(const clm_device_call *call) {
+    const bool is_trained = call->node->outputs[1] != 0 || call->node->outputs[2] != 0;
+    return is_trained ? clm_layernorm_backward_scratch_bytes(call->device,
+                                                             (int)clm_shape_rows(call->in_shape[1]),
+                                                             (int)clm_shape_last(call->in_shape[1]))
+                      : 0;
 }
 
 /* dx = the gradient through the norm + what flows past it. */
@@ -91,5 +99,6 @@ const clm_operation clm_operation_layernorm_backward = {
     .shape = check_backward,
     .reference = reference_backward,
     .enqueue = enqueue_backward,
+    .scratch_bytes = backward_scratch_bytes,
     .overwrites = 1U << 5,
 };

@@ -161,10 +161,17 @@ static clm_status enqueue_backward(const clm_device_call *call) {
     }
     if (call->out[2].buffer != NULL) {
         CLM_TRY(clm_reduce_columns(call->device, call->out[2].buffer, call->out[2].offset,
-                                   call->in[0].buffer, rows, N, true));
+                                   call->in[0].buffer, 0, rows, N, true, call->scratch));
     }
 cleanup:
     return status;
+}
+
+static size_t backward_scratch_bytes(const clm_device_call *call) {
+    return call->node->outputs[2] != 0 ? clm_reduce_columns_scratch_bytes(
+                                             call->device, (int)clm_shape_rows(call->in_shape[0]),
+                                             (int)clm_shape_last(call->in_shape[0]))
+                                       : 0;
 }
 
 const clm_operation clm_operation_linear_backward = {
@@ -175,6 +182,7 @@ const clm_operation clm_operation_linear_backward = {
     .shape = check_backward,
     .reference = reference_backward,
     .enqueue = enqueue_backward,
+    .scratch_bytes = backward_scratch_bytes,
     .strided_inputs = 1U << 2,
     .strided_outputs = 1U << 1 | 1U << 2,
 };
