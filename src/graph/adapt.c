@@ -81,15 +81,7 @@ clm_status clm_graph_adapt(clm_graph *graph, const clm_adapter_options *options,
             (*count)++;
             continue;
         }
-        clm_status room =
-            clm_reserve(&graph->nodes, &graph->node_capacity, (size_t)graph->node_count + 1,
-                        sizeof *graph->nodes, "a graph's nodes");
-        if (clm_graph_stick(graph, room) == CLM_OK) {
-            for (int k = 0; k < CLM_NODE_OUTPUTS; k++) {
-                graph->tensors[nodes[i].outputs[k]].node = graph->node_count;
-            }
-            graph->nodes[graph->node_count++] = nodes[i];
-        }
+        clm_graph_append_node(graph, &nodes[i]);
     }
     CLM_TRY(clm_graph_status(graph));
 cleanup:

@@ -261,6 +261,7 @@ clm_status clm_graph_derive(clm_graph *graph, uint32_t loss, clm_trains *trains,
     }
     const clm_tensor_about seed = {
         .kind = CLM_TENSOR_SEED, .type = CLM_F32, .shape = clm_graph_about(graph, loss)->shape};
+    graph->backward = described_nodes;
     clm_derive_give(&derivation, loss, clm_graph_add_tensor(graph, &seed, NULL));
     for (uint32_t i = described_nodes; i > 0 && graph->status == CLM_OK; i--) {
         visit(&derivation, i - 1);

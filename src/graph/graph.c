@@ -161,6 +161,7 @@ clm_status clm_graph_copy(clm_graph **copy, const clm_graph *graph) {
         memcpy(made->nodes, graph->nodes, graph->node_count * sizeof *made->nodes);
     }
     made->node_count = graph->node_count;
+    made->backward = graph->backward;
     for (uint32_t i = 0; i < graph->output_count; i++) {
         CLM_TRY(add_output(made, graph->outputs[i].tensor, graph->outputs[i].name));
     }
@@ -321,7 +322,9 @@ void clm_graph_shape(const clm_graph *graph, clm_tensor tensor, int *rank,
 static clm_status check_types(const clm_graph *graph, const clm_node *node) {
     for (int i = 0; i < CLM_NODE_INPUTS && node->operation->inputs[i] != NULL; i++) {
         const clm_tensor_about *about = &graph->tensors[node->inputs[i]];
-        const clm_dtype type = (node->operation->integers >> i & 1U) != 0 ? CLM_I32 : CLM_F32;
+        const clm_dtype type = (node->operation->integers >> i & 1U) != 0 ? CLM_I32
+                               : (node->operation->halves >> i & 1U) != 0 ? node->with.type
+                                                                          : CLM_F32;
         if (node->inputs[i] == 0) {
             if ((node->operation->optional >> i & 1U) == 0) {
                 return clm_shapes_fail(graph, node, "%s is missing", node->operation->inputs[i]);
@@ -363,6 +366,19 @@ clm_node *clm_graph_add_node(clm_graph *graph, const clm_operation *operation,
     graph->nodes[graph->node_count++] = node;
 cleanup:
     return clm_graph_stick(graph, status) == CLM_OK ? &graph->nodes[graph->node_count - 1] : NULL;
+}
+
+void clm_graph_append_node(clm_graph *graph, const clm_node *node) {
+    clm_status status =
+        clm_reserve(&graph->nodes, &graph->node_capacity, (size_t)graph->node_count + 1,
+                    sizeof *graph->nodes, "a graph's nodes");
+    if (graph->status != CLM_OK || clm_graph_stick(graph, status) != CLM_OK) {
+        return;
+    }
+    for (int i = 0; i < CLM_NODE_OUTPUTS; i++) {
+        graph->tensors[node->outputs[i]].node = graph->node_count;
+    }
+    graph->nodes[graph->node_count++] = *node;
 }
 
 clm_tensor clm_graph_apply(clm_graph *graph, const clm_operation *operation,

@@ -63,6 +63,7 @@ typedef union clm_attributes {
         int64_t firsts[4]; /* where each part's begin */
     } join;
     clm_shape shape; /* reshape; scatter: of the result */
+    clm_dtype type;  /* round16, widen16: that of 16 bits */
     bool one_each;   /* gather: one row of each sequence, in their order */
     struct {
         float theta;
@@ -94,6 +95,7 @@ struct clm_graph {
     size_t tensor_capacity;
     clm_node *nodes;
     uint32_t node_count;
+    uint32_t backward; /* after the graph was derived: the first node of the backward pass */
     size_t node_capacity;
     clm_graph_result *outputs;
     uint32_t output_count;
@@ -139,7 +141,8 @@ typedef struct clm_operation {
     const char *inputs[CLM_NODE_INPUTS]; /* their names, for messages; NULL ends them */
     const char *outputs[CLM_NODE_OUTPUTS];
     unsigned optional; /* a bit for each input that may be missing */
-    unsigned integers; /* a bit for each input that is i32; all others are f32 */
+    unsigned integers; /* a bit for each input that is i32; all others are f32, or */
+    unsigned halves;   /* a bit for each input that has 16 bits */
     unsigned by_row;   /* a bit for each input whose row r determines row r of the output */
     /* Checks the shapes of the inputs and fills those of the outputs. Fails by clm_shapes_fail().
      */
@@ -157,6 +160,10 @@ typedef struct clm_operation {
     /* A bit for each input and output whose rows may be apart; all others are dense. */
     unsigned strided_inputs, strided_outputs;
     unsigned overwrites; /* a bit for each input whose memory output 0 may reuse */
+    unsigned always;     /* a bit for each output that kernels write even if nothing reads it */
+    /* For keeping values in 16 bits (clm_graph_halve()). */
+    bool cheap;         /* computed again rather than kept */
+    unsigned as_stored; /* a bit for each input that is read rounded, if its rounding is kept */
 } clm_operation;
 
 const clm_tensor_about *clm_graph_about(const clm_graph *graph, uint32_t tensor);
@@ -174,6 +181,9 @@ clm_status clm_shapes_fail(const clm_graph *graph, const clm_node *node, const c
  * dropped later (graph/prune.h). */
 clm_node *clm_graph_add_node(clm_graph *graph, const clm_operation *operation,
                              const uint32_t *inputs, const clm_attributes *with);
+
+/* Adds a node as it is; its outputs become this node's. */
+void clm_graph_append_node(clm_graph *graph, const clm_node *node);
 
 /* The same as the public calls do it: handles are checked, and the first output is returned. */
 clm_tensor clm_graph_apply(clm_graph *graph, const clm_operation *operation,

@@ -29,6 +29,11 @@ bool clm_layout_is_view(const clm_node *node) {
            node->operation == &clm_operation_join;
 }
 
+static size_t bytes_of(const clm_graph *graph, uint32_t tensor) {
+    const clm_tensor_about *about = clm_graph_about(graph, tensor);
+    return (size_t)clm_shape_count(&about->shape) * clm_dtype_size(about->type);
+}
+
 static bool is_dense(const clm_layout_tensor *tensor) {
     return tensor->width == tensor->stride;
 }
@@ -144,8 +149,7 @@ static void share(laying *l, uint32_t index) {
         const uint32_t root = root_of(l, in);
         if ((node->operation->overwrites >> k & 1U) == 0 || in == 0 || l->last_use[root] != index ||
             !is_allocated(l->graph, root) || !is_dense(&tensors[in]) ||
-            clm_shape_count(&clm_graph_about(l->graph, root)->shape) !=
-                clm_shape_count(&clm_graph_about(l->graph, out)->shape)) {
+            bytes_of(l->graph, root) != bytes_of(l->graph, out)) {
             continue;
         }
         for (uint32_t i = 1; i < l->graph->tensor_count; i++) {
@@ -230,7 +234,7 @@ static void collect_storages(laying *l) {
         const bool used = about->kind == CLM_TENSOR_INPUT || l->last_use[i] > 0 ||
                           (l->graph->node_count > 0 && first_use[i] != UINT32_MAX);
         if (root_of(l, i) == i && is_allocated(l->graph, i) && used) {
-            const size_t bytes = (size_t)clm_shape_count(&about->shape) * sizeof(float);
+            const size_t bytes = bytes_of(l->graph, i);
             l->storages[l->storage_count++] =
                 (storage){.part = &l->layout->tensors[i].part,
                           .order = i,

@@ -126,6 +126,15 @@ static bool is_wanted(const narrowing *n, const clm_node *node) {
 
 /* ---- building ---- */
 
+/* A mark goes to the whole of a tensor, or to its picked rows if these are all there is. */
+static uint32_t mark(narrowing *n, uint32_t tensor, uint32_t built) {
+    const clm_tensor_about *about = clm_graph_about(n->from, tensor);
+    if (about->kind == CLM_TENSOR_VALUE && about->name != NULL) {
+        clm_graph_mark(n->to, (clm_tensor){n->to->number, built}, about->name);
+    }
+    return built;
+}
+
 static uint32_t build(narrowing *n, uint32_t tensor);
 static uint32_t build_rows(narrowing *n, uint32_t tensor, uint32_t rows);
 
@@ -222,7 +231,7 @@ static uint32_t build(narrowing *n, uint32_t tensor) {
     } else {
         build_node(n, node);
     }
-    return n->tensors[tensor].built;
+    return mark(n, tensor, n->tensors[tensor].built);
 }
 
 /* (n,1,H,D) of (B,T,H,D), (n,1,C) of (B,T,C): one position of each sequence. */
@@ -285,7 +294,8 @@ static uint32_t build_rows(narrowing *n, uint32_t tensor, uint32_t rows) {
     } else {
         n->tensors[tensor].picked = pick_through(n, node, rows);
     }
-    return n->tensors[tensor].picked;
+    return n->tensors[tensor].whole ? n->tensors[tensor].picked
+                                    : mark(n, tensor, n->tensors[tensor].picked);
 }
 
 static clm_status prepare(narrowing *n) {

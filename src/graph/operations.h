@@ -30,6 +30,8 @@ extern const clm_operation clm_operation_attention;
 extern const clm_operation clm_operation_attention_backward;
 extern const clm_operation clm_operation_gather;
 extern const clm_operation clm_operation_scatter;
+extern const clm_operation clm_operation_round16;
+extern const clm_operation clm_operation_widen16;
 extern const clm_operation clm_operation_crossentropy;
 extern const clm_operation clm_operation_crossentropy_backward;
 

@@ -57,6 +57,12 @@ static clm_status transform(clm_plan *plan, const clm_graph *graph,
         CLM_TRY(clm_graph_derive(plan->graph, loss, options->trains, options->context));
     }
     CLM_TRY(clm_graph_prune(plan->graph));
+    if (options->loss != NULL && options->recompute) {
+        CLM_TRY(clm_graph_recompute(plan->graph));
+    }
+    if (options->loss != NULL && options->kept != CLM_F32) {
+        CLM_TRY(clm_graph_halve(plan->graph, options->kept));
+    }
     CLM_TRY(clm_graph_fuse(plan->graph));
     for (uint32_t i = 0; i < plan->graph->node_count; i++) {
         const clm_operation *operation = plan->graph->nodes[i].operation;

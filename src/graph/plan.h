@@ -1,9 +1,9 @@
 /* Plans: graphs laid out in a device's memory, which can be enqueued any number of times.
  *
  * A plan is made for the shapes of its graph. Making it narrows the description, derives its
- * backward pass, drops unused nodes and fuses tails (graph/transform.h), then places the tensors in
- * as little memory as those that are live at the same time need. Nothing is allocated before
- * clm_plan_allocate(), but the size is known before.
+ * backward pass, drops unused nodes, saves memory on what the backward pass reads, and fuses tails
+ * (graph/transform.h), then places the tensors in as little memory as those that are live at the
+ * same time need. Nothing is allocated before clm_plan_allocate(), but the size is known before.
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #ifndef CLM_GRAPH_PLAN_H
@@ -18,7 +18,10 @@ typedef struct clm_plan_options {
     const char *loss;   /* the output that is derived; NULL: a forward pass */
     clm_trains *trains; /* with a loss: what is trained */
     void *context;      /* of `trains` */
-    bool apart;         /* each tensor has its own memory: for finding overruns */
+    /* With a loss: less memory, see graph/transform.h. */
+    bool recompute; /* the backward pass runs segments again */
+    clm_dtype kept; /* how it finds what is kept: CLM_F32, CLM_F16, CLM_BF16 */
+    bool apart;     /* each tensor has its own memory: for finding overruns */
 } clm_plan_options;
 
 /* A parameter's buffers, lent: they outlive the plan. */

@@ -7,10 +7,11 @@ static bool keep(const clm_graph *graph, clm_node *node, bool *read) {
     bool needed = false;
     for (int i = 0; i < CLM_NODE_OUTPUTS; i++) {
         const uint32_t out = node->outputs[i];
-        if (out != 0 && !read[out] && graph->tensors[out].kind != CLM_TENSOR_GRADIENT) {
+        const bool dropped = !read[out] && graph->tensors[out].kind != CLM_TENSOR_GRADIENT;
+        needed = needed || (out != 0 && !dropped);
+        if (dropped && (node->operation->always >> i & 1U) == 0) {
             node->outputs[i] = 0;
         }
-        needed = needed || node->outputs[i] != 0;
     }
     for (int i = 0; needed && i < CLM_NODE_INPUTS; i++) {
         read[node->inputs[i]] = true;
@@ -22,6 +23,7 @@ clm_status clm_graph_prune(clm_graph *graph) {
     bool *read = NULL;
     bool *kept = NULL;
     uint32_t count = 0;
+    uint32_t backward = 0;
     clm_status status = CLM_OK;
     CLM_TRY(clm_graph_status(graph));
     CLM_TRY(clm_allocate(&read, graph->tensor_count, sizeof *read, "a graph"));
@@ -42,8 +44,10 @@ clm_status clm_graph_prune(clm_graph *graph) {
             about->node = about->kind == CLM_TENSOR_VALUE ? count : about->node;
         }
         count++;
+        backward += i < graph->backward;
     }
     graph->node_count = count;
+    graph->backward = backward;
 cleanup:
     clm_free(read);
     clm_free(kept);

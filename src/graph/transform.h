@@ -19,6 +19,24 @@ clm_status clm_graph_prune(clm_graph *graph);
  * It computes the same numbers, but products of other sizes may round differently. */
 clm_status clm_graph_narrow(clm_graph **narrowed, const clm_graph *graph);
 
+/* Both of the following work in place, after the graph was derived and pruned, on segments: what
+ * lies between two marks (clm_graph_mark()). The last segment is spared: what it computes still
+ * lives when its backward pass comes. If both are wanted, recomputing comes first. */
+
+/* Lets the backward pass compute a segment again from its inputs rather than keep what the segment
+ * computed (Chen et al. 2016). The last products, which only the next segment reads, are not: that
+ * input is kept. The same bits. */
+clm_status clm_graph_recompute(clm_graph *graph);
+
+/* Lets values that are kept for the backward pass be kept in 16 bits, CLM_F16 or CLM_BF16, rounded
+ * to nearest even. What cheap operations on single elements and rows make of kept values is not
+ * kept but computed again. The forward pass goes on from values as they were before rounding,
+ * except where an operation must see what its derivative sees (`as_stored`: queries, keys and
+ * values). Floats stay: what no trained parameter changes, so that a frozen part can also be
+ * computed beforehand; and statistics of rows, the second and later outputs of operations, which
+ * are small. */
+clm_status clm_graph_halve(clm_graph *graph, clm_dtype type);
+
 /* Fuses tails into linears, in place, after the graph was derived and pruned: GELU of the result,
  * and the addition of a residual. If a backward pass reads the linear's own result, it stays an
  * output of the linear ("pre"). The same operations on the same numbers, in one launch. */

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "graph/reference.h"
 #include "model/gpt2.h"
 #include "model/gpt2_graph.h"
 #include "support/test_devices.h"
@@ -44,6 +45,8 @@ typedef struct passes {
     clm_model *model;
     clm_graph *graph;
     int32_t *tokens, *labels;
+    char cut[16];    /* the input of the lowest trained block; "" if all are trained */
+    float *features; /* its values, those that the model's pass left */
     int32_t rows[B];
 } passes;
 
@@ -64,12 +67,41 @@ static clm_graph *describe(const clm_model_config *config) {
     return g;
 }
 
-static passes open_passes(clm_device *device) {
+/* The model runs frozen blocks in place, where products begin with the residual rather than end
+ * with it: other bits. So both start from what the model made of them. */
+static void cut_off_frozen(passes *p) {
+    const int first = p->model->first_trained_layer;
+    (void)snprintf(p->cut, sizeof p->cut, "h.%d", first);
+    const uint32_t x = clm_graph_find(p->graph, CLM_TENSOR_VALUE, p->cut);
+    assert_int_not_equal(x, 0);
+    if (first == 0) {
+        p->cut[0] = '\0';
+        return;
+    }
+    p->graph->tensors[x].kind = CLM_TENSOR_INPUT;
+    p->features = malloc((size_t)clm_shape_count(&p->graph->tensors[x].shape) * sizeof(float));
+    assert_non_null(p->features);
+}
+
+/* What is trained, and how a pass saves memory. */
+typedef struct saving {
+    clm_train_policy train;
+    bool recompute;
+    clm_dtype kept;
+} saving;
+
+/* Weights stay floats, and as they are in the file: plans have no other storage yet. */
+static passes open_passes(clm_device *device, const saving *how) {
     passes p = {.device = device};
     size_t count = 0;
-    const clm_model_options options = {.train = CLM_TRAIN_ALL, .precision = CLM_PRECISION_F32};
+    const clm_model_options options = {.train = how->train,
+                                       .precision = CLM_PRECISION_F32,
+                                       .recompute = how->recompute,
+                                       .one_pass = true};
     assert_ok(clm_model_open(&p.model, device, clm_test_source("golden/tiny"), &options));
+    p.model->kept_storage = how->kept;
     p.graph = describe(&p.model->config);
+    cut_off_frozen(&p);
     p.tokens =
         clm_test_golden_tensor(clm_test_golden("tiny/expected.safetensors"), "tokens", &count);
     p.labels =
@@ -83,6 +115,7 @@ static passes open_passes(clm_device *device) {
 static void close_passes(passes *p) {
     clm_model_close(p->model);
     clm_graph_free(p->graph);
+    free(p->features);
     free(p->tokens);
     free(p->labels);
 }
@@ -96,15 +129,17 @@ typedef struct result {
 } result;
 
 static void read_gradients(const passes *p, result *r) {
-    r->count = clm_model_parameter_count(p->model);
+    r->count = clm_model_trained_count(p->model);
     r->gradients = malloc(r->count * sizeof *r->gradients);
     assert_non_null(r->gradients);
     size_t at = 0;
     for (size_t i = 0; i < p->model->table.count; i++) {
         const clm_model_parameter *parameter = &p->model->parameters[i];
-        assert_ok(clm_buffer_read(parameter->gradient, 0, r->gradients + at,
-                                  parameter->about->count * sizeof(float)));
-        at += parameter->about->count;
+        if (parameter->gradient != NULL) {
+            assert_ok(clm_buffer_read(parameter->gradient, 0, r->gradients + at,
+                                      parameter->about->count * sizeof(float)));
+            at += parameter->about->count;
+        }
     }
     assert_int_equal(at, r->count);
 }
@@ -128,6 +163,10 @@ static result pass_of_model(const passes *p) {
     assert_ok(clm_model_backward(p->model));
     clm_device_on_launch(p->device, NULL, NULL);
     assert_ok(clm_buffer_read(losses, 0, r.losses, sizeof r.losses));
+    if (p->features != NULL) {
+        assert_ok(clm_buffer_read(a->x, 0, p->features,
+                                  (size_t)B * T * (size_t)p->model->config.n_embd * sizeof(float)));
+    }
     read_gradients(p, &r);
     return r;
 }
@@ -141,27 +180,32 @@ static clm_status find_parameter(void *context, const char *name, clm_plan_param
     return CLM_OK;
 }
 
-static bool trains_all(void *context, const char *name) {
-    (void)context;
-    (void)name;
-    return true;
+static bool trains(void *context, const char *name) {
+    clm_plan_parameter found = {0};
+    assert_ok(find_parameter(context, name, &found));
+    return found.gradient != NULL;
 }
 
 /* The plan's, with the model's parameters and gradients. */
-static result pass_of_plan(const passes *p, bool apart, uint64_t *total_bytes) {
+static result pass_of_plan(const passes *p, const saving *how, bool apart, uint64_t *total_bytes) {
     result r = {0};
     clm_plan *plan = NULL;
     uint64_t largest_bytes = 0;
-    const clm_plan_options options = {.loss = "losses", .trains = trains_all, .apart = apart};
+    const clm_plan_options options = {.loss = "losses",
+                                      .trains = trains,
+                                      .context = p->model,
+                                      .recompute = how->recompute,
+                                      .kept = how->kept,
+                                      .apart = apart};
     const clm_plan_binding bindings[] = {
-        {"tokens", p->tokens}, {"rows", p->rows}, {"targets", p->labels}};
+        {"tokens", p->tokens}, {"rows", p->rows}, {"targets", p->labels}, {p->cut, p->features}};
     assert_ok(clm_plan_make(&plan, p->device, p->graph, &options));
     clm_plan_memory(plan, total_bytes, &largest_bytes);
     assert_ok(clm_plan_allocate(plan, find_parameter, p->model));
     p->model->gradients_are_zero = false;
     assert_ok(clm_model_zero_gradients(p->model));
     clm_device_on_launch(p->device, note_launch, &r.launches);
-    assert_ok(clm_plan_enqueue(plan, bindings, 3, 1.0F / B));
+    assert_ok(clm_plan_enqueue(plan, bindings, 4, 1.0F / B));
     clm_device_on_launch(p->device, NULL, NULL);
     assert_ok(clm_buffer_read(clm_plan_output(plan, "logits"), 0, r.logits, sizeof r.logits));
     assert_ok(clm_buffer_read(clm_plan_output(plan, "losses"), 0, r.losses, sizeof r.losses));
@@ -186,16 +230,21 @@ static int compare_names(const void *a, const void *b) {
     return strcmp(*(char *const *)a, *(char *const *)b);
 }
 
-static void same_bits_on(clm_device *device) {
-    passes p = open_passes(device);
-    uint64_t packed_bytes = 0;
-    uint64_t apart_bytes = 0;
+static uint64_t bytes_of_model(const passes *p) {
+    uint64_t total_bytes = 0;
+    uint64_t largest_bytes = 0;
+    const clm_memory_plan memory = clm_model_plan(p->model, B, T);
+    clm_activations_estimate(&p->model->config, &memory, &total_bytes, &largest_bytes);
+    return total_bytes;
+}
+
+static void same_launches_on(clm_device *device) {
+    const saving all = {.train = CLM_TRAIN_ALL};
+    passes p = open_passes(device, &all);
+    uint64_t bytes = 0;
     result first = pass_of_model(&p); /* may measure which GEMM is the faster one */
     result old = pass_of_model(&p);
-    result plan = pass_of_plan(&p, false, &packed_bytes);
-    result apart = pass_of_plan(&p, true, &apart_bytes);
-    check_same_bits(&old, &plan);
-    check_same_bits(&old, &apart);
+    result plan = pass_of_plan(&p, &all, false, &bytes);
     /* The same launches; where two do not need each other, in another order. The one that differs:
      * the gradient of the picked rows of the residual stream is added to that of the norm, which
      * comes first, where the model begins with zeros around it. */
@@ -211,20 +260,53 @@ static void same_bits_on(clm_device *device) {
     for (size_t i = 0; i < old.launches.count; i++) {
         assert_string_equal(old.launches.names[i], plan.launches.names[i]);
     }
-    uint64_t old_bytes = 0;
-    uint64_t largest_bytes = 0;
-    const clm_memory_plan memory = clm_model_plan(p.model, B, T);
-    clm_activations_estimate(&p.model->config, &memory, &old_bytes, &largest_bytes);
-    print_message("%zu launches; workspace %llu bytes, each apart %llu, the model's %llu\n",
-                  plan.launches.count, (unsigned long long)packed_bytes,
-                  (unsigned long long)apart_bytes, (unsigned long long)old_bytes);
+    free_result(&first);
+    free_result(&old);
+    free_result(&plan);
+    close_passes(&p);
+}
+
+static void same_launches_as_the_model(void **state) {
+    (void)state;
+    clm_test_each_device(same_launches_on);
+}
+
+static void same_bits_with(clm_device *device, const saving *how) {
+    passes p = open_passes(device, how);
+    uint64_t packed_bytes = 0;
+    uint64_t apart_bytes = 0;
+    result first = pass_of_model(&p); /* may measure which GEMM is the faster one */
+    result old = pass_of_model(&p);
+    result plan = pass_of_plan(&p, how, false, &packed_bytes);
+    result apart = pass_of_plan(&p, how, true, &apart_bytes);
+    print_message(
+        "train %s, %s%s: %zu launches; workspace %llu bytes, each apart %llu, the "
+        "model's %llu\n",
+        clm_train_policy_name(how->train), clm_dtype_name(how->kept),
+        how->recompute ? ", recompute" : "", plan.launches.count, (unsigned long long)packed_bytes,
+        (unsigned long long)apart_bytes, (unsigned long long)bytes_of_model(&p));
+    check_same_bits(&old, &plan);
+    check_same_bits(&old, &apart);
     assert_true(packed_bytes < apart_bytes);
-    assert_true(packed_bytes <= old_bytes);
+    assert_true(packed_bytes <= bytes_of_model(&p));
     free_result(&first);
     free_result(&old);
     free_result(&plan);
     free_result(&apart);
     close_passes(&p);
+}
+
+static void same_bits_on(clm_device *device) {
+    static const clm_train_policy policies[] = {CLM_TRAIN_ALL, CLM_TRAIN_LAST_TWO_BLOCKS,
+                                                CLM_TRAIN_LAST_BLOCK};
+    static const clm_dtype kept[] = {CLM_F32, CLM_F16, CLM_BF16};
+    for (int i = 0; i < 18; i++) {
+        const saving how = {policies[i / 6], i % 2 != 0, kept[i / 2 % 3]};
+        const bool slow = clm_test_is_simulator(device);
+        if (!slow || (how.train == CLM_TRAIN_ALL && how.recompute != (how.kept == CLM_F16))) {
+            same_bits_with(device, &how);
+        }
+    }
 }
 
 static void same_bits_as_the_model(void **state) {
@@ -271,6 +353,7 @@ static void what_has_no_kernels_is_named(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(same_launches_as_the_model),
         cmocka_unit_test(same_bits_as_the_model),
         cmocka_unit_test(what_has_no_kernels_is_named),
     };

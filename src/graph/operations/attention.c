@@ -133,6 +133,7 @@ const clm_operation clm_operation_attention = {
     .reference = reference,
     .enqueue = enqueue,
     .strided_inputs = 7U,
+    .as_stored = 7U, /* or the log-sum-exp would be that of other scores */
 };
 
 static clm_status check_backward(const clm_graph *graph, const clm_node *node, clm_shape *out) {

@@ -60,6 +60,7 @@ const clm_operation clm_operation_gelu = {
     .derive = derive_gelu,
     .reference = reference_gelu,
     .enqueue = enqueue_gelu,
+    .cheap = true,
 };
 
 static void reference_gelu_backward(const clm_reference_call *call) {
@@ -115,6 +116,7 @@ const clm_operation clm_operation_silu_gate = {
     .shape = check,
     .derive = derive_silu_gate,
     .reference = reference_silu_gate,
+    .cheap = true,
 };
 
 static void reference_silu_gate_backward(const clm_reference_call *call) {
@@ -190,6 +192,7 @@ const clm_operation clm_operation_add = {
     .reference = reference_add,
     .enqueue = enqueue_add,
     .overwrites = 3U,
+    .cheap = true,
 };
 
 static void derive_scale(clm_derivation *derivation, const clm_node *node) {
@@ -213,4 +216,5 @@ const clm_operation clm_operation_scale = {
     .shape = check,
     .derive = derive_scale,
     .reference = reference_scale,
+    .cheap = true,
 };

@@ -63,6 +63,7 @@ const clm_operation clm_operation_embedding = {
     .derive = derive,
     .reference = reference,
     .enqueue = enqueue,
+    .cheap = true,
 };
 
 /* dtable += the sum of dout over a token's places; dpositions likewise. The tables are inputs for

@@ -59,6 +59,8 @@ const clm_operation clm_operation_layernorm = {
     .derive = derive,
     .reference = reference,
     .enqueue = enqueue,
+    .always = 1U,
+    .cheap = true,
 };
 
 static clm_status check_backward(const clm_graph *graph, const clm_node *node, clm_shape *out) {

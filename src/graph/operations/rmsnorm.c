@@ -55,6 +55,8 @@ const clm_operation clm_operation_rmsnorm = {
     .shape = check,
     .derive = derive,
     .reference = reference,
+    .always = 1U,
+    .cheap = true,
 };
 
 static clm_status check_backward(const clm_graph *graph, const clm_node *node, clm_shape *out) {

@@ -50,4 +50,5 @@ const clm_operation clm_operation_rope = {
     .shape = check,
     .derive = derive,
     .reference = reference,
+    .cheap = true,
 };
