@@ -52,16 +52,16 @@ static void empty_pool(clm_device *device) {
     while (device->pool != NULL) {
         clm_buffer *buffer = device->pool;
         device->pool = buffer->next;
+        device->pool_bytes -= buffer->capacity_bytes;
         destroy(buffer);
     }
-    device->pool_bytes = 0;
 }
 
 /* Not into the pool: a larger one takes its place, and OpenCL keeps it until the queue has
  * executed the kernels that use it. */
 static void release_scratch(clm_device *device) {
     if (device->scratch != NULL) {
-        device->used_bytes -= device->scratch->capacity_bytes;
+        device->pool_bytes -= device->scratch->capacity_bytes;
         destroy(device->scratch);
         device->scratch = NULL;
     }
@@ -224,6 +224,8 @@ clm_status clm_scratch_take(clm_device *device, size_t bytes, clm_buffer **scrat
     } else {
         release_scratch(device);
         CLM_TRY(clm_buffer_create(&device->scratch, device, bytes, what));
+        device->used_bytes -= device->scratch->capacity_bytes;
+        device->pool_bytes += device->scratch->capacity_bytes;
     }
     *scratch = device->scratch;
 cleanup:

@@ -61,7 +61,7 @@ struct clm_device {
     clm_buffer *nothing; /* stands for a NULL argument */
     clm_buffer *pool;    /* released buffers, most recent first */
     clm_buffer *scratch; /* the largest that was taken so far, or NULL */
-    uint64_t pool_bytes;
+    uint64_t pool_bytes; /* of these and of scratch: the device's, not in use by anybody */
     uint64_t used_bytes;
     uint64_t peak_bytes;
     bool poison; /* fill new buffers with NaN, for tests */

@@ -196,6 +196,8 @@ static void scratch_grows_and_is_used_again(clm_device *device) {
     assert_ok(clm_scratch_take(device, 100, &scratch, "a test"));
     assert_ptr_equal(scratch, first);
     assert_true(clm_buffer_size_bytes(scratch) >= 5000);
+    assert_true(clm_device_memory_bytes(device) == used); /* it is the device's own */
+    assert_true(clm_device_memory_peak_bytes(device) >= used + 5000);
 
     clm_buffer *ones = clm_test_buffer(device, NULL, count);
     float *values = NULL;
