@@ -162,6 +162,8 @@ clm_status clm_read_wait(clm_read *read);
 
 /* Enqueue only. */
 clm_status clm_buffer_zero(clm_buffer *buffer, size_t offset_bytes, size_t size_bytes);
+/* Writes NaN, whichever type is read: for tests. */
+clm_status clm_buffer_poison(clm_buffer *buffer, size_t offset_bytes, size_t size_bytes);
 clm_status clm_buffer_copy(clm_buffer *to, size_t to_offset_bytes, const clm_buffer *from,
                            size_t from_offset_bytes, size_t size_bytes);
 

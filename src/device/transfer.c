@@ -169,25 +169,36 @@ clm_status clm_read_wait(clm_read *read) {
 
 /* ---- on the device ---- */
 
-static clm_status enqueue_zeros(const clm_buffer *buffer, size_t offset_bytes, size_t size_bytes) {
-    static const cl_uint zero = 0;
+/* All bytes of the pattern are the same. */
+static clm_status enqueue_fill(const clm_buffer *buffer, cl_uint pattern, size_t offset_bytes,
+                               size_t size_bytes) {
     const clm_device *device = clm_buffer_device(buffer);
-    const size_t pattern_bytes = (offset_bytes | size_bytes) % sizeof zero == 0 ? sizeof zero : 1;
+    const size_t pattern_bytes =
+        (offset_bytes | size_bytes) % sizeof pattern == 0 ? sizeof pattern : 1;
     return clm_opencl_check(
-        clEnqueueFillBuffer(device->queue, clm_buffer_memory(buffer), &zero, pattern_bytes,
+        clEnqueueFillBuffer(device->queue, clm_buffer_memory(buffer), &pattern, pattern_bytes,
                             offset_bytes, size_bytes, 0, NULL, NULL),
         "clEnqueueFillBuffer", device->info.name);
 }
 
-clm_status clm_buffer_zero(clm_buffer *buffer, size_t offset_bytes, size_t size_bytes) {
+static clm_status fill(const clm_buffer *buffer, cl_uint pattern, size_t offset_bytes,
+                       size_t size_bytes) {
     clm_status status = check(buffer, offset_bytes, size_bytes);
     for (size_t done = 0; status == CLM_OK && done < size_bytes;) {
         const clm_buffer_range range =
             clm_buffer_range_at(buffer, offset_bytes + done, size_bytes - done);
-        status = enqueue_zeros(range.part, range.offset_bytes, range.size_bytes);
+        status = enqueue_fill(range.part, pattern, range.offset_bytes, range.size_bytes);
         done += range.size_bytes;
     }
     return status;
+}
+
+clm_status clm_buffer_zero(clm_buffer *buffer, size_t offset_bytes, size_t size_bytes) {
+    return fill(buffer, 0, offset_bytes, size_bytes);
+}
+
+clm_status clm_buffer_poison(clm_buffer *buffer, size_t offset_bytes, size_t size_bytes) {
+    return fill(buffer, 0xFFFFFFFFU, offset_bytes, size_bytes);
 }
 
 static clm_status enqueue_copy(const clm_buffer_range *to, const clm_buffer_range *from) {

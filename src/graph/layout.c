@@ -211,7 +211,7 @@ static clm_status place_storage(laying *l, size_t index) {
         layout->buffer_bytes[buffer] = 0;
         offset = 0;
     }
-    *s->part = (clm_layout_part){buffer, offset, s->size_bytes};
+    *s->part = (clm_layout_part){buffer, offset, s->size_bytes, s->end};
     if (offset + s->size_bytes > layout->buffer_bytes[buffer]) {
         layout->buffer_bytes[buffer] = offset + s->size_bytes;
     }

@@ -11,6 +11,7 @@
 typedef struct clm_layout_part {
     size_t buffer;
     size_t offset_bytes, size_bytes; /* a size of 0: nothing is */
+    uint32_t last;                   /* the last node that uses it; outputs: the number of nodes */
 } clm_layout_part;
 
 typedef struct clm_layout_tensor {

@@ -17,6 +17,7 @@ struct clm_plan {
     clm_buffer **scratch;     /* by node */
     clm_buffer **gradients;   /* by tensor of a parameter */
     const int32_t **host_ids; /* by tensor: what was bound last */
+    bool poison;              /* as in the options */
 };
 
 const clm_graph *clm_plan_graph(const clm_plan *plan) {
@@ -117,6 +118,7 @@ clm_status clm_plan_make(clm_plan **plan, clm_device *device, const clm_graph *g
     clm_plan *made = NULL;
     CLM_TRY(clm_allocate(&made, 1, sizeof *made, "a plan"));
     made->device = device;
+    made->poison = options->poison;
     CLM_TRY(transform(made, graph, options));
     const size_t count = made->graph->tensor_count;
     CLM_TRY(lay_out(made, options));
@@ -221,29 +223,61 @@ static clm_status bind(clm_plan *plan, const clm_plan_binding *binding) {
     return CLM_OK; /* what no output needs is no input any more */
 }
 
+static clm_status enqueue_node(const clm_plan *plan, uint32_t index, float seed) {
+    const clm_node *node = &plan->graph->nodes[index];
+    clm_device_call call = call_of(plan, node);
+    call.seed = seed;
+    call.scratch = plan->scratch[index];
+    for (int k = 0; k < CLM_NODE_INPUTS; k++) {
+        call.in[k] = place_of(plan, node->inputs[k]);
+        call.host_ids[k] = plan->host_ids[node->inputs[k]];
+    }
+    for (int k = 0; k < CLM_NODE_OUTPUTS; k++) {
+        call.out[k] = place_of(plan, node->outputs[k]);
+    }
+    return node->operation->enqueue(&call);
+}
+
+static clm_status poison_part(const clm_plan *plan, const clm_layout_part *part) {
+    return clm_buffer_poison(plan->workspace[part->buffer], part->offset_bytes, part->size_bytes);
+}
+
+static clm_status poison_all(const clm_plan *plan) {
+    clm_status status = CLM_OK;
+    for (size_t i = 0; status == CLM_OK && plan->poison && i < plan->layout.buffer_count; i++) {
+        status = clm_buffer_poison(plan->workspace[i], 0, plan->layout.buffer_bytes[i]);
+    }
+    return status;
+}
+
+/* What was used by this node for the last time. */
+static clm_status poison_after(const clm_plan *plan, uint32_t index) {
+    clm_status status = CLM_OK;
+    for (uint32_t i = 1; status == CLM_OK && plan->poison && i < plan->graph->tensor_count; i++) {
+        const clm_layout_part *part = &plan->layout.tensors[i].part;
+        if (part->size_bytes > 0 && part->last == index) {
+            status = poison_part(plan, part);
+        }
+    }
+    if (status == CLM_OK && plan->poison && plan->layout.scratch[index].size_bytes > 0) {
+        status = poison_part(plan, &plan->layout.scratch[index]);
+    }
+    return status;
+}
+
 clm_status clm_plan_enqueue(clm_plan *plan, const clm_plan_binding *bindings, size_t count,
                             float seed) {
     const clm_graph *graph = plan->graph;
     clm_status status = CLM_OK;
+    CLM_TRY(poison_all(plan));
     for (size_t i = 0; i < count; i++) {
         CLM_TRY(bind(plan, &bindings[i]));
     }
     for (uint32_t i = 0; i < graph->node_count; i++) {
-        const clm_node *node = &graph->nodes[i];
-        if (clm_layout_is_view(node)) {
-            continue;
+        if (!clm_layout_is_view(&graph->nodes[i])) {
+            CLM_TRY(enqueue_node(plan, i, seed));
         }
-        clm_device_call call = call_of(plan, node);
-        call.seed = seed;
-        call.scratch = plan->scratch[i];
-        for (int k = 0; k < CLM_NODE_INPUTS; k++) {
-            call.in[k] = place_of(plan, node->inputs[k]);
-            call.host_ids[k] = plan->host_ids[node->inputs[k]];
-        }
-        for (int k = 0; k < CLM_NODE_OUTPUTS; k++) {
-            call.out[k] = place_of(plan, node->outputs[k]);
-        }
-        CLM_TRY(node->operation->enqueue(&call));
+        CLM_TRY(poison_after(plan, i));
     }
 cleanup:
     return status;

@@ -21,7 +21,9 @@ typedef struct clm_plan_options {
     /* With a loss: less memory, see graph/transform.h. */
     bool recompute; /* the backward pass runs segments again */
     clm_dtype kept; /* how it finds what is kept: CLM_F32, CLM_F16, CLM_BF16 */
-    bool apart;     /* each tensor has its own memory: for finding overruns */
+    /* For tests. */
+    bool apart;  /* each tensor has its own memory: so that overruns are found */
+    bool poison; /* memory that nothing uses is NaN: so that what reads it is found */
 } clm_plan_options;
 
 /* A parameter's buffers, lent: they outlive the plan. */
