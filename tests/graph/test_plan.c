@@ -50,9 +50,9 @@ typedef struct passes {
     int32_t rows[B];
 } passes;
 
-static clm_graph *describe(const clm_model_config *config) {
-    const int64_t tokens[] = {B, T};
-    const int64_t each[] = {B};
+static clm_graph *describe(const clm_model_config *config, int sequences, int positions) {
+    const int64_t tokens[] = {sequences, positions};
+    const int64_t each[] = {sequences};
     clm_graph *g = NULL;
     assert_ok(clm_graph_create(&g));
     const clm_tensor hidden =
@@ -101,7 +101,7 @@ static passes open_passes(clm_device *device, const saving *how) {
                                        .one_pass = true};
     assert_ok(clm_model_open(&p.model, device, clm_test_source("golden/tiny"), &options));
     p.model->kept_storage = how->kept;
-    p.graph = describe(&p.model->config);
+    p.graph = describe(&p.model->config, B, T);
     cut_off_frozen(&p);
     p.tokens =
         clm_test_golden_tensor(clm_test_golden("tiny/expected.safetensors"), "tokens", &count);
@@ -318,6 +318,72 @@ static void same_bits_as_the_model(void **state) {
     clm_test_each_device(same_bits_on);
 }
 
+/* ---- memory ---- */
+
+/* The lowest trained layer is the context's; all above it and what is outside of blocks, but not
+ * the embedding unless that is 0. */
+static bool trains_from(void *context, const char *name) {
+    const int first = *(const int *)context;
+    int layer = 0;
+    if (sscanf(name, "h.%d.", &layer) == 1) {
+        return layer >= first;
+    }
+    return first == 0 || strncmp(name, "w", 1) != 0;
+}
+
+/* No more than the model takes for the same. */
+static void memory_with(clm_device *device, const clm_model_config *config, const saving *how,
+                        int sequences, int positions) {
+    clm_plan *plan = NULL;
+    uint64_t bytes = 0;
+    uint64_t old_bytes = 0;
+    uint64_t largest_bytes = 0;
+    int first = how->train == CLM_TRAIN_ALL ? 0 : config->n_layer - 2;
+    const clm_memory_plan memory = {.train = how->train,
+                                    .kept_storage = how->kept,
+                                    .recompute = how->recompute,
+                                    .B = sequences,
+                                    .T = positions};
+    const clm_plan_options options = {.loss = "losses",
+                                      .trains = trains_from,
+                                      .context = &first,
+                                      .recompute = how->recompute,
+                                      .kept = how->kept};
+    clm_graph *g = describe(config, sequences, positions);
+    assert_ok(clm_plan_make(&plan, device, g, &options));
+    clm_plan_memory(plan, &bytes, &largest_bytes);
+    clm_activations_estimate(config, &memory, &old_bytes, &largest_bytes);
+    print_message("%d layers, %d x %d, train %s, %s%s: %.2f MB, the model's %.2f MB\n",
+                  config->n_layer, sequences, positions, clm_train_policy_name(how->train),
+                  clm_dtype_name(how->kept), how->recompute ? ", recompute" : "",
+                  (double)bytes / 1e6, (double)old_bytes / 1e6);
+    assert_true(bytes <= old_bytes);
+    clm_plan_free(plan);
+    clm_graph_free(g);
+}
+
+static void no_more_memory_on(clm_device *device) {
+    static const char *const models[] = {"random:gpt2", "random:n_layer=2,n_embd=64",
+                                         "random:gpt2-medium"};
+    static const int sizes[][2] = {{1, 16}, {8, 120}, {2, 1024}};
+    for (int i = 0; i < 9 * 8 && !clm_test_is_simulator(device); i++) {
+        clm_model_config config = CLM_MODEL_CONFIG_DEFAULT;
+        uint64_t seed = 0;
+        const saving how = {.train = i / 4 % 2 == 0 ? CLM_TRAIN_ALL : CLM_TRAIN_LAST_TWO_BLOCKS,
+                            .recompute = i % 2 != 0,
+                            .kept = i / 2 % 2 == 0 ? CLM_F32 : CLM_F16};
+        assert_ok(clm_model_config_parse(&config, &seed, models[i / 8 % 3]));
+        config.n_labels = LABELS;
+        memory_with(device, &config, &how, sizes[i / 24][0], sizes[i / 24][1]);
+        clm_model_config_free(&config);
+    }
+}
+
+static void no_more_memory_than_the_model(void **state) {
+    (void)state;
+    clm_test_each_device(no_more_memory_on);
+}
+
 static void what_has_no_kernels_is_named_on(clm_device *device) {
     const int64_t shape[] = {2, 4};
     const int64_t weight[] = {4};
@@ -359,6 +425,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(same_launches_as_the_model),
         cmocka_unit_test(same_bits_as_the_model),
+        cmocka_unit_test(no_more_memory_than_the_model),
         cmocka_unit_test(what_has_no_kernels_is_named),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
