@@ -204,9 +204,6 @@ static clm_status read_added_file(clm_settings *settings, const cJSON *json, con
     clm_status status = CLM_OK;
     clm_names special = {0};
     const cJSON *item = NULL;
-    if (!cJSON_IsObject(json)) {
-        return clm_fail(CLM_ERROR_FORMAT, "%s: must be an object {\"token\": id}", where);
-    }
     CLM_TRY(clm_names_make(&special, clm_role_count + settings->extra.count));
     for (int role = 0; role < clm_role_count; role++) {
         const char *content = settings->roles[role].content;
@@ -284,9 +281,6 @@ static clm_status read_config(clm_settings *settings, const cJSON *json, const c
     static const char *const refused[] = {"vocab", "merges", "init_inputs"};
     clm_status status = CLM_OK;
     double length = 0;
-    if (!cJSON_IsObject(json)) {
-        return clm_fail(CLM_ERROR_FORMAT, "%s: not a JSON object", where);
-    }
     for (size_t i = 0; i < sizeof refused / sizeof *refused; i++) {
         const cJSON *item = member(json, refused[i]);
         if (item != NULL && !(cJSON_IsArray(item) && item->child == NULL)) {
@@ -325,6 +319,9 @@ clm_status clm_settings_read(clm_settings *settings, const clm_tokenizer_files *
     for (size_t i = 0; i < 4; i++) {
         if (sources[i] != NULL) {
             CLM_TRY(clm_source_parse(&settings->documents[i], sources[i]));
+            if (!cJSON_IsObject(settings->documents[i])) {
+                return clm_fail(CLM_ERROR_FORMAT, "%s: not a JSON object", sources[i]->where);
+            }
         }
     }
     CLM_TRY(read_class(settings, files->config, files->model_config));

@@ -13,6 +13,16 @@
 static const char *const words[] = {"\xEF\xBB\xBF", "\r\n", "\n\r", "\r", "\n\n", NULL};
 const fuzz_target fuzz_this = {FUZZ_LINES, words, 1 << 21, 256};
 
+/* Counting lines from the start of the text takes time, so only some numbers are compared. */
+static void check_place(const char *text, const char *line, size_t expected) {
+    size_t number = 0;
+    size_t column = 0;
+    if (expected < 32 || (expected & (expected - 1)) == 0) {
+        clm_text_place(text, (size_t)(line - text), &number, &column);
+        FUZZ_CHECK(number == expected && column == 1);
+    }
+}
+
 static void check_lines(const clm_lines *lines, const char **at, const char *end,
                         const char *text) {
     for (size_t i = 0; i < lines->count; i++) {
@@ -25,10 +35,7 @@ static void check_lines(const clm_lines *lines, const char **at, const char *end
                    (memchr(line, '\n', length) == NULL && memchr(line, '\r', length) == NULL));
         clm_status status = clm_lines_check(lines, i);
         FUZZ_CHECK((status == CLM_OK) == (length == 0 || memchr(line, '\0', length) == NULL));
-        size_t number = 0;
-        size_t column = 0;
-        clm_text_place(text, (size_t)(line - text), &number, &column);
-        FUZZ_CHECK(number == lines->first + i && column == 1);
+        check_place(text, line, lines->first + i);
     }
 }
 

@@ -1,4 +1,5 @@
-/* Any bytes: encoding and decoding gives them back, with special tokens and without.
+/* Any bytes: encoding and decoding gives them back, with special tokens and without, by a tokenizer
+ * as it was trained and by one with added tokens, of which some are single words.
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #include <string.h>
@@ -18,6 +19,9 @@ static const char *const words[] = {"<|endoftext|>",
                                     "\xED\xA0\x80",
                                     "\xC0\x80",
                                     "aaaaaaaaaaaaaaaa",
+                                    "<url>",
+                                    "@USER",
+                                    "[MASK]",
                                     NULL};
 const fuzz_target fuzz_this = {FUZZ_BYTES, words, 1 << 20, 256};
 
@@ -25,7 +29,13 @@ static const char lesson[] =
     "the cat sat on the mat, and that's that; they've 12 hats and we'll see 2024 cats   sat\n"
     "\xC3\xA9t\xC3\xA9 caf\xC3\xA9 \xE4\xBD\xA0\xE5\xA5\xBD \xE4\xBD\xA0 aaaaaaaaaaaaaaaa aaaa";
 
-static clm_tokenizer *make_tokenizer(void) {
+static const char added[] =
+    "{\"tokenizer_class\":\"GPT2Tokenizer\","
+    "\"url_token\":{\"content\":\"<url>\"},"
+    "\"user_token\":{\"content\":\"@USER\",\"single_word\":true},"
+    "\"mask_token\":{\"content\":\"[MASK]\",\"single_word\":true}}";
+
+static clm_tokenizer *train(void) {
     clm_tokenizer *tokenizer = NULL;
     const char *text = lesson;
     const size_t length = sizeof lesson - 1;
@@ -35,11 +45,16 @@ static clm_tokenizer *make_tokenizer(void) {
     return tokenizer;
 }
 
-void fuzz_one(const uint8_t *data, size_t size) {
-    static clm_tokenizer *tokenizer;
-    if (tokenizer == NULL) {
-        tokenizer = make_tokenizer();
-    }
+static clm_tokenizer *add_tokens(const clm_tokenizer *tokenizer) {
+    clm_tokenizer *more = NULL;
+    FUZZ_CHECK(clm_tokenizer_save(tokenizer, fuzz_path("."), NULL) == CLM_OK);
+    (void)fuzz_write("tokenizer_config.json", added, sizeof added - 1);
+    FUZZ_CHECK(clm_tokenizer_open(&more, fuzz_path(".")) == CLM_OK);
+    FUZZ_CHECK(clm_tokenizer_vocab_size(more) == clm_tokenizer_vocab_size(tokenizer) + 3);
+    return more;
+}
+
+static void check_tokenizer(const clm_tokenizer *tokenizer, const uint8_t *data, size_t size) {
     for (int special = 0; special < 2; special++) {
         const clm_encode_options options = {.special_tokens = special != 0};
         int32_t *ids = NULL;
@@ -57,4 +72,16 @@ void fuzz_one(const uint8_t *data, size_t size) {
         clm_tokens_free(ids);
         clm_text_free(text);
     }
+}
+
+void fuzz_one(const uint8_t *data, size_t size) {
+    static clm_tokenizer *trained;
+    static clm_tokenizer *extended;
+    if (trained == NULL) {
+        trained = train();
+        extended = add_tokens(trained);
+        clm_error_clear();
+    }
+    check_tokenizer(trained, data, size);
+    check_tokenizer(extended, data, size);
 }

@@ -72,6 +72,82 @@ def tokenizer(**members):
     return json.dumps({k: v for k, v in base.items() if v is not ...}, ensure_ascii=False)
 
 
+def make_settings(one, added):
+    """Folders of text_json with files beside tokenizer.json."""
+
+    def beside(name, config=None, special_map=None, others=(), **members):
+        pairs = [("tokenizer_config.json", config), ("special_tokens_map.json", special_map)]
+        pairs = [pair for pair in [*pairs, *others] if pair[1] is not None]
+        one(name, *((file, json.dumps(data)) for file, data in pairs), **members)
+
+    end = "<|endoftext|>"
+    gpt2 = {"tokenizer_class": "GPT2Tokenizer"}
+    fast = {"tokenizer_class": "PreTrainedTokenizerFast"}
+    new = len(vocab) + 1
+    url = {"content": "<url>", "special": False, "normalized": True}
+    decoder = {str(len(vocab)): {**end_of_text, "id": None}, str(new): url}
+    beside("decoder", {**gpt2, "added_tokens_decoder": decoder})
+    beside("decoder_fast", {**fast, "added_tokens_decoder": decoder, "pad_token": "[PAD]"})
+    beside("decoder_list", {**gpt2, "added_tokens_decoder": []})
+    beside("decoder_id", {**gpt2, "added_tokens_decoder": {"x1": url}})
+    beside("decoder_large", {**gpt2, "added_tokens_decoder": {"9" * 30: url}})
+    beside("decoder_hole", {**gpt2, "added_tokens_decoder": {str(new + 7): url}})
+    beside("decoder_no_content", {**gpt2, "added_tokens_decoder": {"4": {"special": True}}})
+    flags = {"content": "it", "lstrip": True, "rstrip": True, "single_word": True}
+    beside("named_flags", {**gpt2, "mask_token": {"__type": "AddedToken", **flags}})
+    beside("named_number", {**gpt2, "mask_token": 3})
+    beside("named_empty", {**gpt2, "mask_token": "", "pad_token": None})
+    beside("named_other", {**gpt2, "image_token": "<image>", "sep_token": end})
+    beside(
+        "lists",
+        {
+            **gpt2,
+            "additional_special_tokens": ["<a>", {"content": "<b>", "normalized": True}],
+            "extra_special_tokens": {"c_token": "<c>", "d": end},
+            "model_specific_special_tokens": {"e": "<a>"},
+        },
+    )
+    beside("lists_text", {**gpt2, "additional_special_tokens": "<a>"})
+    beside("map", gpt2, {"unk_token": {"content": "<unk>"}, "additional_special_tokens": ["<a>"]})
+    beside("map_list", gpt2, ["x"])
+    beside("map_extra", fast, {"extra_special_tokens": ["<a>", "<b>"]})
+    beside("added", gpt2, {"pad_token": "<p>"}, [("added_tokens.json", {"<p>": new, "u": new + 1})])
+    beside("added_list", None, None, [("added_tokens.json", [])])
+    beside("added_text", None, None, [("added_tokens.json", {"<p>": "1"})])
+    beside("added_hole", gpt2, None, [("added_tokens.json", {"<p>": new + 9})])
+    beside("added_empty", gpt2, None, [("added_tokens.json", {"": new})])
+    beside("class_other", {"tokenizer_class": "LlamaTokenizer"})
+    beside("class_number", {"tokenizer_class": 1})
+    beside("class_config", {}, None, [("config.json", {"tokenizer_class": "GPT2TokenizerFast"})])
+    beside("class_model", {}, None, [("config.json", {"model_type": "gpt2"})])
+    beside("class_refused", None, None, [("config.json", {"tokenizer_class": "BertTokenizer"})])
+    beside("config_list", [])
+    beside("config_vocab", {**gpt2, "vocab": {"a": 0}})
+    beside("config_inputs", {**gpt2, "init_inputs": [], "add_eos_token": True, "eos_token": end})
+    beside("config_prefix", {**gpt2, "add_prefix_space": True, "model_max_length": 1e30})
+    beside("config_prefix_text", {**gpt2, "add_prefix_space": "yes"})
+    overlapping = ["that", "hat", "at", "t", "that\u00e9", "<|end", "@US"]
+    beside(
+        "overlapping",
+        fast,
+        added_tokens=[end_of_text]
+        + [
+            added(id=new + i, content=word, special=i % 2 == 0, normalized=i % 3 == 0)
+            for i, word in enumerate(overlapping)
+        ],
+    )
+    beside(
+        "space_token",
+        fast,
+        added_tokens=[
+            end_of_text,
+            added(id=new, content=" ", lstrip=True, rstrip=True, special=False),
+            added(id=new + 1, content="12", single_word=True, special=False),
+            added(id=new + 2, content="\u00e9", single_word=True, lstrip=True),
+        ],
+    )
+
+
 def make_tokenizers():
     t = "text_json"
 
@@ -200,6 +276,7 @@ def make_tokenizers():
             ),
         ),
     )
+    make_settings(one, added)
     put(t, "list", files(("tokenizer.json", "[]")))
     put(t, "model_list", files(("tokenizer.json", '{"model":[]}')))
     put(
@@ -215,6 +292,18 @@ def make_tokenizers():
     pair = json.dumps({**vocab, "<|endoftext|>": len(vocab)}, ensure_ascii=False)
     lines = "".join("%s %s\n" % m for m in merges)
     put(t, "vocab", files(("vocab.json", pair), ("merges.txt", "#version: 0.2\n" + lines)))
+    put(
+        t,
+        "marks",
+        files(
+            ("vocab.json", "\ufeff" + pair),
+            ("merges.txt", "\ufeff#version: 0.2\n" + lines),
+            ("tokenizer_config.json", '\ufeff{"pad_token":"<|endoftext|>"}'),
+            ("special_tokens_map.json", '\ufeff{"unk_token":"<|endoftext|>"}'),
+            ("config.json", '{"model_type":"gpt2"}'),
+        ),
+    )
+    put(t, "marked_nul", files(("vocab.json", pair + "\0"), ("merges.txt", lines)))
     put(t, "encoder", files(("encoder.json", pair), ("vocab.bpe", lines)))
     put(t, "crlf", files(("vocab.json", pair), ("merges.txt", lines.replace("\n", "\r\n"))))
     put(
@@ -483,6 +572,98 @@ def make_records():
     )
 
 
+def make_runs():
+    t = "train_run"
+    settings = {"model": "gpt2", "data": "spam", "lr": "5e-5", "text-column": "a\u00e9\n"}
+    record = {"format": "clm-run-1", "clm": "1.0", "device": "d", "settings": settings}
+    start = {"event": "start", "clm": "1.0", "n_train": 4}
+    notes = [{"event": "note", "text": text} for text in ("a note", "b", "a note", "\u001b[31m")]
+    step = {"event": "step", "step": 0, "loss": 0.5}
+
+    def lines(*events):
+        return "".join(json.dumps(e, separators=(",", ":")) + "\n" for e in events)
+
+    def one(name, metrics=None, **members):
+        made = {k: v for k, v in {**record, **members}.items() if v is not ...}
+        pairs = [("run.json", json.dumps(made))]
+        put(t, name, files(*pairs, *([("metrics.jsonl", metrics)] if metrics is not None else [])))
+
+    one("plain", lines(start, step))
+    one("no_metrics")
+    one("notes", lines(start, *notes, step, *notes))
+    one("notes_cut", lines(start, *notes) + '{"event":"note","te')
+    one("note_number", lines(start, {"event": "note", "text": 3}))
+    one("note_none", lines(start, {"event": "note"}))
+    one("notes_many", lines(start, *({"event": "note", "text": "n%d" % i} for i in range(230))))
+    one("other", lines(start), format="clm-run-9")
+    one("no_format", format=...)
+    one("no_settings", settings=...)
+    one("settings_list", settings=["model"])
+    one("setting_number", settings={"lr": 1})
+    one("settings_many", settings={"s%d" % i: "x" for i in range(200)})
+    put(t, "twice", files(("run.json", '{"format":"clm-run-1","settings":{"lr":"1","lr":"2"}}')))
+    put(t, "broken", files(("run.json", "{"), ("metrics.jsonl", "\n\n")))
+    put(t, "nothing", b"")
+
+
+def make_trials():
+    t = "tune_progress"
+
+    def trial(**members):
+        line = {
+            "kind": "products",
+            "preset": 0,
+            "round": 0,
+            "settings": "",
+            "outcome": "ok",
+            "speed": 1.02,
+            "why": "",
+        }
+        line.update(members)
+        return json.dumps({k: v for k, v in line.items() if v is not ...}) + "\n"
+
+    started = trial(outcome="started", speed=0)
+    put(t, "right", started + trial())
+    put(t, "started", started)
+    put(t, "crashed", started * 3)
+    put(t, "stopped", started + trial(outcome="stopped") + started + trial(outcome="stopped"))
+    put(t, "wrong", trial(kind="others", outcome="wrong", why='element 3 is "1"\u00e9'))
+    put(t, "others", trial(kind="backends") + trial(kind="new") + trial(outcome="new"))
+    put(t, "rounds", trial(round=1) + trial(round=2, outcome="slow") + trial(preset=1))
+    put(t, "settings", trial(settings="gemm.rows=4") + trial(settings="x" * 300, why="y" * 300))
+    put(t, "cut", trial() + trial()[:30])
+    put(t, "preset", trial(preset=99) + trial(round=-1) + trial(speed="1"))
+    for name in ("kind", "preset", "round", "settings", "outcome", "speed", "why"):
+        put(t, "no_" + name, trial(**{name: ...}))
+    put(t, "lines", "\n\n[]\n{}\n1\n")
+    put(t, "infinite", trial().replace("1.02", "1e999"))
+    put(t, "empty", "")
+
+
+def make_beginnings():
+    t = "base_sniff"
+    for name, data in {
+        "gguf": b"GGUF\x03\0\0\0",
+        "ggml": b"ggjt\1\0\0\0",
+        "pickle": b"\x80\x02}q\0.",
+        "zip": b"PK\x03\x04\x14\0",
+        "hdf5": b"\x89HDF\r\n\x1a\n",
+        "gzip": b"\x1f\x8b\x08\0",
+        "lfs": b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n",
+        "page": b" \r\n\t<!DOCTYPE html>\n",
+        "page_short": b"<HTML>",
+        "text": b"\nsome text of a file\tthat is longer than what is shown of it",
+        "space": b" \n",
+        "weights": b"\x10\0\0\0\0\0\0\0{}",
+        "empty": b"",
+    }.items():
+        put(t, name, data)
+    put("text_encode", "added", b"a <url>x @USER, @USERS z@USER [MASK]\xc3\xa9[MASK] \xff@USER\xff")
+    # One line end after another: what counts lines from the start takes time that grows with the
+    # square of this.
+    put("base_lines", "many_ends", b"a\r\xef\r" * 4096)
+
+
 def make_zips():
     def archive(*members, **options):
         out = io.BytesIO()
@@ -533,4 +714,7 @@ if __name__ == "__main__":
     make_records()
     make_zips()
     make_cache()
+    make_runs()
+    make_trials()
+    make_beginnings()
     make_corpus_model.make_all()

@@ -438,6 +438,13 @@ def make_weights():
         files(("config.json", config()), ("pytorch_model.bin.index.json", "{}")),
     )
     put(t, "adapter", files(("adapter_config.json", "{}"), ("adapter_model.safetensors", whole)))
+    base = json.dumps({"base_model_name_or_path": "gpt2\u001b" + "x" * 300})
+    put(t, "adapter_base", files(("adapter_config.json", base)))
+    put(t, "adapter_broken", files(("adapter_config.json", "{")))
+    put(t, "kind_checkpoints", files(("checkpoint-5", ""), ("checkpoint-40", ""), ("x", "")))
+    put(t, "kind_snapshots", files(("snapshots", ""), ("refs", "")))
+    put(t, "kind_names", files(("b.safetensors", ""), ("a.safetensors", ""), ("c.txt", "")))
+    put(t, "kind_forms", files(("x.pt", ""), ("y.gguf", ""), ("tf_model.h5", ""), ("z.onnx", "")))
     put(t, "nothing", files(("other.txt", "x")))
     for i, spec in enumerate(
         [
@@ -532,7 +539,7 @@ def make_checkpoints():
             tensors[name + suffix] = ("F32", shape)
     tensors["random_state"] = ("U8", [2508])
     state = (
-        "stage=1 step=2 epoch=0 seconds=1.500000 metrics_bytes=10 sampler_seed=7 next_batch=1 "
+        "stage=1 step=2 epoch=0 seconds=1.500000 metrics_bytes=10 sampler_seed=7 next_batch=2 "
         "begun=1 drawn=1"
     )
 
