@@ -21,25 +21,16 @@ typedef enum clm_fetch_trust {
     CLM_FETCH_UNVERIFIED = 2 /* nothing to compare it with */
 } clm_fetch_trust;
 
-/* Called a few times a second, even while no data arrives. `total_bytes` is 0 while it is unknown.
- * Both counts are 0 during the wait before another attempt. Returns whether to continue; after
- * false the call returns CLM_ERROR_INTERRUPTED, and the data received is kept for the next one.
- * `file` is valid during the call only. */
-typedef bool (*clm_fetch_progress)(void *context, const char *file, uint64_t done_bytes,
-                                   uint64_t total_bytes);
-
 typedef struct clm_fetch_options {
     const char *folder;  /* made when missing; NULL: <cache folder>/fetch/<name> */
     const char *mirrors; /* base URLs separated by spaces, used instead of the upstream servers,
                             with files at <base>/<name>/<file>; NULL: $CLM_FETCH_MIRROR, if set */
     int attempts;        /* per URL, when the connection breaks */
     double wait_s;       /* before the second attempt; doubled for each later one */
-    clm_fetch_progress progress; /* NULL is fine */
-    void *progress_context;
 } clm_fetch_options;
 
 #define CLM_FETCH_OPTIONS_DEFAULT \
-    { NULL, NULL, 4, 1.0, NULL, NULL }
+    { NULL, NULL, 4, 1.0 }
 
 /* What was fetched; owned by the caller. */
 typedef struct clm_fetched clm_fetched;
@@ -47,6 +38,8 @@ typedef struct clm_fetched clm_fetched;
 /* Fetches all files of `name` that are missing: "gpt2", "gpt2-medium", "gpt2-large", "gpt2-xl"
  * (config.json, vocab.json, merges.txt, model.safetensors: a folder that clm can open as a model),
  * "sms-spam" (SMSSpamCollection) or "the-verdict" (the-verdict.txt). Blocks. `options` may be NULL.
+ * A watcher (clm/progress.h) hears of the bytes of each file, and may stop the download at any
+ * time, also while no data arrives; what has been received is kept for the next call.
  *
  * A file appears under its name only when it is complete and its SHA-256, where one is known, is
  * right. A partial download is kept as <file>.part, and the next call resumes it if the server

@@ -1,5 +1,6 @@
 /* What takes long: opening a model, building kernels, computing features, training, evaluating,
- * saving. The library prints nothing; a program that people watch installs a watcher.
+ * saving, testing a device, tuning, measuring, downloading. The library prints nothing; a program
+ * that people watch installs a watcher.
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #ifndef CLM_PROGRESS_H
@@ -17,9 +18,9 @@ extern "C" {
 typedef struct clm_progress {
     const char *stage; /* "loading the model"; static */
     int64_t done;
-    int64_t total;       /* 0 when nobody knows how many there will be */
-    const char *unit;    /* what is counted, "texts"; static; "" when nothing is */
-    const char *detail;  /* what holds the stage up just now, "building gelu_forward", or NULL */
+    int64_t total;      /* 0 when nobody knows how many there will be */
+    const char *unit;   /* what is counted, "texts"; static; "bytes" of files; "" when nothing is */
+    const char *detail; /* what the stage is at just now, "building gelu_forward", or NULL */
     double seconds_left; /* of the whole job; negative when not known */
 } clm_progress;
 

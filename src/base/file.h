@@ -52,6 +52,10 @@ void clm_file_writer_discard(clm_file_writer *writer);
 clm_status clm_file_writer_finish(clm_file_writer *writer, clm_status opened, const void *bytes,
                                   size_t size_bytes);
 
+/* Whether a file could be written there now, as far as can be told without writing: for a command
+ * that works for minutes before it writes. Leaves nothing behind, and opens no device or pipe. */
+clm_status clm_file_check_writable(const char *path);
+
 /* The first three in one. */
 clm_status clm_file_write(const char *path, const void *bytes, size_t size_bytes);
 

@@ -19,6 +19,7 @@ typedef struct target {
     char *path; /* without links at its end */
     int folder; /* -1: straight, to `straight` */
     int straight;
+    bool is_straight;
     bool is_there;
     struct stat state; /* of the regular file that is there */
 } target;
@@ -96,6 +97,20 @@ cleanup:
     return status;
 }
 
+/* A FIFO would wait for its reader, and a device may do anything when it is opened. */
+static clm_status check_straight(const target *t) {
+    const int number = descriptor_of(t->path);
+    if (number >= 0) {
+        const int mode = fcntl(number, F_GETFL);
+        return mode >= 0 && (mode & O_ACCMODE) != O_RDONLY
+                   ? CLM_OK
+                   : clm_fail_errno(EBADF, "it is not open for writing");
+    }
+    return faccessat(AT_FDCWD, t->path, W_OK, AT_EACCESS) == 0
+               ? CLM_OK
+               : clm_fail_errno(errno, "it cannot be opened");
+}
+
 static clm_status open_straight(target *t) {
     const int number = descriptor_of(t->path);
     t->straight = number >= 0 ? fcntl(number, F_DUPFD_CLOEXEC, 3)
@@ -110,6 +125,7 @@ static clm_status open_straight(target *t) {
     return CLM_OK;
 }
 
+/* Where the path leads; nothing is opened but folders. */
 static clm_status find_target(target *t, const char *path) {
     clm_status status = CLM_OK;
     *t = (target){.folder = -1, .straight = -1};
@@ -117,7 +133,8 @@ static clm_status find_target(target *t, const char *path) {
     CLM_TRY(clm_duplicate(&t->path, path));
     for (int links = 0; links < most_links; links++) {
         if (descriptor_of(t->path) >= 0) {
-            return open_straight(t);
+            t->is_straight = true;
+            return CLM_OK;
         }
         CLM_TRY(open_folder_of(t));
         const char *name = clm_path_name(t->path);
@@ -130,7 +147,8 @@ static clm_status find_target(target *t, const char *path) {
             return errno == ENOENT ? CLM_OK : clm_fail_errno(errno, "it cannot be examined");
         }
         if (!S_ISLNK(t->state.st_mode)) {
-            return S_ISREG(t->state.st_mode) ? CLM_OK : open_straight(t);
+            t->is_straight = !S_ISREG(t->state.st_mode);
+            return CLM_OK;
         }
         CLM_TRY(follow_link(t));
     }
@@ -196,14 +214,22 @@ static void drop_folder(clm_file_writer *writer) {
     }
 }
 
+/* What is wrong with a target becomes a message about the path. */
+static void prefix_path(clm_status status, const char *path) {
+    if (path[0] != '\0' && status != CLM_ERROR_MEMORY) {
+        (void)clm_error_prefix(status, "%s: cannot be written", path);
+    }
+}
+
 clm_status clm_file_writer_open(clm_file_writer *writer, const char *path) {
     *writer = (clm_file_writer){.folder = -1};
     target t = {.folder = -1, .straight = -1};
     clm_status status = find_target(&t, path);
+    if (status == CLM_OK && t.is_straight) {
+        status = open_straight(&t);
+    }
     if (status != CLM_OK) {
-        if (path[0] != '\0' && status != CLM_ERROR_MEMORY) {
-            (void)clm_error_prefix(status, "%s: cannot be written", path);
-        }
+        prefix_path(status, path);
         goto cleanup;
     }
     CLM_TRY(clm_duplicate(&writer->path, path));
@@ -222,6 +248,28 @@ cleanup:
         drop_folder(writer);
         clm_file_writer_discard(writer);
     }
+    return status;
+}
+
+clm_status clm_file_check_writable(const char *path) {
+    target t = {.folder = -1, .straight = -1};
+    char part[CLM_PART_CAPACITY];
+    int descriptor = -1;
+    clm_status status = find_target(&t, path);
+    if (status == CLM_OK && t.is_straight) {
+        status = check_straight(&t);
+    }
+    if (status != CLM_OK) {
+        prefix_path(status, path);
+        goto cleanup;
+    }
+    if (!t.is_straight) {
+        CLM_TRY(clm_part_make_file(&descriptor, part, t.folder, private_mode, path));
+        (void)unlinkat(t.folder, part, 0);
+        (void)close(descriptor);
+    }
+cleanup:
+    close_target(&t);
     return status;
 }
 

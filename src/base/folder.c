@@ -52,6 +52,35 @@ clm_status clm_folder_make(const char *path) {
     return status;
 }
 
+clm_status clm_folder_check_writable(const char *path) {
+    clm_string above = {0};
+    clm_status status = clm_path_check(path);
+    if (status != CLM_OK) {
+        return status;
+    }
+    clm_string_add(&above, path);
+    CLM_TRY(clm_string_status(&above));
+    /* The nearest that is there: what is missing below would be made in it. */
+    while (!clm_file_exists(above.text) && strcmp(above.text, ".") != 0) {
+        char *end = strrchr(above.text, '/');
+        if (end == NULL) {
+            clm_string_clear(&above);
+            clm_string_add(&above, ".");
+        } else {
+            above.text[end == above.text ? 1 : end - above.text] = '\0';
+        }
+    }
+    if (!clm_file_is_folder(above.text)) {
+        status = clm_fail(CLM_ERROR_EXISTS, "%s: cannot be written: %s is not a folder", path,
+                          strcmp(above.text, path) == 0 ? "it" : above.text);
+    } else if (faccessat(AT_FDCWD, above.text, W_OK | X_OK, AT_EACCESS) != 0) {
+        status = clm_fail_errno(errno, "%s: cannot be written", path);
+    }
+cleanup:
+    clm_string_free(&above);
+    return status;
+}
+
 clm_status clm_folder_open(clm_folder *folder, const char *path) {
     *folder = (clm_folder){0};
     clm_status status = clm_path_check(path);

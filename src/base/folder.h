@@ -25,6 +25,10 @@ typedef struct clm_folder {
 /* Creates the folder and its parents; fine if it exists already. */
 clm_status clm_folder_make(const char *path);
 
+/* Whether files could be made there now, or the folder with files, as far as can be told without
+ * making it: for a command that works for minutes before it writes. */
+clm_status clm_folder_check_writable(const char *path);
+
 /* Opens an existing folder; links in `path` are followed. */
 clm_status clm_folder_open(clm_folder *folder, const char *path);
 void clm_folder_close(clm_folder *folder); /* unlocks; fine on a zeroed one */

@@ -18,11 +18,16 @@ static void notify(void) {
     }
 }
 
+void clm_progress_send(const clm_progress *progress) {
+    now = *progress;
+    notify();
+    now.detail = NULL; /* lent by the caller */
+}
+
 void clm_progress_tell_left(const char *stage, int64_t done, int64_t total, const char *unit,
                             double seconds_left) {
-    now = (clm_progress){
-        .stage = stage, .done = done, .total = total, .unit = unit, .seconds_left = seconds_left};
-    notify();
+    clm_progress_send(&(clm_progress){
+        .stage = stage, .done = done, .total = total, .unit = unit, .seconds_left = seconds_left});
 }
 
 void clm_progress_tell(const char *stage, int64_t done, int64_t total, const char *unit) {

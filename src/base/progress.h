@@ -15,6 +15,10 @@ void clm_progress_tell(const char *stage, int64_t done, int64_t total, const cha
 void clm_progress_tell_left(const char *stage, int64_t done, int64_t total, const char *unit,
                             double seconds_left);
 
+/* The same in one piece, with a detail. What it points to is valid during the call only, except for
+ * `stage` and `unit`. */
+void clm_progress_send(const clm_progress *progress);
+
 /* What the present stage has to wait for, until it tells of itself again. */
 void clm_progress_detail(const char *detail);
 

@@ -8,6 +8,7 @@
 
 #include "base/memory.h"
 #include "base/number.h"
+#include "base/progress.h"
 #include "base/random.h"
 #include "bench/bench.h"
 
@@ -27,7 +28,7 @@ typedef struct bench_run {
     clm_device *device;
     clm_bench_options options; /* with the defaults filled in */
     clm_bench_report *report;
-    size_t result_capacity;
+    size_t result_capacity, case_count;
     clm_bench_limits limits;
     clm_bench_model model;
     bool has_model;
@@ -118,7 +119,17 @@ static clm_status begin_report(bench_run *run) {
     return status;
 }
 
+static void tell_progress(const bench_run *run, const char *detail) {
+    clm_progress_send(&(clm_progress){.stage = "measuring",
+                                      .done = (int64_t)run->report->result_count,
+                                      .total = (int64_t)run->case_count,
+                                      .unit = "cases",
+                                      .detail = detail,
+                                      .seconds_left = -1.0});
+}
+
 static clm_status measure_limits(bench_run *run) {
+    tell_progress(run, "the device's limits");
     const clm_status status =
         clm_bench_measure_limits(&run->limits, run->device, run->options.quick);
     if (status == CLM_OK) {
@@ -187,6 +198,15 @@ cleanup:
     return status;
 }
 
+static size_t count_chosen(const clm_bench_options *options) {
+    const clm_bench_entry *entry = NULL;
+    size_t count = 0;
+    for (size_t i = 0; (entry = clm_bench_entry_at(i)) != NULL; i++) {
+        count += clm_bench_is_chosen(entry, options);
+    }
+    return count;
+}
+
 static clm_status add_case(bench_run *run, const clm_bench_entry *entry) {
     clm_bench_report *report = run->report;
     clm_bench_result result = {0};
@@ -195,6 +215,7 @@ static clm_status add_case(bench_run *run, const clm_bench_entry *entry) {
                         sizeof *report->results, "the results of a benchmark"));
     (void)snprintf(result.name, sizeof result.name, "%s", entry->name);
     clm_bench_describe(result.parameters, sizeof result.parameters, entry);
+    tell_progress(run, entry->name);
     CLM_TRY(run_case(run, entry, &result));
     CLM_TRY(clm_buffer_pool_trim(run->device));
     clm_bench_derive_result(report, &result);
@@ -209,6 +230,7 @@ static clm_status run_all(bench_run *run) {
     const clm_bench_entry *entry = NULL;
     const clm_bench_entry *last = NULL;
     clm_status status = CLM_OK;
+    run->case_count = count_chosen(&run->options);
     CLM_TRY(measure_limits(run));
     send_result(run, NULL);
     for (size_t i = 0; (entry = clm_bench_entry_at(i)) != NULL; i++) {

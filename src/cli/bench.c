@@ -7,6 +7,7 @@
 #include "base/string.h"
 #include "bench/overview.h"
 #include "cli/cli.h"
+#include "cli/progress.h"
 #include "cli/stop.h"
 #include "clm/bench.h"
 
@@ -44,6 +45,7 @@ static void print_result(void *context, const clm_bench_report *report,
                          const clm_bench_result *result) {
     (void)context;
     char time[16];
+    clm_cli_progress_pause();
     if (result == NULL) {
         (void)printf("%s (%s, driver %s), %d units\n", report->device, report->platform,
                      report->driver, report->compute_units);
@@ -72,6 +74,7 @@ static void print_result(void *context, const clm_bench_report *report,
 }
 
 static void print_noise(const clm_bench_report *report) {
+    clm_cli_progress_pause();
     if (report->noisy) {
         clm_print(
             stdout,
@@ -128,11 +131,7 @@ static int measure(const settings *s) {
     clm_status status = CLM_OK;
     CLM_TRY(clm_bench_check(&s->options));
     (void)clm_cli_catch_stops();
-    if (s->device.all) {
-        exit_status = clm_cli_on_all_devices(run_on, &r);
-    } else {
-        CLM_TRY(run_on(&r, s->device.pattern));
-    }
+    exit_status = clm_cli_on_devices(run_on, &r, &s->device);
     const bool writes = r.done.count > 0 && exit_status != CLM_EXIT_INTERRUPTED;
     if (s->json != NULL && writes) {
         CLM_TRY(clm_bench_write_json(r.done.list, r.done.count, s->json));

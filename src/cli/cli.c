@@ -13,6 +13,7 @@
 #include "base/file.h"
 #include "base/memory.h"
 #include "base/number.h"
+#include "cli/progress.h"
 #include "cli/stop.h"
 #include "clm/device.h"
 #include "clm/selftest.h"
@@ -69,6 +70,7 @@ int clm_cli_fail(clm_status status) {
     const bool names_output = length > 0 && strncmp(message, claimed_output, length) == 0;
     device_hangs = device_hangs || status == CLM_ERROR_TIMEOUT;
     (void)clm_cli_flush();
+    clm_cli_progress_pause();
     (void)fprintf(stderr, "clm: %s%s\n", names_output ? "standard output" : "",
                   message + (names_output ? length : 0));
     return exit_status_of(status);
@@ -152,7 +154,7 @@ clm_status clm_cli_claim_output(const char **path) {
     return CLM_OK;
 }
 
-int clm_cli_on_all_devices(clm_status (*run)(void *context, const char *index), void *context) {
+static int run_on_all(clm_status (*run)(void *context, const char *pattern), void *context) {
     clm_device_info *list = NULL;
     size_t count = 0;
     int exit_status = CLM_EXIT_DONE;
@@ -171,6 +173,22 @@ int clm_cli_on_all_devices(clm_status (*run)(void *context, const char *index), 
         }
     }
     return exit_status;
+}
+
+int clm_cli_on_devices(clm_status (*run)(void *context, const char *pattern), void *context,
+                       const clm_cli_device *wanted) {
+    clm_cli_progress shown;
+    clm_status status = CLM_OK;
+    int result = CLM_EXIT_DONE;
+    clm_cli_progress_begin_at_terminal(&shown);
+    if (wanted->all) {
+        result = run_on_all(run, context);
+    } else {
+        status = run(context, wanted->pattern);
+        result = status == CLM_OK ? CLM_EXIT_DONE : clm_cli_fail(status);
+    }
+    clm_cli_progress_end();
+    return result;
 }
 
 clm_status clm_cli_open_device(clm_device **device, const clm_cli_device *wanted,

@@ -54,11 +54,13 @@ int clm_cli_finish(int status);
  * from now on the command's other output goes to standard error. */
 clm_status clm_cli_claim_output(const char **path);
 
-/* Calls `run` for each device in turn, with the index that chooses it. The failure of a device is
- * reported by clm_cli_fail(), and the other devices still run, unless the command was interrupted
- * or the arguments are wrong. Returns the exit status of the last failure. Having no device is a
- * failure. */
-int clm_cli_on_all_devices(clm_status (*run)(void *context, const char *index), void *context);
+/* Calls `run` with the pattern of `wanted`, or with --all for each device in turn, with the index
+ * that chooses it; shows progress at a terminal. The failure of a device is reported by
+ * clm_cli_fail(), and the other devices still run, unless the command was interrupted or the
+ * arguments are wrong. Returns the exit status of the last failure. Having no device is a failure.
+ */
+int clm_cli_on_devices(clm_status (*run)(void *context, const char *pattern), void *context,
+                       const clm_cli_device *wanted);
 
 /* Opens the requested device, with everything else as in `options` (NULL: the defaults), and,
  * unless it is to be used untested, makes sure that it computes correctly: see

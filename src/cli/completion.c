@@ -59,6 +59,7 @@ static void add_values(clm_string *out, const clm_cli_option *option) {
             clm_string_add(out, "_clm_files -f");
             break;
         case CLM_CLI_FOLDER:
+        case CLM_CLI_TARGET:
             clm_string_add(out, "_clm_files -d");
             break;
         case CLM_CLI_DEVICE:

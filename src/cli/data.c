@@ -107,7 +107,7 @@ static const clm_cli_option input_options[] = {
 };
 
 static const clm_cli_option output_options[] = {
-    {"--out", "DIR", "the folder to write, new or empty", CLM_CLI_FOLDER_AT(settings, out),
+    {"--out", "DIR", "the folder to write, new or empty", CLM_CLI_TARGET_AT(settings, out),
      .required = true, .synonyms = "--output --to --output-dir"},
     {"--force", NULL, "replace the five files in a folder with other contents",
      CLM_CLI_FLAG_AT(settings, force), .synonyms = "--overwrite"},

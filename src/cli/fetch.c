@@ -4,59 +4,10 @@
 #include "clm/fetch.h"
 
 #include <stdio.h>
-#include <string.h>
-#include <unistd.h>
 
-#include "base/clock.h"
-#include "base/number.h"
-#include "base/string.h"
 #include "cli/cli.h"
+#include "cli/progress.h"
 #include "cli/stop.h"
-
-typedef struct meter {
-    bool terminal;
-    double last_s;   /* when the line was written */
-    double start_s;  /* when the first byte of this run came */
-    uint64_t before; /* bytes that were there then */
-    char file[64];
-} meter;
-
-static void print_line(const meter *m, uint64_t done, uint64_t total, double now_s) {
-    const double mb = 1e6;
-    double elapsed_s = now_s - m->start_s;
-    double rate = elapsed_s > 0.5 ? (double)(done - m->before) / elapsed_s : 0.0;
-    clm_print(stderr, "\r\033[K%s: %.1f", m->file, (double)done / mb);
-    if (total > 0) {
-        clm_print(stderr, " of %.1f MB, %.0f %%", (double)total / mb,
-                  100.0 * (double)done / (double)total);
-    } else {
-        (void)fprintf(stderr, " MB");
-    }
-    if (rate > 0.0) {
-        clm_print(stderr, ", %.1f MB/s", rate / mb);
-    }
-    if (rate > 0.0 && total > done) {
-        clm_print(stderr, ", %.0f s left", (double)(total - done) / rate);
-    }
-    (void)fflush(stderr);
-}
-
-static bool show_progress(void *context, const char *file, uint64_t done, uint64_t total) {
-    meter *m = context;
-    double now_s = clm_seconds();
-    if (m->terminal && done > 0) {
-        if (strcmp(m->file, file) != 0 || done < m->before) {
-            (void)snprintf(m->file, sizeof m->file, "%.63s", file);
-            m->start_s = now_s;
-            m->before = done;
-        }
-        if (now_s - m->last_s >= 0.2 || done == total) {
-            print_line(m, done, total, now_s);
-            m->last_s = now_s;
-        }
-    }
-    return !clm_cli_stop_was_requested(NULL);
-}
 
 static void print_files(const clm_fetched *fetched) {
     static const char *const trust[] = {
@@ -73,12 +24,11 @@ static void print_files(const clm_fetched *fetched) {
 
 static clm_status fetch(const char *name, const clm_fetch_options *options) {
     clm_fetched *fetched = NULL;
+    clm_cli_progress shown;
     clm_cli_catch_stops();
-    clm_status status = clm_fetch(&fetched, name, options);
-    const meter *m = options->progress_context;
-    if (m->last_s > 0.0) {
-        (void)fputs("\r\033[K", stderr);
-    }
+    clm_cli_progress_begin_at_terminal(&shown);
+    const clm_status status = clm_fetch(&fetched, name, options);
+    clm_cli_progress_end();
     if (status == CLM_OK) {
         print_files(fetched);
     }
@@ -100,7 +50,7 @@ static bool name_at(clm_cli_choice *choice, size_t i) {
 }
 
 static const clm_cli_option options[] = {
-    {"--to", "DIR", "where to put it", CLM_CLI_FOLDER_AT(settings, folder), .fallback = "the cache",
+    {"--to", "DIR", "where to put it", CLM_CLI_TARGET_AT(settings, folder), .fallback = "the cache",
      .synonyms = "--out --output --dir --output-dir"},
     {NULL},
 };
@@ -118,11 +68,8 @@ static const clm_cli_example examples[] = {
 
 static int run(const clm_cli_arguments *arguments) {
     const settings *s = arguments->settings;
-    meter m = {.terminal = isatty(STDERR_FILENO) == 1};
     clm_fetch_options fetch_options = CLM_FETCH_OPTIONS_DEFAULT;
     fetch_options.folder = s->folder;
-    fetch_options.progress = show_progress;
-    fetch_options.progress_context = &m;
     const clm_status status = fetch(s->name, &fetch_options);
     return status == CLM_OK ? CLM_EXIT_DONE : clm_cli_fail(status);
 }

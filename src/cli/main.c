@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/folder.h"
 #include "base/memory.h"
 #include "cli/cli.h"
 #include "cli/options.h"
@@ -44,12 +45,27 @@ static int no_such_command(const char *name) {
     return CLM_EXIT_USAGE;
 }
 
+/* The file or folder that an option names can be written: to find out otherwise after minutes of
+ * work would be late. "-" is looked at when it is claimed. */
+static clm_status check_output(const clm_cli_given *given) {
+    if (given->option->kind == CLM_CLI_TARGET) {
+        return clm_folder_check_writable(given->text);
+    }
+    return given->option->kind == CLM_CLI_OUTPUT && strcmp(given->text, "-") != 0
+               ? clm_file_check_writable(given->text)
+               : CLM_OK;
+}
+
 /* "-" where a file is to be written is standard output, of which there is one. */
-static int claim_output(const clm_cli_arguments *arguments) {
+static int prepare_outputs(const clm_cli_arguments *arguments) {
     const char *owner = NULL;
     const char *path = NULL;
     for (size_t i = 0; i < arguments->given_count; i++) {
         const clm_cli_given *given = &arguments->given[i];
+        clm_status status = check_output(given);
+        if (status != CLM_OK) {
+            return clm_cli_fail(status);
+        }
         if (given->option->kind != CLM_CLI_OUTPUT || strcmp(given->text, "-") != 0) {
             continue;
         }
@@ -58,7 +74,7 @@ static int claim_output(const clm_cli_arguments *arguments) {
                                  owner, given->option->name);
         }
         owner = given->option->name;
-        clm_status status = clm_cli_claim_output(&path);
+        status = clm_cli_claim_output(&path);
         if (status == CLM_OK) {
             status = clm_cli_set(arguments, owner, path);
         }
@@ -82,7 +98,7 @@ static int run_command(const clm_cli_command *command, int argc, char **argv) {
     }
     int result = clm_cli_parse(&arguments, command, argc, argv, settings);
     if (result < 0) {
-        result = claim_output(&arguments);
+        result = prepare_outputs(&arguments);
     }
     if (result < 0) {
         result = command->run(&arguments);

@@ -173,6 +173,7 @@ static clm_status set_value(const clm_cli_option *option, const char *text, void
         case CLM_CLI_TEXT:
         case CLM_CLI_PATH:
         case CLM_CLI_FOLDER:
+        case CLM_CLI_TARGET:
         case CLM_CLI_OUTPUT:
         case CLM_CLI_DEVICE:
         case CLM_CLI_CHOICE:
@@ -209,6 +210,7 @@ static bool add_value(clm_string *out, const clm_cli_option *option, const void 
         case CLM_CLI_TEXT:
         case CLM_CLI_PATH:
         case CLM_CLI_FOLDER:
+        case CLM_CLI_TARGET:
         case CLM_CLI_OUTPUT:
         case CLM_CLI_DEVICE:
             break;

@@ -21,6 +21,7 @@ typedef enum clm_cli_kind {
     CLM_CLI_TEXT,   /* const char *, lent from argv; the only text that may be empty */
     CLM_CLI_PATH,   /* const char *: a file or folder to read, or a name for one */
     CLM_CLI_FOLDER, /* const char * */
+    CLM_CLI_TARGET, /* const char *: a folder to write */
     CLM_CLI_OUTPUT, /* const char *: a file to write; "-" is standard output */
     CLM_CLI_DEVICE, /* const char *: a device's index, type or part of a name */
     CLM_CLI_INT,    /* int */
@@ -67,6 +68,8 @@ typedef struct clm_cli_option {
 #define CLM_CLI_PATH_AT(settings, member) CLM_CLI_AT_(CLM_CLI_PATH, const char *, settings, member)
 #define CLM_CLI_FOLDER_AT(settings, member) \
     CLM_CLI_AT_(CLM_CLI_FOLDER, const char *, settings, member)
+#define CLM_CLI_TARGET_AT(settings, member) \
+    CLM_CLI_AT_(CLM_CLI_TARGET, const char *, settings, member)
 #define CLM_CLI_OUTPUT_AT(settings, member) \
     CLM_CLI_AT_(CLM_CLI_OUTPUT, const char *, settings, member)
 #define CLM_CLI_DEVICE_AT(settings, member) \

@@ -37,18 +37,31 @@ static void add_left(clm_string *out, double seconds_left) {
     }
 }
 
+/* "64 of 1388 texts"; bytes in MB. */
+static void add_count(clm_string *out, const clm_progress *progress) {
+    const bool bytes = strcmp(progress->unit, "bytes") == 0;
+    if (progress->unit[0] == '\0') {
+        return;
+    }
+    clm_string_add(out, ": ");
+    if (bytes) {
+        clm_string_add_format(out, "%.1f", (double)progress->done / 1e6);
+    } else {
+        clm_string_add_format(out, "%" PRId64, progress->done);
+    }
+    if (progress->total > 0 && bytes) {
+        clm_string_add_format(out, " of %.1f", (double)progress->total / 1e6);
+    } else if (progress->total > 0) {
+        clm_string_add_format(out, " of %" PRId64, progress->total);
+    }
+    clm_string_add_format(out, " %s", bytes ? "MB" : progress->unit);
+}
+
 void clm_cli_progress_format(char *line, size_t capacity, const clm_progress *progress,
                              const char *remark) {
     clm_string text = {0};
     clm_string_add(&text, progress->stage);
-    if (progress->total > 0) {
-        clm_string_add_format(&text, ": %" PRId64 " of %" PRId64, progress->done, progress->total);
-    } else if (progress->unit[0] != '\0') {
-        clm_string_add_format(&text, ": %" PRId64, progress->done);
-    }
-    if (progress->unit[0] != '\0') {
-        clm_string_add_format(&text, " %s", progress->unit);
-    }
+    add_count(&text, progress);
     clm_string_add(&text, remark);
     if (progress->seconds_left >= 0.0) {
         add_left(&text, progress->seconds_left);
@@ -63,6 +76,15 @@ void clm_cli_progress_format(char *line, size_t capacity, const clm_progress *pr
     clm_string_free(&text);
 }
 
+/* Whether it is another than before. */
+static bool take_detail(clm_cli_progress *shown, const char *detail) {
+    char text[sizeof shown->detail];
+    (void)snprintf(text, sizeof text, "%s", detail != NULL ? detail : "");
+    const bool is_new = text[0] != '\0' && strcmp(text, shown->detail) != 0;
+    memcpy(shown->detail, text, sizeof text);
+    return is_new;
+}
+
 static void show(void *context, const clm_progress *progress) {
     clm_cli_progress *shown = context;
     char line[LINE_CAPACITY];
@@ -72,7 +94,7 @@ static void show(void *context, const clm_progress *progress) {
                         : shown->drawn  ? repeat_seconds
                                         : silent_seconds;
     /* What is new may take long until the next is told. */
-    const bool at_once = shown->terminal && (is_new || progress->detail != NULL);
+    const bool at_once = shown->terminal && (take_detail(shown, progress->detail) || is_new);
     shown->stage = progress->stage;
     if (!at_once && now - shown->shown < wait) {
         return;
@@ -86,17 +108,20 @@ static void show(void *context, const clm_progress *progress) {
     shown->drawn = true;
 }
 
-void clm_cli_progress_begin(clm_cli_progress *shown) {
+static void begin(clm_cli_progress *shown, bool always) {
     *shown = (clm_cli_progress){.terminal = isatty(STDERR_FILENO) != 0, .shown = clm_seconds()};
     current = shown;
-    clm_watch(&(clm_watcher){
-        .on_progress = show, .should_stop = clm_cli_stop_was_requested, .context = shown});
+    clm_watch(&(clm_watcher){.on_progress = always || shown->terminal ? show : NULL,
+                             .should_stop = clm_cli_stop_was_requested,
+                             .context = shown});
+}
+
+void clm_cli_progress_begin(clm_cli_progress *shown) {
+    begin(shown, true);
 }
 
 void clm_cli_progress_begin_at_terminal(clm_cli_progress *shown) {
-    if (isatty(STDERR_FILENO) != 0) {
-        clm_cli_progress_begin(shown);
-    }
+    begin(shown, false);
 }
 
 void clm_cli_progress_pause(void) {

@@ -15,6 +15,7 @@ typedef struct clm_cli_progress {
     bool drawn;        /* the line stands there */
     const char *stage; /* that it tells of */
     double shown;      /* the clock when it was last written */
+    char detail[64];   /* the last that was told of */
     char remark[48];   /* what stands behind the count of "training", such as the loss */
 } clm_cli_progress;
 
@@ -22,7 +23,8 @@ typedef struct clm_cli_progress {
  * stay. */
 void clm_cli_progress_begin(clm_cli_progress *shown);
 
-/* The same where standard error is a terminal, else nothing: for what scripts run often. */
+/* The same, but nothing is shown where standard error is no terminal: for what scripts run often.
+ */
 void clm_cli_progress_begin_at_terminal(clm_cli_progress *shown);
 
 /* Makes room for something else that is printed; the line comes again. Does nothing when there is

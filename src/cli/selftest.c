@@ -6,6 +6,7 @@
 #include "base/error.h"
 #include "base/number.h"
 #include "cli/cli.h"
+#include "cli/progress.h"
 #include "cli/stop.h"
 
 typedef struct settings {
@@ -16,6 +17,7 @@ typedef struct settings {
 static void print_result(void *context, const clm_selftest_result *result) {
     static const char *const words[] = {"?", "right", "replaced", "WRONG"};
     (void)context;
+    clm_cli_progress_pause();
     clm_print(stdout, "  %2d/%d %-17s %-9s %-12s %4d comparisons %7.2f s\n", result->number,
               result->count, result->operation, words[result->outcome], result->form,
               result->comparisons, result->seconds);
@@ -26,6 +28,7 @@ static void print_result(void *context, const clm_selftest_result *result) {
 }
 
 static void print_report(const clm_selftest_report *report, const char *before) {
+    clm_cli_progress_pause();
     clm_print(stdout, "%s%s: %d comparisons with plain C in %.1f s\n",
               clm_selftest_outcome_name(report->outcome), before, report->comparisons,
               report->seconds);
@@ -89,11 +92,7 @@ static int run(const clm_cli_arguments *arguments) {
     s->options.operations = (const char *const *)arguments->positionals;
     s->options.operation_count = arguments->positional_count;
     (void)clm_cli_catch_stops();
-    if (s->device.all) {
-        return clm_cli_on_all_devices(run_on, s);
-    }
-    const clm_status status = run_on(s, s->device.pattern);
-    return status == CLM_OK ? CLM_EXIT_DONE : clm_cli_fail(status);
+    return clm_cli_on_devices(run_on, s, &s->device);
 }
 
 const clm_cli_command clm_command_selftest = {

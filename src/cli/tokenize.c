@@ -225,7 +225,7 @@ static const clm_cli_option text_options[] = {
 
 static const clm_cli_option train_options[] = {
     {"--train", "FILE", "make a vocabulary from a text file", CLM_CLI_PATH_AT(settings, train)},
-    {"--out", "DIR", "where --train writes", CLM_CLI_FOLDER_AT(settings, out), .needs = "--train",
+    {"--out", "DIR", "where --train writes", CLM_CLI_TARGET_AT(settings, out), .needs = "--train",
      .synonyms = "--output --to --output-dir"},
     {"--table", NULL, "FILE is a table: make it from its texts, read as 'clm data' reads them",
      CLM_CLI_FLAG_AT(settings, table), .needs = "--train"},

@@ -9,6 +9,7 @@
 
 #include "base/number.h"
 #include "cli/cli.h"
+#include "cli/progress.h"
 #include "cli/stop.h"
 #include "tune/child.h"
 
@@ -88,6 +89,7 @@ static const clm_cli_choice presets[] = {
 
 static void print_event(void *context, const clm_tune_event *event) {
     (void)context;
+    clm_cli_progress_pause();
     (void)printf("  %s %d/%d: %s: ", event->stage, event->number, event->count, event->settings);
     if (event->why[0] != '\0') {
         (void)printf("%s: %s", event->outcome, event->why);
@@ -128,6 +130,7 @@ static clm_status tune(clm_device *device, const settings *s) {
     if (status != CLM_OK) {
         return status;
     }
+    clm_cli_progress_pause();
     if (result.slow_device) {
         (void)printf("The device is a simulator or as slow as one: the defaults are kept.\n");
         return CLM_OK;
@@ -211,11 +214,7 @@ static const settings defaults = {.preset = CLM_TUNE_NORMAL, .limit_seconds = 12
 static int run(const clm_cli_arguments *arguments) {
     settings *s = arguments->settings;
     (void)clm_cli_catch_stops();
-    if (s->device.all) {
-        return clm_cli_on_all_devices(run_on, s);
-    }
-    const clm_status status = run_on(s, s->device.pattern);
-    return status == CLM_OK ? CLM_EXIT_DONE : clm_cli_fail(status);
+    return clm_cli_on_devices(run_on, s, &s->device);
 }
 
 const clm_cli_command clm_command_tune = {

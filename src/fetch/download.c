@@ -18,6 +18,7 @@
 #include "base/folder.h"
 #include "base/log.h"
 #include "base/memory.h"
+#include "base/progress.h"
 #include "base/string.h"
 #include "fetch/answer.h"
 
@@ -44,6 +45,7 @@ typedef struct transfer {
     bool asked;        /* for a range, from byte `start` on */
     uint64_t start;    /* the byte of the file at which the answer's body begins */
     uint64_t received; /* bytes of that body */
+    double began;      /* the clock at the request */
     clm_answer answer;
     bool begun; /* the first piece of the body was looked at */
     fault fault;
@@ -187,10 +189,23 @@ static size_t on_body(char *bytes, size_t size, size_t count, void *context) {
     return length;
 }
 
-static bool report_progress(const clm_download *download, uint64_t done, uint64_t total) {
-    const clm_fetch_options *options = download->options;
-    return options->progress == NULL ||
-           options->progress(options->progress_context, download->label, done, total);
+/* Tells how much is there; false when somebody wants an end. `total` is 0 where it is not known. */
+static bool report_progress(const transfer *t, uint64_t total) {
+    static const double least_s = 0.5; /* for a rate that says something */
+    const uint64_t done = t->start + t->received;
+    const double elapsed = clm_seconds() - t->began;
+    clm_progress progress = {.stage = "downloading",
+                             .done = (int64_t)done,
+                             .total = (int64_t)total,
+                             .unit = "bytes",
+                             .detail = t->download->label,
+                             .seconds_left = -1.0};
+    if (total >= done && t->received > 0 && elapsed > least_s) {
+        const uint64_t left = total - done + t->download->later_bytes;
+        progress.seconds_left = (double)left * elapsed / (double)t->received;
+    }
+    clm_progress_send(&progress);
+    return clm_progress_check() == CLM_OK;
 }
 
 static int on_progress(void *context, curl_off_t total, curl_off_t now, curl_off_t up_total,
@@ -203,7 +218,7 @@ static int on_progress(void *context, curl_off_t total, curl_off_t now, curl_off
     if (whole == 0 && total > 0 && t->begun) {
         whole = t->start + (uint64_t)total;
     }
-    t->stopped = t->stopped || !report_progress(t->download, t->start + t->received, whole);
+    t->stopped = t->stopped || !report_progress(t, whole);
     return t->stopped ? 1 : 0;
 }
 
@@ -417,7 +432,7 @@ static clm_status request(clm_download *download, int descriptor, uint64_t *reac
     char error[CURL_ERROR_SIZE] = "";
     struct stat information;
     struct curl_slist *headers = NULL;
-    transfer t = {.download = download, .descriptor = descriptor};
+    transfer t = {.download = download, .descriptor = descriptor, .began = clm_seconds()};
     clm_answer_begin(&t.answer);
     *again = false;
     *reached = 0;
@@ -440,7 +455,7 @@ static clm_status request(clm_download *download, int descriptor, uint64_t *reac
         memcpy(download->stated_sha256, t.answer.stated_sha256, sizeof download->stated_sha256);
     }
     if (status == CLM_OK) { /* libcurl does not always report the end */
-        (void)report_progress(download, t.start + t.received, t.start + t.received);
+        (void)report_progress(&t, t.start + t.received);
     }
 cleanup:
     curl_slist_free_all(headers);
@@ -449,11 +464,11 @@ cleanup:
 }
 
 /* Waits in short pieces, so that somebody who wants to stop need not wait too. */
-static bool wait_for(const clm_download *download, double seconds) {
+static bool wait_for(double seconds) {
     const struct timespec piece = {.tv_nsec = 50000000};
     for (double end = clm_seconds() + seconds; clm_seconds() < end;) {
         (void)nanosleep(&piece, NULL);
-        if (!report_progress(download, 0, 0)) {
+        if (clm_progress_check() != CLM_OK) {
             return false;
         }
     }
@@ -511,7 +526,7 @@ static clm_status request_all(clm_download *download, int descriptor, uint64_t f
             return status;
         }
         clm_log(CLM_LOG_INFO, "%s; trying again in %.3g s", clm_error_message(), wait_s);
-        if (!wait_for(download, wait_s)) {
+        if (!wait_for(wait_s)) {
             return clm_fail(CLM_ERROR_INTERRUPTED, "%s: interrupted", download->url);
         }
         const double most = options->wait_s > most_wait_s ? options->wait_s : most_wait_s;

@@ -10,11 +10,12 @@
 
 typedef struct clm_download {
     const char *url;
-    const char *part;    /* where the bytes are collected; an existing part is resumed */
-    const char *label;   /* for progress */
-    bool checked;        /* a SHA-256 will verify the result, even of unrelated parts */
-    uint64_t size_bytes; /* 0 when not known */
-    uint64_t most_bytes; /* if so, no more than this is accepted; 0 if unknown, too */
+    const char *part;     /* where the bytes are collected; an existing part is resumed */
+    const char *label;    /* the file's name, for progress */
+    uint64_t later_bytes; /* of the files after this one, for the time that is left */
+    bool checked;         /* a SHA-256 will verify the result, even of unrelated parts */
+    uint64_t size_bytes;  /* 0 when not known */
+    uint64_t most_bytes;  /* if so, no more than this is accepted; 0 if unknown, too */
     const clm_fetch_options *options;
     char stated_sha256[CLM_SHA256_TEXT]; /* out: what the server said, or empty */
     bool resumed;                        /* out: `part` held bytes of an earlier call */
@@ -27,9 +28,9 @@ typedef struct clm_download {
  * part is locked against other processes. HTTPS is never redirected to HTTP. $CURL_CA_BUNDLE names
  * a file of certificates, as it does for the curl command.
  *
- * CLM_ERROR_NETWORK, with the URL and the reason; CLM_ERROR_INTERRUPTED when the progress callback
- * returns false; CLM_ERROR_EXISTS if another process is downloading it, or the part is not a
- * regular file. In each case the part is kept, unless it cannot belong to that file.
+ * CLM_ERROR_NETWORK, with the URL and the reason; CLM_ERROR_INTERRUPTED when the watcher
+ * (clm/progress.h) wants an end; CLM_ERROR_EXISTS if another process is downloading it, or the part
+ * is not a regular file. In each case the part is kept, unless it cannot belong to that file.
  * CLM_ERROR_CHECKSUM as soon as more data than `size_bytes` or `most_bytes` arrives or is
  * announced; the part is then emptied. */
 clm_status clm_download_run(clm_download *download);

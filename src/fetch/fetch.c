@@ -36,6 +36,7 @@ typedef struct fetch_job {
     const clm_fetch_options *options;
     const char *mirrors; /* "" for the upstream servers */
     const char *folder;
+    uint64_t later_bytes; /* of the item's files after this one, as far as they are known */
     fetched_file *result;
     char *target; /* what is downloaded: result->path, or the archive that it is in */
     char *part;
@@ -149,6 +150,7 @@ static clm_status get_from(const fetch_job *e, const char *url) {
         clm_download download = {.url = url,
                                  .part = e->part,
                                  .label = e->file->name,
+                                 .later_bytes = e->later_bytes,
                                  .checked = e->file->sha256 != NULL,
                                  .size_bytes = e->file->size_bytes,
                                  .most_bytes = e->file->most_bytes,
@@ -235,6 +237,9 @@ static clm_status get_file(clm_fetched *fetched, const clm_fetch_item *item, siz
                    .mirrors = mirrors,
                    .folder = fetched->folder,
                    .result = &fetched->files[index]};
+    for (size_t i = index + 1; i < item->file_count; i++) {
+        e.later_bytes += item->files[i].size_bytes;
+    }
     CLM_TRY(clm_path_join(&e.result->path, fetched->folder, wanted_name(file)));
     CLM_TRY(clm_path_join(&e.target, fetched->folder, file->name));
     CLM_TRY(join_suffix(&e.part, e.target, ".part"));

@@ -70,9 +70,8 @@ typedef struct saving {
 } saving;
 
 static clm_status tell_saving(const saving *s) {
-    enum { MB = 1000000 };
-    clm_progress_tell("saving the checkpoint", (int64_t)(s->done_bytes / MB),
-                      (int64_t)(s->all_bytes / MB), "MB");
+    clm_progress_tell("saving the checkpoint", (int64_t)s->done_bytes, (int64_t)s->all_bytes,
+                      "bytes");
     return s->should_abandon != NULL && s->should_abandon(s->context)
                ? clm_fail(CLM_ERROR_INTERRUPTED, "saving the checkpoint was stopped")
                : CLM_OK;

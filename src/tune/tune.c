@@ -12,6 +12,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "base/memory.h"
+#include "base/progress.h"
 #include "ops/tuning_file.h"
 #include "tune/candidates.h"
 #include "tune/child.h"
@@ -44,6 +45,7 @@ typedef struct search {
     bool clblast_left_out;  /* its parameters */
     clm_gemm_backend quick; /* what clm would take by itself, */
     double untuned;         /* and its speed */
+    int stage_number, stage_count;
 } search;
 
 static bool is_refusal(clm_tune_outcome outcome) {
@@ -63,6 +65,19 @@ static void send_event(const search *s, const char *stage, int number, int count
     if (s->options.on_event != NULL) {
         s->options.on_event(s->options.context, &event);
     }
+}
+
+/* `number` of the stage's candidates have been tried. */
+static void tell_progress(const search *s, const char *stage, int number, int count) {
+    char detail[96];
+    (void)snprintf(detail, sizeof detail, "%s, stage %d of %d", stage, s->stage_number,
+                   s->stage_count);
+    clm_progress_send(&(clm_progress){.stage = "tuning",
+                                      .done = number,
+                                      .total = count,
+                                      .unit = "candidates",
+                                      .detail = detail,
+                                      .seconds_left = -1.0});
 }
 
 static clm_status stopped(void) {
@@ -120,6 +135,7 @@ static clm_status confirm(search *s, const clm_tune_trial *trial, int number, in
     bool known = false;
     *speed = HUGE_VAL;
     for (int round = 1; round <= CONFIRMATIONS && *speed > 0; round++) {
+        tell_progress(s, "once more", round - 1, CONFIRMATIONS);
         CLM_TRY(try_trial(s, trial, round, &score, &known));
         send_event(s, "once more", number, count, label, &score, known);
         const double got = score.outcome == CLM_TUNE_RIGHT ? score.speed : 0;
@@ -146,6 +162,7 @@ static clm_status find_winner(search *s, const clm_tune_stage *stage,
     *chosen = -1;
     for (int i = 0; i < count; i++) {
         trial.settings = candidates[i].settings;
+        tell_progress(s, stage->name, i, count);
         CLM_TRY(try_trial(s, &trial, 0, &score, &known));
         send_event(s, stage->name, i + 1, count, candidates[i].label, &score, known);
         if (score.outcome == CLM_TUNE_RIGHT && score.speed > most) {
@@ -212,6 +229,7 @@ static clm_status run_clblast(search *s, const clm_tune_stage *stage) {
     clm_tune_trial trial = {
         .kind = CLM_TUNE_PRODUCTS, .preset = s->options.preset, .settings = clm_tuning_defaults()};
     trial.settings.values[CLM_SET_GEMM_BACKEND] = CLM_GEMM_CLBLAST;
+    tell_progress(s, stage->name, 0, 1);
     CLM_TRY(try_trial(s, &trial, 0, &score, &known));
     send_event(s, stage->name, 1, 1, "its own parameters", &score, known);
     s->clblast_known = true;
@@ -252,6 +270,7 @@ static clm_status run_stages(search *s) {
         if (!clm_tune_stage_is_for(stage, s->device, s->options.preset)) {
             continue;
         }
+        s->stage_number++;
         if (stage->part == CLM_TUNE_CLBLAST && !parameters) {
             CLM_TRY(run_clblast(s, stage));
         } else if (!parameters || clblast_may_win(s)) {
@@ -276,6 +295,7 @@ static clm_status run_quick(search *s) {
         s->quick = s->tuned.clblast_gflops > s->tuned.own_gflops ? CLM_GEMM_CLBLAST : CLM_GEMM_OWN;
         goto cleanup;
     }
+    tell_progress(s, "GEMM", 0, 1);
     CLM_TRY(try_once(s, &trial, &score));
     if (score.outcome == CLM_TUNE_STOPPED) {
         status = stopped();
@@ -309,7 +329,8 @@ clm_status clm_tune(clm_device *device, const clm_tune_options *options, clm_tun
                 .options = options != NULL ? *options : defaults,
                 .result = result != NULL ? result : &own_result,
                 .speed = {1, 0, 1},
-                .untuned = 1};
+                .untuned = 1,
+                .stage_number = 1};
     *s.result = (clm_tune_result){.gain = 1};
     for (int part = 0; part < CLM_TUNE_PARTS; part++) {
         s.best[part] = clm_tuning_defaults();
@@ -319,6 +340,10 @@ clm_status clm_tune(clm_device *device, const clm_tune_options *options, clm_tun
         return clm_fail(CLM_ERROR_ARGUMENT,
                         "tune: there is no preset %d with a limit of %d seconds",
                         (int)s.options.preset, s.options.limit_seconds);
+    }
+    s.stage_count = 1;
+    for (int i = 0; i < clm_tune_stage_count && s.options.preset != CLM_TUNE_QUICK; i++) {
+        s.stage_count += clm_tune_stage_is_for(&clm_tune_stages[i], device, s.options.preset);
     }
     clm_tuned_load(&s.tuned, device);
     CLM_TRY(clm_tune_progress_open(&s.progress, device, s.options.restart));

@@ -130,6 +130,37 @@ static void special_files_are_written_directly(void **state) {
     assert_message_has("a path is empty");
 }
 
+/* Asking beforehand gives the answer of writing, leaves nothing, and waits for no reader. */
+static void whether_a_file_can_be_written_is_known_before(void **state) {
+    (void)state;
+    const char *folder = folder_named("asked");
+    clm_test_write(clm_test_path("asked/file"), "old", 3);
+    assert_int_equal(mkfifo(clm_test_path("asked/fifo"), 0600), 0);
+    assert_int_equal(symlink("missing", clm_test_path("asked/dangling")), 0);
+    static const char *const fine[] = {"asked/file", "asked/new", "asked/fifo", "asked/dangling"};
+    for (size_t i = 0; i < sizeof fine / sizeof *fine; i++) {
+        assert_ok(clm_file_check_writable(clm_test_path(fine[i])));
+    }
+    assert_ok(clm_file_check_writable("/dev/null"));
+    assert_ok(clm_file_check_writable(CLM_FILE_STDOUT));
+    static const char *const bad[] = {"asked", "asked/file/below", "asked/none/file"};
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        const clm_status status = clm_file_check_writable(clm_test_path(bad[i]));
+        assert_true(status != CLM_OK);
+        assert_int_equal(clm_file_write(clm_test_path(bad[i]), "x", 1), status);
+        assert_message_has("cannot be written");
+    }
+    assert_status(CLM_ERROR_ARGUMENT, clm_file_check_writable(""));
+    assert_ok(clm_folder_check_writable(clm_test_path("asked")));
+    assert_ok(clm_folder_check_writable(clm_test_path("asked/new/and/deep")));
+    assert_status(CLM_ERROR_EXISTS, clm_folder_check_writable(clm_test_path("asked/file")));
+    assert_status(CLM_ERROR_EXISTS, clm_folder_check_writable(clm_test_path("asked/file/below")));
+    assert_message_has("asked/file is not a folder");
+    assert_status(CLM_ERROR_ARGUMENT, clm_folder_check_writable(""));
+    assert_holds(clm_test_path("asked/file"), "old");
+    assert_int_equal(count_entries(folder), 3);
+}
+
 static void a_full_disk_leaves_what_was_there(void **state) {
     (void)state;
     static const char large[10000];
@@ -681,6 +712,7 @@ int main(int argc, char **argv) {
         cmocka_unit_test(a_typed_link_stays_and_its_target_is_replaced),
         cmocka_unit_test(special_files_are_written_directly),
         cmocka_unit_test(a_full_disk_leaves_what_was_there),
+        cmocka_unit_test(whether_a_file_can_be_written_is_known_before),
         cmocka_unit_test(a_descriptor_is_written_where_it_stands),
         cmocka_unit_test(only_files_are_read),
         cmocka_unit_test(no_kind_is_larger_than_its_limit),

@@ -67,6 +67,7 @@ static void the_thread_is_watched(void **state) {
     assert_message_has("while loading");
     clm_watch(NULL);
     assert_ok(clm_progress_check());
+    clm_progress_send(&(clm_progress){.stage = "nobody", .unit = "things", .detail = "hears"});
     clm_progress_detail("nobody hears");
     assert_int_equal(h.count, 3);
 }

@@ -7,6 +7,7 @@
 #include <cjson/cJSON.h>
 
 #include "base/file.h"
+#include "base/memory.h"
 #include "fixture.h"
 
 static const char *const commands[] = {"devices",  "fetch", "data", "tokenize", "finetune", "eval",
@@ -231,6 +232,39 @@ static void outputs_may_be_anything(void **state) {
     assert_false(clm_file_exists(clm_test_path("-")));
 }
 
+/* Where nothing can be written, nothing is measured, trained or read before that is said. */
+static void outputs_are_tried_first(void **state) {
+    (void)state;
+    static const clm_test_surroundings no_device = {.environment = {"OCL_ICD_VENDORS=nowhere"}};
+    clm_test_write(clm_test_path("a-file"), "old", 3);
+#define NOWHERE "no-such-folder/file"
+    static const char *const lines[][7] = {
+        {"bench", "--json", NOWHERE},
+        {"bench", "--csv", NOWHERE},
+        {"bench", "--json", "a-file/below"},
+        {"bench", "--report", "no-such-folder/r.md", "missing.json"},
+        {"tune", "--export", NOWHERE},
+        {"data", "spam", "--input", "missing.tsv", "--out", "a-file"},
+        {"tokenize", "--train", "missing.txt", "--out", "a-file/below"},
+        {"fetch", "gpt2", "--to", "a-file"},
+    };
+    for (size_t i = 0; i < sizeof lines / sizeof *lines; i++) {
+        const clm_test_outcome outcome = clm_test_run(&no_device, lines[i]);
+        assert_fails(outcome, 3, "cannot be written: ");
+        assert_true(strstr(outcome.errors, "no-such-folder/") != NULL ||
+                    strstr(outcome.errors, "a-file") != NULL);
+    }
+    /* What can be written stays as it is when the command fails for another reason. */
+    assert_fails(run_clm_in(&no_device, "bench", "--json", "a-file"), 4, "OpenCL");
+    assert_fails(run_clm_in(&no_device, "bench", "--json", "new-file"), 4, "OpenCL");
+    char *bytes = NULL;
+    read_file(&bytes, NULL, "a-file");
+    assert_string_equal(bytes, "old");
+    clm_free(bytes);
+    assert_false(clm_file_exists(clm_test_path("new-file")));
+    assert_no_parts();
+}
+
 /* Platforms that have no device, or no platform at all: advice, not silence. */
 static void all_commands_report_a_missing_device(void **state) {
     (void)state;
@@ -329,6 +363,7 @@ int main(void) {
         cmocka_unit_test(mistakes_get_a_suggestion),
         cmocka_unit_test(empty_paths_are_refused),
         cmocka_unit_test(outputs_may_be_anything),
+        cmocka_unit_test(outputs_are_tried_first),
         cmocka_unit_test(all_commands_report_a_missing_device),
     };
     return cmocka_run_group_tests(tests, make_inputs, NULL);

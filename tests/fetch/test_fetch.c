@@ -16,6 +16,7 @@
 #include "base/file.h"
 #include "base/folder.h"
 #include "base/memory.h"
+#include "clm/progress.h"
 #include "fetch/fetch.h"
 #include "fetch/http_server.h"
 #include "fetch/sha256.h"
@@ -337,37 +338,43 @@ static void the_stated_checksum_is_compared(void **state) {
     assert_false(clm_file_exists(in(folder, "file.bin")));
 }
 
-typedef struct watcher {
-    uint64_t stop_at;
-    uint64_t most;
-    uint64_t total;
-} watcher;
+typedef struct seen {
+    int64_t stop_at;
+    int64_t done, most, total;
+} seen;
 
-static bool watch(void *context, const char *file, uint64_t done, uint64_t total) {
-    watcher *w = context;
-    assert_string_equal(file, "file.bin");
-    w->most = done > w->most ? done : w->most;
-    w->total = total > w->total ? total : w->total;
-    return done < w->stop_at;
+static void watch(void *context, const clm_progress *progress) {
+    seen *s = context;
+    assert_string_equal(progress->stage, "downloading");
+    assert_string_equal(progress->unit, "bytes");
+    assert_string_equal(progress->detail, "file.bin");
+    s->done = progress->done;
+    s->most = s->done > s->most ? s->done : s->most;
+    s->total = progress->total > s->total ? progress->total : s->total;
+}
+
+static bool has_enough(void *context) {
+    const seen *s = context;
+    return s->done >= s->stop_at;
 }
 
 static void a_stop_keeps_what_has_come(void **state) {
     (void)state;
     char folder[1024];
     clm_fetched *fetched = NULL;
-    watcher w = {.stop_at = 1};
+    seen s = {.stop_at = 1};
     (void)snprintf(folder, sizeof folder, "%s", begin("stopped"));
-    clm_fetch_options options = options_for(folder);
-    options.progress = watch;
-    options.progress_context = &w;
+    const clm_fetch_options options = options_for(folder);
+    clm_watch(&(clm_watcher){.on_progress = watch, .should_stop = has_enough, .context = &s});
     assert_status(CLM_ERROR_INTERRUPTED, clm_fetch_item_get(&fetched, &item, &options));
     assert_message_has("resumes there");
     assert_true(clm_file_exists(in(folder, "file.bin.part")));
-    w = (watcher){.stop_at = UINT64_MAX};
+    s = (seen){.stop_at = INT64_MAX};
     assert_ok(clm_fetch_item_get(&fetched, &item, &options));
     clm_fetched_free(fetched);
-    assert_int_equal(w.most, body_bytes);
-    assert_int_equal(w.total, body_bytes);
+    clm_watch(NULL);
+    assert_int_equal(s.most, body_bytes);
+    assert_int_equal(s.total, body_bytes);
     assert_true(http_server_request(server, 1)->range_at > 0);
     assert_body(in(folder, "file.bin"));
 }

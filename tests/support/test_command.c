@@ -1,6 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE /* posix_openpt */
+#endif
 #include "support/test_command.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
@@ -9,6 +13,7 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <termios.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -20,6 +25,76 @@ static const double most_seconds = 60.0;
 static const char *const input_name = ".input";
 static const char *const output_name = ".output";
 static const char *const errors_name = ".errors";
+
+/* ---- a terminal ---- */
+
+/* The side of the pseudo-terminal that a person sits at; -1 when there is none. The other is kept
+ * open as well, so that what was shown stays until it is read. */
+static int person = -1;
+static int command_side = -1;
+static char *shown; /* everything that was shown, with a NUL */
+static size_t shown_bytes;
+
+static void open_terminal(void) {
+    person = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC);
+    assert_true(person >= 0);
+    assert_int_equal(grantpt(person), 0);
+    assert_int_equal(unlockpt(person), 0);
+    command_side = open(ptsname(person), O_RDWR | O_NOCTTY | O_CLOEXEC);
+    assert_true(command_side >= 0);
+    struct termios modes;
+    assert_int_equal(tcgetattr(command_side, &modes), 0);
+    modes.c_oflag &= ~(tcflag_t)OPOST; /* "\n" stays what it is */
+    assert_int_equal(tcsetattr(command_side, TCSANOW, &modes), 0);
+    assert_int_equal(fcntl(person, F_SETFL, O_NONBLOCK), 0);
+    shown_bytes = 0;
+    assert_ok(clm_reallocate(&shown, 1, 1, "a terminal's text"));
+    shown[0] = '\0';
+}
+
+/* A terminal that nobody reads from holds up who writes to it. */
+static void look_at_terminal(void) {
+    char piece[4096];
+    ssize_t got = 0;
+    while (person >= 0 && (got = read(person, piece, sizeof piece)) > 0) {
+        assert_ok(clm_reallocate(&shown, shown_bytes + (size_t)got + 1, 1, "a terminal's text"));
+        memcpy(shown + shown_bytes, piece, (size_t)got);
+        shown_bytes += (size_t)got;
+        shown[shown_bytes] = '\0';
+    }
+}
+
+static void close_terminal(void) {
+    look_at_terminal();
+    (void)close(person);
+    (void)close(command_side);
+    person = command_side = -1;
+}
+
+void clm_test_type(const char *text) {
+    const size_t length = strlen(text);
+    assert_int_equal(write(person, text, length), length);
+}
+
+/* In the child: the terminal becomes the controlling one of a session of its own, so that Ctrl-C
+ * reaches the child and nobody else. */
+static void sit_at_terminal(void) {
+    const char *name = ptsname(person);
+    if (setsid() < 0 || name == NULL) {
+        _exit(99);
+    }
+    const int terminal = open(name, O_RDWR); /* without O_NOCTTY */
+    for (int target = 0; target < 3; target++) {
+        if (terminal < 0 || dup2(terminal, target) < 0) {
+            _exit(99);
+        }
+    }
+    if (terminal > STDERR_FILENO) {
+        (void)close(terminal);
+    }
+}
+
+/* ---- the child ---- */
 
 /* In the child: what goes wrong here shows as status 99. */
 static void redirect(int target, int descriptor) {
@@ -43,6 +118,13 @@ static void redirect_output(const clm_test_surroundings *around) {
     }
     const char *name = around->output != NULL ? around->output : output_name;
     redirect(STDOUT_FILENO, open(name, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666));
+}
+
+static void redirect_streams(const clm_test_surroundings *around) {
+    const char *input = around->input != NULL ? input_name : "/dev/null";
+    redirect(STDIN_FILENO, open(input, O_RDONLY | O_CLOEXEC));
+    redirect_output(around);
+    redirect(STDERR_FILENO, open(errors_name, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666));
 }
 
 static void limit_files(long most_bytes) {
@@ -70,10 +152,11 @@ static void become_clm(const clm_test_surroundings *around, const char *const *a
             _exit(99);
         }
     }
-    const char *input = around->input != NULL ? input_name : "/dev/null";
-    redirect(STDIN_FILENO, open(input, O_RDONLY | O_CLOEXEC));
-    redirect_output(around);
-    redirect(STDERR_FILENO, open(errors_name, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666));
+    if (around->at_terminal) {
+        sit_at_terminal();
+    } else {
+        redirect_streams(around);
+    }
     if (around->file_limit_bytes > 0) {
         limit_files(around->file_limit_bytes);
     }
@@ -89,7 +172,11 @@ pid_t clm_test_start(const clm_test_surroundings *around, const char *const *arg
     static const clm_test_surroundings usual;
     around = around != NULL ? around : &usual;
     clm_test_write(clm_test_path(output_name), "", 0);
-    if (around->input != NULL) {
+    if (around->at_terminal) {
+        clm_test_write(clm_test_path(errors_name), "", 0);
+        open_terminal();
+        clm_test_type(around->input != NULL ? around->input : "");
+    } else if (around->input != NULL) {
         clm_test_write(clm_test_path(input_name), around->input, around->input_size_bytes);
     }
     (void)fflush(NULL);
@@ -126,11 +213,17 @@ clm_test_outcome clm_test_wait(pid_t child) {
             (void)waitpid(child, &status, 0);
             fail_msg("the command ran for more than %g seconds", most_seconds);
         }
+        look_at_terminal();
         nap();
     }
     outcome.status = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
     outcome.output = keep(&output, output_name, &outcome.output_size_bytes);
     outcome.errors = keep(&errors, errors_name, &errors_size_bytes);
+    if (person >= 0) {
+        close_terminal();
+        outcome.output = shown;
+        outcome.output_size_bytes = shown_bytes;
+    }
     return outcome;
 }
 
@@ -138,19 +231,36 @@ clm_test_outcome clm_test_run(const clm_test_surroundings *around, const char *c
     return clm_test_wait(clm_test_start(around, arguments));
 }
 
+/* Only looks: clm_test_wait() is to get the status. */
+static bool has_ended(pid_t child) {
+    siginfo_t ended = {0};
+    return waitid(P_PID, (id_t)child, &ended, WEXITED | WNOHANG | WNOWAIT) != 0 ||
+           ended.si_pid == child;
+}
+
 bool clm_test_wait_for_file(pid_t child, const char *name, size_t size_bytes) {
     const char *path = clm_test_path(name);
     const double start = clm_seconds();
     for (;;) {
         struct stat information;
-        siginfo_t ended = {0};
         if (stat(path, &information) == 0 && (size_t)information.st_size >= size_bytes) {
             return true;
         }
-        /* Only looks: clm_test_wait() is to get the status. */
-        if (waitid(P_PID, (id_t)child, &ended, WEXITED | WNOHANG | WNOWAIT) != 0 ||
-            ended.si_pid == child || clm_seconds() - start > most_seconds) {
+        if (has_ended(child) || clm_seconds() - start > most_seconds) {
             return false;
+        }
+        look_at_terminal();
+        nap();
+    }
+}
+
+bool clm_test_wait_for_text(pid_t child, const char *text) {
+    const double start = clm_seconds();
+    for (;;) {
+        const bool last = has_ended(child) || clm_seconds() - start > most_seconds;
+        look_at_terminal();
+        if (strstr(shown, text) != NULL || last) {
+            return strstr(shown, text) != NULL;
         }
         nap();
     }

@@ -20,6 +20,9 @@ typedef struct clm_test_surroundings {
     const char *folder;         /* where it starts; NULL: the test's folder */
     int ignored_signal;         /* as nohup ignores SIGHUP; 0: none */
     const char *environment[4]; /* "NAME=value", up to the first NULL */
+    /* Input, output and errors are one terminal, where `input` is typed: "\x04" ends it, "\x03"
+     * interrupts. What it shows becomes the outcome's output. */
+    bool at_terminal;
 } clm_test_surroundings;
 
 /* What a run left. Texts end with a NUL that the size does not count; both are lent until the next
@@ -43,6 +46,13 @@ clm_test_outcome clm_test_wait(pid_t child);
 /* Waits until a file in the test's folder has at least so many bytes; false when the child ended
  * before it. */
 bool clm_test_wait_for_file(pid_t child, const char *name, size_t size_bytes);
+
+/* Waits until the terminal of a child that was started at one shows the text; false when the child
+ * ended before it. */
+bool clm_test_wait_for_text(pid_t child, const char *text);
+
+/* Types at that terminal. */
+void clm_test_type(const char *text);
 
 /* Fails unless `text` has the part. */
 #define assert_has(text, part) clm_test_assert_has((text), (part), __FILE__, __LINE__)
