@@ -93,8 +93,10 @@ static void show(void *context, const clm_progress *progress) {
     const double wait = shown->terminal ? redraw_seconds
                         : shown->drawn  ? repeat_seconds
                                         : silent_seconds;
-    /* What is new may take long until the next is told. */
-    const bool at_once = shown->terminal && (take_detail(shown, progress->detail) || is_new);
+    /* What is new may take long until the next is told, and so may what gave way to other output.
+     */
+    const bool is_new_detail = take_detail(shown, progress->detail);
+    const bool at_once = shown->terminal && (is_new_detail || is_new || !shown->drawn);
     shown->stage = progress->stage;
     if (!at_once && now - shown->shown < wait) {
         return;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "support/test_support.h"
+#include "support/test_command.h"
 
 #include <archive.h>
 #include <archive_entry.h>
@@ -379,6 +379,25 @@ static void a_stop_keeps_what_has_come(void **state) {
     assert_body(in(folder, "file.bin"));
 }
 
+/* The command, from a mirror that has another file of that name. */
+static void a_terminal_shows_how_much_has_come(void **state) {
+    (void)state;
+    char setting[128];
+    (void)begin("watched");
+    served[0].path = "/m/the-verdict/the-verdict.txt";
+    served[0].size_bytes = 20479;
+    (void)snprintf(setting, sizeof setting, "CLM_FETCH_MIRROR=%s", mirror);
+    clm_test_surroundings around = {.at_terminal = true, .environment = {setting}};
+    clm_test_outcome outcome = run_clm_in(&around, "fetch", "the-verdict", "--to", "watched");
+    assert_int_equal(outcome.status, 7);
+    assert_has(outcome.output, "\r\033[Kdownloading: ");
+    assert_has(outcome.output, " of 0.0 MB; the-verdict.txt");
+    assert_has(outcome.output, "\r\033[Kclm: http://127.0.0.1:");
+    around.at_terminal = false;
+    outcome = run_clm_in(&around, "fetch", "the-verdict", "--to", "watched");
+    assert_fails(outcome, 7, "SHA-256");
+}
+
 static void a_write_that_fails_is_named(void **state) {
     (void)state;
     char folder[1024];
@@ -573,6 +592,7 @@ int main(void) {
         cmocka_unit_test(without_a_network_the_error_says_what_to_do),
         cmocka_unit_test(the_stated_checksum_is_compared),
         cmocka_unit_test(a_stop_keeps_what_has_come),
+        cmocka_unit_test(a_terminal_shows_how_much_has_come),
         cmocka_unit_test(a_write_that_fails_is_named),
         cmocka_unit_test(a_part_is_not_followed_elsewhere),
         cmocka_unit_test(an_archive_is_unpacked),

@@ -95,6 +95,14 @@ static void faults_cost_only_themselves(void **state) {
     assert_has(outcome.output, "gemm.rows=8: crashed: ended by signal 6 (abort) (known)");
     assert_has(outcome.output, "0 tried, 4 known from earlier runs, 4 of all rejected");
 
+    /* A terminal shows how much is left; a pipe does not. */
+    assert_string_equal(outcome.errors, "");
+    outcome = run_clm_in(&(clm_test_surroundings){.at_terminal = true}, SMALL);
+    assert_int_equal(outcome.status, 0);
+    assert_has(outcome.output, "tuning: 0 of 3 candidates; ");
+    assert_has(outcome.output, "tuning: 2 of 3 candidates; ");
+    assert_has(outcome.output, ", stage 2 of ");
+
     /* Unless the user wants it. */
     static const clm_test_surroundings no_winner = {.environment = {"CLM_TUNE_FAULT=" NO_WINNER}};
     outcome = run_clm_in(&no_winner, SMALL, "--restart");
