@@ -133,16 +133,18 @@ CLM_API clm_tensor clm_graph_reshape(clm_graph *graph, clm_tensor x, int rank,
 CLM_API clm_tensor clm_graph_rope(clm_graph *graph, clm_tensor x, float theta, int64_t first);
 
 typedef struct clm_attention_options {
-    bool causal; /* a query at position t sees keys 0 to t */
-    float scale; /* of the scores; 0: 1 / sqrt(D) */
+    bool causal;        /* a query sees no key after its own position */
+    float scale;        /* of the scores; 0: 1 / sqrt(D) */
+    clm_tensor first;   /* (B) i32: the position of each sequence's first query among its keys;
+                           none: 0, and Tq = Tk if causal */
+    clm_tensor lengths; /* (B) i32: how many of each sequence's keys are valid, from the first on,
+                           at least 1; none: all */
 } clm_attention_options;
 
 /* softmax(scale q k^T) v for each head: q (B, Tq, H, D), k and v (B, Tk, G, D), H a multiple of G:
- * query head h reads key-value head h / (H / G). With `rows` (B) i32, Tq is 1 and sequence b's
- * query is at position rows[b] - b Tk of its keys; without, queries and keys begin at the same
- * position, and Tq = Tk if causal. Result (B, Tq, H, D). */
+ * query head h reads key-value head h / (H / G). Result (B, Tq, H, D). `options` may be NULL. */
 CLM_API clm_tensor clm_graph_attention(clm_graph *graph, clm_tensor q, clm_tensor k, clm_tensor v,
-                                       clm_tensor rows, const clm_attention_options *options);
+                                       const clm_attention_options *options);
 
 /* (n, C) = rows of x (..., C) seen as a matrix, picked by rows (n) i32, which are distinct. */
 CLM_API clm_tensor clm_graph_gather(clm_graph *graph, clm_tensor x, clm_tensor rows);

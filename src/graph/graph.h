@@ -54,7 +54,11 @@ typedef union clm_attributes {
         clm_linear_layout layout;
         bool gelu; /* of the sum of product and bias, before a residual is added */
     } linear;
-    clm_attention_options attention; /* attention */
+    struct {
+        bool causal;
+        float scale;        /* 0: 1 / sqrt(D) */
+        int64_t first_step; /* first[b] counts from b times this */
+    } attention;
     struct {
         int64_t first, count;
     } columns;

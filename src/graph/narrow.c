@@ -44,7 +44,7 @@ static unsigned inputs_by_row(const narrowing *n, const clm_node *node) {
         return same ? 1U : 0U;
     }
     if (operation == &clm_operation_attention) {
-        return node->inputs[3] == 0 ? 1U : 0U; /* the queries */
+        return node->inputs[3] == 0 ? 1U : 0U; /* the queries, where they begin at position 0 */
     }
     return operation->by_row;
 }
@@ -254,6 +254,7 @@ static uint32_t pick_through(narrowing *n, const clm_node *node, uint32_t rows) 
         with.shape = one_position(with.shape);
     } else if (node->operation == &clm_operation_attention && with.attention.causal) {
         inputs[3] = build(n, rows);
+        with.attention.first_step = clm_node_shape(n->from, node, 1)->size[1];
     }
     return add(n, node->operation, inputs, &with);
 }

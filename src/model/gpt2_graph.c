@@ -57,7 +57,7 @@ static clm_tensor attend(const scope *s, clm_tensor x, int64_t B, int64_t T) {
     const clm_tensor qkv = linear(s, "attn.c_attn", x, C, 3 * C, false);
     const clm_tensor mixed =
         clm_graph_attention(s->graph, heads(s, qkv, 0, by_head), heads(s, qkv, 1, by_head),
-                            heads(s, qkv, 2, by_head), (clm_tensor){0}, &causal);
+                            heads(s, qkv, 2, by_head), &causal);
     return linear(s, "attn.c_proj", clm_graph_reshape(s->graph, mixed, 3, joined), C, C, true);
 }
 
