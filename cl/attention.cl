@@ -29,9 +29,9 @@
  *            with tiles of the other side in local memory. Global (whole groups of LOCAL that
  *            cover Tq, B * H; for keys Tk, B * G), local (LOCAL, 1).
  *
- * Every sum has a fixed order and one owner: the same input gives the same bits. In the _item kernels
- * each query has a lane, and keys come in tiles that begin at the first key, so a query's result does
- * not depend on which others there are, nor on keys that it does not see.
+ * Every sum has a fixed order and one owner: the same input gives the same bits. In the _item
+ * kernels each query has a lane, and keys come in tiles that begin at the first key, so a query's
+ * result does not depend on which others there are, nor on keys that it does not see.
  * Accuracy: a few roundings of float, times the size of what is summed; scores of any finite
  * size are fine. A query that is not finite affects only its own row; a key, the rows that see it;
  * a value, the rows that see it and (0 * infinity in the same tile) some before it.
@@ -203,8 +203,8 @@ static void add_weighted_rows(__local float *total, const floatw *keep, __local 
 }
 
 /* The online softmax of one tile of scores (keys,TILE): turns them into exp(score - largest), and
- * gives by what factor earlier sums shrink. Where some keys are not seen, that of row k is by the
- * queries in lanes k + ahead and up. */
+ * gives by what factor earlier sums shrink. Where some keys are not seen, that of row k is seen by
+ * the queries in lanes k + ahead and up. */
 static void softmax_tile(__local float *scores, int keys, bool masked, int ahead, floatw *largest,
                          floatw *sum, floatw *shrink) {
     floatw most[LANES], base[LANES], total[LANES];
@@ -217,7 +217,8 @@ static void softmax_tile(__local float *scores, int keys, bool masked, int ahead
             UNROLL for (int lane = 0; lane < LANES; ++lane) {
                 __local float *at = scores + k * TILE + lane * WIDTH;
                 floatw score = loadw(at, 0);
-                score = LANE_INDEX + lane * WIDTH >= (intw)(k + ahead) ? score : (floatw)(-INFINITY);
+                score = LANE_INDEX + lane * WIDTH >= (intw)(k + ahead) ? score
+                                                                       : (floatw)(-INFINITY);
                 storew(score, at, 0);
                 most[lane] = score > most[lane] ? score : most[lane];
             }
