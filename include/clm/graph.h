@@ -72,6 +72,18 @@ typedef struct clm_parameter_options {
 CLM_API clm_tensor clm_graph_parameter(clm_graph *graph, const char *name, int rank,
                                        const int64_t *shape, const clm_parameter_options *options);
 
+/* A tensor that lives longer than an execution, f32: a cache of keys and values, for example. It is
+ * bound at each execution, like an input, to memory that the plans of a model can share. */
+CLM_API clm_tensor clm_graph_state(clm_graph *graph, const char *name, int rank,
+                                   const int64_t *shape);
+
+/* Writes rows into a state (B, capacity, ...): position first[b] + t of sequence b becomes that of
+ * x (B, T, ...), with first (B) i32; what would lie beyond the capacity is left out. Returns the
+ * state as it is then, in the same memory. A handle that is written has no other reader, before or
+ * after: that is CLM_ERROR_ARGUMENT. The write happens even if no output needs it. */
+CLM_API clm_tensor clm_graph_append(clm_graph *graph, clm_tensor state, clm_tensor x,
+                                    clm_tensor first);
+
 /* Marks a tensor as an output. Tensors that no output needs are never computed. */
 CLM_API void clm_graph_output(clm_graph *graph, clm_tensor tensor, const char *name);
 

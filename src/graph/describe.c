@@ -72,6 +72,10 @@ clm_tensor clm_graph_attention(clm_graph *graph, clm_tensor q, clm_tensor k, clm
     return APPLY(attention, &with, q, k, v, o->first, o->lengths);
 }
 
+clm_tensor clm_graph_append(clm_graph *graph, clm_tensor state, clm_tensor x, clm_tensor first) {
+    return APPLY(append, NULL, state, x, first);
+}
+
 clm_tensor clm_graph_gather(clm_graph *graph, clm_tensor x, clm_tensor rows) {
     return APPLY(gather, NULL, x, rows);
 }

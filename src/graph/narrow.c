@@ -310,6 +310,8 @@ static clm_status prepare(narrowing *n) {
         n->tensors[n->from->outputs[i].tensor].whole = true;
     }
     for (uint32_t i = n->from->node_count; i > 0; i--) {
+        const uint32_t out = n->from->nodes[i - 1].outputs[0];
+        n->tensors[out].whole |= n->from->nodes[i - 1].operation->writes_state;
         if (is_wanted(n, &n->from->nodes[i - 1])) {
             want_inputs(n, &n->from->nodes[i - 1]);
         }
@@ -326,6 +328,11 @@ clm_status clm_graph_narrow(clm_graph **narrowed, const clm_graph *graph) {
     for (uint32_t i = 0; i < graph->output_count; i++) {
         const uint32_t tensor = build(&n, graph->outputs[i].tensor);
         clm_graph_output(n.to, (clm_tensor){n.to->number, tensor}, graph->outputs[i].name);
+    }
+    for (uint32_t i = 0; i < graph->node_count; i++) {
+        if (graph->nodes[i].operation->writes_state) {
+            (void)build(&n, graph->nodes[i].outputs[0]);
+        }
     }
     CLM_TRY(clm_graph_status(n.to));
     *narrowed = n.to;

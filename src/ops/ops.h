@@ -21,10 +21,19 @@
 #include "device/device.h"
 #include "ops/gemm.h"
 
+/* Rows that need not be contiguous: the first begins at element `offset` of the buffer, each next
+ * one `stride` elements later (0: contiguous). */
+typedef struct clm_view {
+    clm_buffer *buffer;
+    size_t offset;
+    int stride;
+} clm_view;
+
 /* ---- embedding ---- */
 
 /* out (B,T,C) = wte[tokens (B,T)] + wpe[first_position + t]; wte (V,C), wpe (n_ctx,C). The caller
- * guarantees that tokens are below V and positions below n_ctx. wte may be in parts of whole rows.
+ * guarantees that tokens are below V and positions below n_ctx. wpe may be NULL: nothing is added.
+ * wte may be in parts of whole rows.
  */
 clm_status clm_embedding_forward(clm_device *device, clm_buffer *out, const clm_buffer *tokens,
                                  const clm_buffer *wte, const clm_buffer *wpe, int B, int T, int C,
@@ -67,14 +76,6 @@ clm_status clm_gelu_backward(clm_device *device, clm_buffer *dx, const clm_buffe
 /* ---- attention ---- */
 
 enum { CLM_ATTENTION_D_MOST = 256 }; /* a larger D is CLM_ERROR_UNSUPPORTED */
-
-/* Rows that need not be contiguous: the first begins at element `offset` of the buffer, each next
- * one `stride` elements later (0: contiguous). */
-typedef struct clm_view {
-    clm_buffer *buffer;
-    size_t offset;
-    int stride;
-} clm_view;
 
 typedef struct clm_attention_shape {
     int B, Tq, Tk, H, G, D; /* H a multiple of G: query head h reads key-value head h / (H / G) */
@@ -168,6 +169,11 @@ clm_status clm_rows_scatter(clm_device *device, clm_buffer *out, const clm_buffe
 /* x[rows[i]] += y (n,C)[i]; rows are distinct, each below the rows of x. */
 clm_status clm_rows_add(clm_device *device, clm_buffer *x, const clm_buffer *y,
                         const clm_buffer *rows, int n, int C);
+
+/* to (B,capacity,C)[b][first[b] + t] = x (B,T,C)[b][t], first (B) int32 on the device; nothing is
+ * written beyond the capacity. */
+clm_status clm_rows_append(clm_device *device, clm_buffer *to, clm_view x, const clm_buffer *first,
+                           int B, int T, int capacity, int C);
 
 /* ---- softmax cross-entropy ---- */
 

@@ -41,6 +41,7 @@ static const case_of cases[] = {
     IN("rows", "rows.cl", "rows_gather", "x += 1;"),
     IN("rows", "rows.cl", "rows_scatter", "x += 1;"),
     IN("rows", "rows.cl", "rows_add", "y += 1;"),
+    IN("rows", "rows.cl", "rows_append", "x += 1;"),
     IN("gelu", "gelu.cl", "gelu_forward", "x += 1;"),
     IN("gelu", "gelu.cl", "gelu_backward", "dout += 1;"),
     IN("dropout", "dropout.cl", "dropout_forward", "x += 1;"),
