@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "base/number.h"
-#include "base/string.h"
+#include "base/utf8.h"
 #include "version.h"
 
 enum { message_capacity = 1024 };

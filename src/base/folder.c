@@ -211,34 +211,6 @@ cleanup:
     return status;
 }
 
-clm_status clm_folder_write(const clm_folder *folder, const char *name, const void *bytes,
-                            size_t size_bytes) {
-    clm_file_writer writer = {0};
-    const clm_status status = clm_file_writer_open_in(&writer, folder, name);
-    return clm_file_writer_finish(&writer, status, bytes, size_bytes);
-}
-
-clm_status clm_file_writer_open_own(clm_file_writer *writer, const char *path) {
-    clm_folder folder = {0};
-    char *parent = NULL;
-    clm_status status = CLM_OK;
-    *writer = (clm_file_writer){0};
-    CLM_TRY(clm_path_check(path));
-    CLM_TRY(clm_path_folder(&parent, path));
-    CLM_TRY(clm_folder_open(&folder, parent));
-    CLM_TRY(clm_file_writer_open_in(writer, &folder, clm_path_name(path)));
-cleanup:
-    clm_folder_close(&folder);
-    clm_free(parent);
-    return status;
-}
-
-clm_status clm_file_write_own(const char *path, const void *bytes, size_t size_bytes) {
-    clm_file_writer writer = {0};
-    const clm_status status = clm_file_writer_open_own(&writer, path);
-    return clm_file_writer_finish(&writer, status, bytes, size_bytes);
-}
-
 clm_status clm_folder_append(const clm_folder *folder, const char *name, const void *bytes,
                              size_t size_bytes) {
     char *path = NULL;

@@ -11,6 +11,16 @@
 #include "cli/progress.h"
 #include "clm/log.h"
 
+#define COMMAND(name) extern const clm_cli_command clm_command_##name;
+#include "commands.inc"
+#undef COMMAND
+
+static const clm_cli_command *const commands[] = {
+#define COMMAND(name) &clm_command_##name,
+#include "commands.inc"
+#undef COMMAND
+    NULL};
+
 static void print_note(void *context, clm_log_level level, const char *message) {
     (void)context;
     clm_cli_progress_pause();
@@ -108,6 +118,7 @@ static int run_command(const clm_cli_command *command, int argc, char **argv) {
 }
 
 int main(int argc, char **argv) {
+    clm_cli_set_commands(commands);
     const char *log = getenv("CLM_LOG");
     clm_log_set_sink(print_note, NULL,
                      log != NULL && strcmp(log, "debug") == 0   ? CLM_LOG_DEBUG

@@ -8,7 +8,6 @@
 #include <string.h>
 
 #include "base/number.h"
-#include "cli/cli.h"
 #include "clm/log.h"
 
 /* ---- the tables ---- */

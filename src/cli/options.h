@@ -192,7 +192,11 @@ void clm_cli_add_choices(clm_string *out, const clm_cli_option *option);
 /* Whether any choice has a help of its own, so that they are shown line by line. */
 bool clm_cli_choices_have_help(const clm_cli_option *option);
 
-/* Commands in the order of src/cli/CMakeLists.txt; NULL after the last. */
+/* From now on these are the commands, in this order, up to a NULL. main() says so: commands that
+ * tell about all commands cannot name them. */
+void clm_cli_set_commands(const clm_cli_command *const *list);
+
+/* The i-th command; NULL after the last. */
 const clm_cli_command *clm_cli_command_at(size_t i);
 const clm_cli_command *clm_cli_find_command(const char *name);
 

@@ -1,11 +1,11 @@
-/* Which classes the rows of a file have.
- *
- * SPDX-License-Identifier: Apache-2.0 */
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "data/labels.h"
+
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/memory.h"
-#include "data/table.h"
+#include "data/names.h"
 
 void clm_classes_free(clm_classes *classes) {
     clm_free(classes->names);

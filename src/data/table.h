@@ -6,6 +6,7 @@
 
 #include "base/string.h"
 #include "clm/data.h"
+#include "data/labels.h"
 #include "data/names.h"
 #include "data/origin.h"
 
@@ -26,35 +27,12 @@ struct clm_table {
     clm_origin origin;
 };
 
-/* A row of a file before its label has a number. Everything is lent. */
-typedef struct clm_table_entry {
-    const char *text;
-    size_t length_bytes;
-    const char *label;
-    const char *name; /* of the column Name that clm writes, else NULL */
-    size_t line;      /* of the text; columns in bytes, 1-based */
-    size_t column;
-    size_t label_line;
-    size_t label_column;
-} clm_table_entry;
-
 /* Numbers the labels as documented for clm_table_read() and copies everything. `where` names the
  * file. In entries with names, the names become the labels. The table takes over `origin`, also on
  * failure. */
 clm_status clm_table_from_entries(clm_table **table, clm_table_entry *entries, size_t count,
                                   const clm_table_options *options, const char *where,
                                   clm_origin *origin);
-
-/* The classes of the entries, and the class of each entry: see labels.c. */
-typedef struct clm_classes {
-    const char **names; /* (count), lent by the entries or the options */
-    int count;
-    int *numbers; /* one for each entry */
-} clm_classes;
-
-clm_status clm_classes_of(clm_classes *classes, clm_table_entry *entries, size_t count,
-                          const clm_table_options *options, const char *where, clm_origin *origin);
-void clm_classes_free(clm_classes *classes); /* fine on a zeroed one */
 
 /* The given rows of a table, in that order, with all of its classes. */
 clm_status clm_table_select(clm_table **table, const clm_table *source, const int64_t *rows,
@@ -76,19 +54,5 @@ clm_status clm_table_parse_json(clm_table **table, const char *text, size_t size
 /* Any of them, after checking the bytes. `where` is the name of the file. */
 clm_status clm_table_parse(clm_table **table, const char *text, size_t size_bytes,
                            const clm_table_options *options, const char *where);
-
-/* The default names of a column, ending in NULL. */
-extern const char *const clm_table_text_columns[];
-extern const char *const clm_table_label_columns[];
-
-/* How well a column's name matches: 0 best, SIZE_MAX not at all. The requested name, exactly or
- * else ignoring case; if none is requested, the usual names in order. */
-size_t clm_column_rank(const char *name, const char *asked, const char *const *usual);
-
-/* Adds "text, message, sms", or the requested name. */
-void clm_column_add_wanted(clm_string *out, const char *asked, const char *const *usual);
-
-/* Notes which columns were chosen, if they were not requested. */
-clm_status clm_origin_guess_columns(clm_origin *origin, const clm_table_options *options);
 
 #endif

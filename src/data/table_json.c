@@ -9,6 +9,7 @@
 #include "base/json.h"
 #include "base/lines.h"
 #include "base/memory.h"
+#include "data/columns.h"
 #include "data/json_walk.h"
 #include "data/table.h"
 

@@ -8,6 +8,7 @@
 
 #include "base/lines.h"
 #include "base/memory.h"
+#include "data/columns.h"
 #include "data/csv.h"
 #include "data/table.h"
 

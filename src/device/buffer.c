@@ -6,18 +6,7 @@
 #include <string.h>
 
 #include "base/memory.h"
-#include "device/internal.h"
-
-struct clm_buffer {
-    clm_device *device;
-    clm_buffer *next; /* in the pool */
-    cl_mem memory;
-    size_t size_bytes;     /* what was asked for */
-    size_t capacity_bytes; /* what the driver gave */
-    bool is_outside;       /* part of another buffer, or the host's memory; never in the pool */
-    clm_buffer **parts;    /* NULL for a buffer in one piece; else `memory` is */
-    size_t part_count;
-};
+#include "device/buffer.h"
 
 /* Sizes come in steps of an eighth of their power of two, so that like sizes meet in the pool and
  * at most an eighth is wasted. */
@@ -97,8 +86,8 @@ static clm_buffer *take_from_pool(clm_device *device, size_t capacity_bytes) {
     return NULL;
 }
 
-static clm_status no_memory(const clm_device *device, size_t size_bytes, const char *what,
-                            cl_int code) {
+clm_status clm_buffer_no_memory(const clm_device *device, size_t size_bytes, const char *what,
+                                cl_int code) {
     const double mib = 1024.0 * 1024.0;
     return clm_fail(CLM_ERROR_DEVICE_MEMORY,
                     "%s: no %.1f MiB for %s (%s; %.1f MiB in use of %.1f, at most %.1f in one "
@@ -146,7 +135,7 @@ static cl_mem create_on_pages(const clm_device *device, size_t size_bytes) {
 static clm_status create_memory(clm_buffer *buffer, const char *what) {
     clm_device *device = buffer->device;
     if (buffer->size_bytes > device->info.max_allocation_size_bytes) {
-        return no_memory(device, buffer->size_bytes, what, CL_INVALID_BUFFER_SIZE);
+        return clm_buffer_no_memory(device, buffer->size_bytes, what, CL_INVALID_BUFFER_SIZE);
     }
     cl_int code = CL_SUCCESS;
     buffer->memory = create_on_pages(device, buffer->capacity_bytes);
@@ -166,7 +155,7 @@ static clm_status create_memory(clm_buffer *buffer, const char *what) {
         }
         empty_pool(device);
     }
-    return no_memory(device, buffer->size_bytes, what, code);
+    return clm_buffer_no_memory(device, buffer->size_bytes, what, code);
 }
 
 /* So that tests notice what is read before it is written. */
@@ -232,40 +221,6 @@ cleanup:
     return status;
 }
 
-clm_status clm_buffer_create_lent(clm_buffer **buffer, clm_device *device, const void *host,
-                                  size_t size_bytes, const char *what) {
-    *buffer = NULL;
-    clm_buffer *made = NULL;
-    clm_status status = CLM_OK;
-    if (!clm_device_is_cpu(device) || size_bytes > device->info.max_allocation_size_bytes) {
-        CLM_TRY(clm_buffer_create(&made, device, size_bytes, what));
-        CLM_TRY(clm_buffer_write(made, 0, host, size_bytes));
-        *buffer = made;
-        return CLM_OK;
-    }
-    CLM_TRY(clm_device_check(device));
-    CLM_TRY(clm_allocate(&made, 1, sizeof *made, what));
-    *made = (clm_buffer){.device = device, .size_bytes = size_bytes, .is_outside = true};
-    cl_int code = CL_SUCCESS;
-    void *in_place = NULL; /* OpenCL has no const for memory that kernels only read */
-    memcpy(&in_place, &host, sizeof in_place);
-    made->memory = clCreateBuffer(device->context, CL_MEM_READ_ONLY | CL_MEM_USE_HOST_PTR,
-                                  size_bytes, in_place, &code);
-    if (code != CL_SUCCESS) {
-        status = no_memory(device, size_bytes, what, code);
-        goto cleanup;
-    }
-    *buffer = made;
-    return CLM_OK;
-cleanup:
-    if (made != NULL && made->is_outside) {
-        clm_free(made);
-    } else {
-        clm_buffer_release(made);
-    }
-    return status;
-}
-
 size_t clm_device_part_alignment_bytes(const clm_device *device) {
     return device->part_alignment_bytes;
 }
@@ -328,42 +283,6 @@ cleanup:
     for (size_t i = 0; i < count; i++) {
         clm_buffer_release(parts[i]);
     }
-    return status;
-}
-
-static clm_status create_or_lend(clm_buffer **buffer, clm_device *device, const void *host,
-                                 size_t size_bytes, const char *what) {
-    return host != NULL ? clm_buffer_create_lent(buffer, device, host, size_bytes, what)
-                        : clm_buffer_create(buffer, device, size_bytes, what);
-}
-
-clm_status clm_buffer_create_in_parts(clm_buffer **buffer, clm_device *device, const void *host,
-                                      size_t size_bytes, size_t unit_bytes, const char *what) {
-    const uint64_t most_bytes = device->info.max_allocation_size_bytes;
-    if (size_bytes <= most_bytes || unit_bytes == 0 || unit_bytes > most_bytes) {
-        return create_or_lend(buffer, device, host, size_bytes, what);
-    }
-    *buffer = NULL;
-    const size_t part_bytes = (size_t)(most_bytes / unit_bytes) * unit_bytes;
-    const size_t count = (size_bytes - 1) / part_bytes + 1;
-    clm_buffer **parts = NULL;
-    size_t made = 0;
-    clm_status status = CLM_OK;
-    CLM_TRY(clm_allocate(&parts, count, sizeof(clm_buffer *), what));
-    for (; made < count; made++) {
-        const size_t at = made * part_bytes;
-        const size_t left_bytes = size_bytes - at;
-        CLM_TRY(create_or_lend(&parts[made], device,
-                               host != NULL ? (const unsigned char *)host + at : NULL,
-                               left_bytes < part_bytes ? left_bytes : part_bytes, what));
-    }
-    made = 0; /* they are the whole's now, whatever comes */
-    CLM_TRY(clm_buffer_join(buffer, parts, count, what));
-cleanup:
-    for (size_t i = 0; i < made; i++) {
-        clm_buffer_release(parts[i]);
-    }
-    clm_free(parts);
     return status;
 }
 

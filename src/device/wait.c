@@ -191,6 +191,10 @@ clm_status clm_wait_queue(clm_device *device) {
     return status;
 }
 
+clm_status clm_device_finish(clm_device *device) {
+    return clm_wait_queue(device);
+}
+
 clm_status clm_wait_before_blocking(clm_device *device) {
     return clm_device_is_watched(device) ? clm_wait_queue(device) : CLM_OK;
 }

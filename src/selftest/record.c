@@ -17,6 +17,20 @@
 /* Changes when what stands in the file does, or when the test looks at more than before. */
 enum { FILE_FORMAT = 1 };
 
+const char *clm_selftest_outcome_name(clm_selftest_outcome outcome) {
+    switch (outcome) {
+        case CLM_SELFTEST_PASSED:
+            return "passed";
+        case CLM_SELFTEST_REPLACED:
+            return "passed with stand-ins";
+        case CLM_SELFTEST_REFUSED:
+            return "refused";
+        case CLM_SELFTEST_UNKNOWN:
+            break;
+    }
+    return "not tested";
+}
+
 static const char *environment(const char *name) {
     const char *text = getenv(name);
     return text != NULL ? text : "";

@@ -41,7 +41,7 @@ static const operation operations[] = {
     {"embedding", clm_selftest_embedding, BY_FORM},
     {"layernorm", clm_selftest_layernorm, BY_FORM},
     {"attention", clm_selftest_attention, BY_FORM},
-    {"attention_one", clm_selftest_attention_one, BY_FORM},
+    {"attention_pooled", clm_selftest_attention_pooled, BY_FORM},
     {"crossentropy", clm_selftest_crossentropy, BY_FORM},
     {"gemm", clm_selftest_gemm, BY_GEMM},
     {"gemm_half", clm_selftest_gemm_half, BY_FLOATS},
@@ -51,20 +51,6 @@ enum { OPERATIONS = sizeof operations / sizeof *operations };
 
 const char *clm_selftest_operation(size_t index) {
     return index < OPERATIONS ? operations[index].name : NULL;
-}
-
-const char *clm_selftest_outcome_name(clm_selftest_outcome outcome) {
-    switch (outcome) {
-        case CLM_SELFTEST_PASSED:
-            return "passed";
-        case CLM_SELFTEST_REPLACED:
-            return "passed with stand-ins";
-        case CLM_SELFTEST_REFUSED:
-            return "refused";
-        case CLM_SELFTEST_UNKNOWN:
-            break;
-    }
-    return "not tested";
 }
 
 /* ---- variants to run an operation ---- */

@@ -1,5 +1,5 @@
-/* Reading a tokenizer from memory; clm_tokenizer_open() reads the files. `where` names the source
- * in errors.
+/* The pieces that a tokenizer is read from; load_files.h puts them together. `where` names the
+ * source in errors.
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #ifndef CLM_TEXT_LOAD_H
@@ -11,15 +11,7 @@
 #include "text/settings.h"
 #include "text/tokenizer.h"
 
-/* A tokenizer from the files of a folder. */
-clm_status clm_load_files(clm_tokenizer **tokenizer, const clm_tokenizer_files *files);
-
-/* The same from a pair of files or a tokenizer.json alone, as where no other file is there. */
-clm_status clm_load_pair(clm_tokenizer **tokenizer, const clm_source *vocab,
-                         const clm_source *merges);
-clm_status clm_load_tokenizer_json(clm_tokenizer **tokenizer, const clm_source *source);
-
-/* What both have in common. Start from `{0}` but for `where`. */
+/* A vocabulary that is being read. Start from `{0}` but for `where`. */
 typedef struct clm_vocab_reader {
     const char *where;
     clm_token *tokens;  /* [capacity], by id */
@@ -28,9 +20,6 @@ typedef struct clm_vocab_reader {
     double beyond;        /* the highest id that is too high for the array, else 0 */
     unsigned char *bytes; /* what the tokens' bytes are lent from */
 } clm_vocab_reader;
-
-/* Parses; a string with a NUL character, which no token has, is CLM_ERROR_FORMAT. */
-clm_status clm_source_parse(cJSON **json, const clm_source *source);
 
 /* Takes {"token": id, ...}. A token with a character that stands for no byte is no word. */
 clm_status clm_vocab_reader_take_vocab(clm_vocab_reader *reader, const cJSON *vocab);
@@ -88,11 +77,5 @@ typedef struct clm_merge_list {
 clm_status clm_merge_list_add(clm_merge_list *list, const char *left, size_t left_length,
                               const char *right, size_t right_length);
 void clm_merge_list_free(clm_merge_list *list);
-
-/* A token as it can stand in a message: quoted, escaped, cut when long. */
-typedef struct clm_quoted {
-    char text[96];
-} clm_quoted;
-clm_quoted clm_quote(const char *text, size_t length);
 
 #endif

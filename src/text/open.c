@@ -4,7 +4,7 @@
 #include "base/file.h"
 #include "base/lines.h"
 #include "base/memory.h"
-#include "text/load.h"
+#include "text/load_files.h"
 
 enum {
     file_json,

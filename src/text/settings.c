@@ -7,7 +7,6 @@
 
 #include "base/json.h"
 #include "base/memory.h"
-#include "text/load.h"
 #include "text/names.h"
 
 static const char end_of_text[] = "<|endoftext|>";

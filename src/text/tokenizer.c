@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-#include "base/hash.h"
+#include "base/keyed_hash.h"
 #include "base/memory.h"
 
 static const char end_of_text[] = "<|endoftext|>";

@@ -4,7 +4,7 @@
 #ifndef CLM_TRAIN_CARD_H
 #define CLM_TRAIN_CARD_H
 
-#include "train/trainer.h"
+#include "train/training.h"
 
 /* Writes it anew: what the model is, how it was trained, how to use it, its figures, and what was
  * noted. A README.md of somebody else is left alone. */

@@ -9,7 +9,7 @@
 #include <unistd.h>
 
 #include "base/file.h"
-#include "base/hash.h"
+#include "base/keyed_hash.h"
 #include "base/log.h"
 #include "base/memory.h"
 

@@ -9,7 +9,7 @@
 #include "base/memory.h"
 #include "base/progress.h"
 #include "model/fit.h"
-#include "train/trainer.h"
+#include "train/training.h"
 
 /* Of what is trained on: a run must not be resumed on other data. */
 static uint64_t hash_of(const clm_dataset *dataset, uint64_t hash) {

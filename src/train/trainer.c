@@ -3,7 +3,7 @@
  * between two stages is all it takes to go on in the same bits.
  *
  * SPDX-License-Identifier: Apache-2.0 */
-#include "train/trainer.h"
+#include "train/training.h"
 
 #include <inttypes.h>
 #include <math.h>
@@ -245,39 +245,6 @@ typedef struct evaluating {
     int64_t all;
 } evaluating;
 
-static int64_t least(int64_t a, int64_t b) {
-    return a < b ? a : b;
-}
-
-/* Batches of the training and the validation set that are looked at meanwhile. */
-static int64_t looked_at(const clm_trainer *t) {
-    const int64_t most = t->options->eval_batches;
-    return least(most, (int64_t)clm_loader_batch_count(t->train_eval_loader)) +
-           least(most, (int64_t)clm_loader_batch_count(t->validation_loader));
-}
-
-static int64_t final_batches(const clm_trainer *t) {
-    return t->options->final_accuracies ? (int64_t)(clm_loader_batch_count(t->train_eval_loader) +
-                                                    clm_loader_batch_count(t->validation_loader) +
-                                                    clm_loader_batch_count(t->test_loader))
-                                        : 0;
-}
-
-double clm_trainer_seconds_left(const clm_trainer *t) {
-    const int64_t count = clm_trainer_step_count(t);
-    const int64_t every = t->options->eval_every;
-    const int64_t done = t->state.step;
-    /* Those after steps 0, every, 2 every... */
-    const int64_t evaluations =
-        every > 0 ? (count + every - 1) / every - (done + every - 1) / every : 0;
-    const int64_t epochs = count / t->batches - done / t->batches;
-    const clm_work_left work = {
-        .steps = count - done,
-        .texts = (int64_t)clm_features_missing(t->features),
-        .batches = (evaluations + epochs) * looked_at(t) + final_batches(t)};
-    return clm_pace_left(&t->pace, &work);
-}
-
 static void evaluated(void *context, int64_t batches) {
     const evaluating *e = context;
     const clm_trainer *t = e->trainer;
@@ -309,7 +276,7 @@ static clm_status evaluate(evaluating *e, clm_evaluation *evaluation, const clm_
 
 /* The few batches that losses and accuracies are told of in training. */
 static clm_status look(clm_trainer *t, clm_evaluation *train, clm_evaluation *validation) {
-    evaluating e = {.trainer = t, .stage = "evaluating", .all = looked_at(t)};
+    evaluating e = {.trainer = t, .stage = "evaluating", .all = clm_trainer_looked_at(t)};
     const int most = t->options->eval_batches;
     clm_status status = evaluate(&e, train, t->train, t->train_eval_loader, most);
     if (status == CLM_OK) {
@@ -421,7 +388,8 @@ static clm_status stage_final(clm_trainer *t) {
     CLM_TRY(save_model(t));
     t->may_stop = true;
     if (t->options->final_accuracies) {
-        evaluating e = {.trainer = t, .stage = "final accuracies", .all = final_batches(t)};
+        evaluating e = {
+            .trainer = t, .stage = "final accuracies", .all = clm_trainer_final_batches(t)};
         CLM_TRY(final_accuracy(&e, &result->train_accuracy, t->train, t->train_eval_loader));
         CLM_TRY(final_accuracy(&e, &result->val_accuracy, t->validation, t->validation_loader));
         CLM_TRY(final_accuracy(&e, &result->test_accuracy, t->test, t->test_loader));

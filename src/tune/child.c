@@ -17,6 +17,7 @@
 #include "base/json.h"
 #include "base/memory.h"
 #include "base/number.h"
+#include "tune/trial.h"
 
 extern char **environ;
 

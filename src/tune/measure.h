@@ -1,4 +1,4 @@
-/* One candidate on one device: whether it is correct, and its speed relative to the defaults.
+/* What a candidate is, and the times and checks that products and other kernels share.
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #ifndef CLM_TUNE_MEASURE_H
@@ -50,13 +50,6 @@ typedef struct clm_tune_score {
     clm_gemm_measurement backends; /* of BACKENDS */
 } clm_tune_score;
 
-/* Checks against src/reference/ first, then measures. Fails only if this process cannot continue
- * (no memory); every fault of a candidate becomes its outcome. The device keeps the candidate's
- * settings. Blocks. */
-clm_status clm_tune_measure(clm_device *device, const clm_tune_trial *trial, clm_tune_score *score);
-
-/* ---- shared by the two kinds ---- */
-
 /* A running measurement. */
 typedef struct clm_tune_run {
     clm_device *device;
@@ -84,6 +77,7 @@ void clm_tune_wrong(clm_tune_run *run, const char *what, size_t index, double go
 clm_status clm_tune_numbers(float **values, clm_buffer **buffer, clm_device *device, size_t count,
                             unsigned seed);
 
+/* The two kinds that have candidates. */
 clm_status clm_tune_products(clm_tune_run *run);
 clm_status clm_tune_others(clm_tune_run *run);
 

@@ -16,8 +16,8 @@
 #include "ops/tuning_file.h"
 #include "tune/candidates.h"
 #include "tune/child.h"
-#include "tune/measure.h"
 #include "tune/progress.h"
+#include "tune/trial.h"
 
 /* What a candidate has to win by, each time: less is noise. */
 static const double win = 1.02;

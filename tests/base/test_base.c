@@ -13,6 +13,7 @@
 #include "base/folder.h"
 #include "base/hash.h"
 #include "base/json.h"
+#include "base/keyed_hash.h"
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/string.h"

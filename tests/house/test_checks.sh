@@ -45,6 +45,7 @@ run() { # CHECK: its status in $status, its words in $work/output
     status=0
     case $1 in
         sources) "$here/check_sources.sh" "$tree" "$work/list" ;;
+        circles) "$here/check_circles.sh" "$tree" "$work/objects" "$work/known" ;;
         *) "$here/check_$1.sh" "$tree" ;;
     esac >"$work/output" 2>&1 || status=$?
 }
@@ -102,6 +103,44 @@ put src/ops/scale.c '#include "clm/clm.h"\n'
 bad rooms 'clm/clm.h is for users'
 put src/train/loop.c '#include "base/error.h"\n#include "ops/ops.h"\n#include "text/bpe.h"\n'
 good rooms # what train stands on stands on those
+
+# Circles.
+compile() { # SOURCE...: to where CMake puts objects
+    for source in "$@"; do
+        object=$work/objects/CMakeFiles/clm_objects.dir/${source#src/}.o
+        mkdir -p "$(dirname "$object")"
+        cc -w -c -o "$object" "$tree/$source"
+    done
+}
+plant_two_files() {
+    put src/base/one.c 'int two(void);\nint one(void) {\n    return two();\n}\n'
+    put src/base/two.c 'int two(void) {\n    return 2;\n}\n'
+    compile src/base/one.c src/base/two.c
+    : >"$work/known"
+}
+plant_two_files
+good circles # one needs two
+put src/base/one.h ''
+put src/base/two.h '#include "base/one.h"\n'
+bad circles 'src/base: base/two -> base/one (#include) -> base/two (two)'
+plant_two_files
+put src/base/two.c 'int one(void);\nint two(void) {\n    return one();\n}\n'
+compile src/base/two.c
+bad circles 'src/base: base/one -> base/two (two) -> base/one (one)'
+plant_two_files
+put src/base/two.c 'int one(void);\nint two(void) {\n    return one();\n}\n'
+compile src/base/two.c
+echo 'base/two base/one for a reason' >"$work/known"
+good circles
+plant_two_files
+echo 'base/one base/two for no reason' >"$work/known"
+bad circles 'base/one -> base/two closes no circle any more'
+plant_two_files
+put src/device/one.h '#include "base/two.h"\n'
+good circles # of other rooms it is no matter
+rm -r "$work/objects"
+mkdir "$work/objects"
+bad circles 'build first'
 
 # Mirrors.
 for file in src/ops/scale.c src/reference/scale.c tests/ops/test_scale.c; do

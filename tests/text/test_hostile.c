@@ -11,6 +11,7 @@
 #include "base/random.h"
 #include "text/alphabet.h"
 #include "text/load.h"
+#include "text/load_files.h"
 
 /* Processor time, because other programs run beside this one. */
 static double seconds(void) {

@@ -10,7 +10,7 @@
 #include "base/json.h"
 #include "base/memory.h"
 #include "text/alphabet.h"
-#include "text/load.h"
+#include "text/load_files.h"
 
 /* {"!": 0, ... all 256 bytes ..., <more>}: a vocabulary to which a test adds its fault. */
 static void add_byte_vocab(clm_string *out, const char *more) {

@@ -13,7 +13,7 @@
 #include "ops/tuning_file.h"
 #include "support/test_devices.h"
 #include "tune/candidates.h"
-#include "tune/measure.h"
+#include "tune/trial.h"
 
 static bool takes_long(const clm_device *device) {
     const char *name = clm_device_get_info(device)->name;

@@ -14,8 +14,7 @@
 #include "base/error.h"
 #include "base/folder.h"
 #include "clm/dtype.h"
-
-enum { CLM_SAFETENSORS_MAX_RANK = 8 };
+#include "model/formats/safetensors_header.h"
 
 typedef struct clm_safetensors clm_safetensors;
 

@@ -13,7 +13,8 @@
 
 #include "base/error.h"
 #include "clm/dtype.h"
-#include "model/formats/safetensors.h"
+
+enum { CLM_SAFETENSORS_MAX_RANK = 8 };
 
 /* One tensor as the header states it: nothing is checked yet beyond the JSON and the types. */
 typedef struct clm_header_tensor {

@@ -1,8 +1,8 @@
-/* What a training run consists of, and what it needs before its first stage.
+/* What a training run consists of.
  *
  * SPDX-License-Identifier: Apache-2.0 */
-#ifndef CLM_TRAIN_TRAINER_H
-#define CLM_TRAIN_TRAINER_H
+#ifndef CLM_TRAIN_TRAINING_H
+#define CLM_TRAIN_TRAINING_H
 
 #include "base/string.h"
 #include "clm/train.h"
@@ -71,6 +71,10 @@ static inline bool clm_trainer_should_stop(const clm_trainer *t) {
 /* Checks that all goes together, and makes what the stages use. */
 clm_status clm_trainer_prepare(clm_trainer *t);
 void clm_trainer_release(clm_trainer *t);
+
+/* Batches of the training and the validation set that are looked at meanwhile. */
+int64_t clm_trainer_looked_at(const clm_trainer *t);
+int64_t clm_trainer_final_batches(const clm_trainer *t);
 
 /* The estimate of all that is left; negative when it is not known. */
 double clm_trainer_seconds_left(const clm_trainer *t);
