@@ -11,20 +11,27 @@
  * Online softmax (Milakov and Gimelshein 2018), in tiles, with the scores computed again in the
  * backward pass (Dao et al. 2022): nothing of size (T,T) is kept.
  *
- * Shapes: qkv, dqkv (B,T,3C) with q, k, v of a position adjacent, and the heads adjacent in each;
- * out, dout (B,T,C); lse (B,H,T); C = H * D. D is a macro: one program per head size.
+ * Shapes: q (B,Tq,H,D), k and v (B,Tk,G,D) are views: elements from position to position and where
+ * the first is are arguments, and so is how many positions of keys a sequence has room for. Query
+ * head h reads key-value head h / (H / G). out, dout (B,Tq,H,D) and lse (B,H,Tq) are dense. D is a
+ * macro: one program per head size.
+ * Query i of sequence b stands at position first[b] + i (or i). It sees keys 0 up to its own
+ * position when causal, else all, in both cases only the first lengths[b] (or Tk). A sequence
+ * without keys has out = 0.
  *
  * Two variants compute the same:
  *
  *   _item    for devices that run a work-item as a thread. One work-item a work-group; queries
  *            lie along the lanes of vectors of WIDTH floats, so that maxima and sums over keys
  *            need no shuffles and q, out and their gradients are transposed once a tile.
- *            forward: global (ceil(T / TILE), B * H); backward: global (B * H). Local 1.
+ *            forward: global (ceil(Tq / TILE), B * H); backward: global (B * G). Local 1.
  *   _group   for devices that want many work-items: one a query (forward, dq) or a key (dk, dv),
  *            with tiles of the other side in local memory. Global (whole groups of LOCAL that
- *            cover T, B * H), local (LOCAL, 1).
+ *            cover Tq, B * H; for keys Tk, B * G), local (LOCAL, 1).
  *
- * Every sum has a fixed order and one owner: the same input gives the same bits.
+ * Every sum has a fixed order and one owner: the same input gives the same bits. In the _item
+ * kernels each query has a lane, and keys come in tiles that begin at the first key, so a query's
+ * result does not depend on which others there are, nor on keys that it does not see.
  * Accuracy: a few roundings of float, times the size of what is summed; scores of any finite
  * size are fine. A query that is not finite affects only its own row; a key, the rows that see it;
  * a value, the rows that see it and (0 * infinity in the same tile) some before it.
@@ -35,20 +42,16 @@
 #define D 64 /* channels of a head */
 #endif
 #include "common.clh"
+#include "attention.clh"
 
 /* -DITEM: the _item kernels, else the _group kernels. */
-
-#define SCALE (1.0f / sqrt((float)D))
 
 #ifdef ITEM
 /* ======================= _item: a work-item is a thread ======================= */
 
 /* A tile of products in registers is ROWS x LANES vectors; with 32 registers (AVX-512) 8 x 3,
  * with 16 (AVX2) 4 x 3: as many as fit beside the operands. LANES vectors of queries make
- * the tile of queries; a tile of keys is as long, so that only tiles on the diagonal are masked.
- */
-#define LANES 3
-#define TILE (LANES * WIDTH)
+ * the tile of queries; a tile of keys is as long, so that at most two are masked. */
 #if WIDTH == 16
 #define ROWS 8
 #define KEY_ROWS 6
@@ -59,9 +62,7 @@
 #define KEY_LANES_MOST 2
 #endif
 
-/* Channels in whole vectors, and how many of those vectors a register tile takes at once. */
-#define D_VECTORS ((D + WIDTH - 1) / WIDTH)
-#define D_PADDED (D_VECTORS * WIDTH)
+/* How many vectors of channels a register tile takes at once. */
 #if KEY_LANES_MOST >= 4 && D_VECTORS % 4 == 0
 #define KEY_LANES 4
 #elif KEY_LANES_MOST >= 3 && D_VECTORS % 3 == 0
@@ -77,28 +78,6 @@
 #else
 #define LANE_INDEX ((intw)(0, 1, 2, 3, 4, 5, 6, 7))
 #endif
-
-/* Loops over registers must be unrolled; those over channels must not: some compilers unroll any
- * loop whose count they know, and then work for minutes. */
-#define UNROLL __attribute__((opencl_unroll_hint))
-#define ROLLED __attribute__((opencl_unroll_hint(1)))
-
-/* The first `count` of WIDTH floats, zeros after them. */
-static inline floatw load_part(__global const float *from, int count) {
-    float part[WIDTH];
-    CLM_EDGE for (int i = 0; i < WIDTH; ++i) {
-        part[i] = i < count ? from[i] : 0.0f;
-    }
-    return loadw(part, 0);
-}
-
-static inline void store_part(floatw value, __global float *to, int count) {
-    float part[WIDTH];
-    storew(value, part, 0);
-    CLM_EDGE for (int i = 0; i < count; ++i) {
-        to[i] = part[i];
-    }
-}
 
 /* to (TILE,D_PADDED) = from (rows,D), zeros elsewhere. */
 static void load_rows(__local float *to, __global const float *from, size_t stride, int rows) {
@@ -224,21 +203,22 @@ static void add_weighted_rows(__local float *total, const floatw *keep, __local 
 }
 
 /* The online softmax of one tile of scores (keys,TILE): turns them into exp(score - largest), and
- * gives by what factor earlier sums shrink. On the diagonal the key of row k is seen by the
- * queries in lanes k and up. */
-static void softmax_tile(__local float *scores, int keys, bool diagonal, floatw *largest,
+ * gives by what factor earlier sums shrink. Where some keys are not seen, that of row k is seen by
+ * the queries in lanes k + ahead and up. */
+static void softmax_tile(__local float *scores, int keys, bool masked, int ahead, floatw *largest,
                          floatw *sum, floatw *shrink) {
     floatw most[LANES], base[LANES], total[LANES];
     UNROLL for (int lane = 0; lane < LANES; ++lane) {
         most[lane] = largest[lane];
     }
     /* Lanes side by side: the largest of one need not wait for that of another. */
-    if (diagonal) {
+    if (masked) {
         for (int k = 0; k < keys; ++k) {
             UNROLL for (int lane = 0; lane < LANES; ++lane) {
                 __local float *at = scores + k * TILE + lane * WIDTH;
                 floatw score = loadw(at, 0);
-                score = LANE_INDEX + lane * WIDTH >= (intw)k ? score : (floatw)(-INFINITY);
+                score = LANE_INDEX + lane * WIDTH >= (intw)(k + ahead) ? score
+                                                                       : (floatw)(-INFINITY);
                 storew(score, at, 0);
                 most[lane] = score > most[lane] ? score : most[lane];
             }
@@ -272,18 +252,23 @@ static void softmax_tile(__local float *scores, int keys, bool diagonal, floatw 
 }
 
 __kernel __attribute__((reqd_work_group_size(1, 1, 1))) void attention_forward_item(
-    __global float *restrict out, __global float *restrict lse, __global const float *restrict qkv,
-    int T, int H, int causal, int keep_lse) {
+    __global float *restrict out, __global float *restrict lse, ATTENTION_OPERANDS,
+    ATTENTION_SIZES) {
     __local float query[D * TILE], total[D * TILE], scores[TILE * TILE];
     __local float rows[TILE * D_PADDED];
-    const size_t C = (size_t)H * D, stride = 3 * C;
     const int head = (int)get_group_id(1) % H, b = (int)get_group_id(1) / H;
+    const int causal = has & HAS_CAUSAL;
     /* The last tiles have the most keys when causal: they go first, so that all threads end
      * together. */
     const int first_query = (int)(get_num_groups(0) - 1 - get_group_id(0)) * TILE;
-    const int queries = min(TILE, T - first_query);
-    __global const float *q = qkv + (size_t)b * T * stride + head * D;
-    __global const float *k = q + C, *v = q + 2 * C;
+    const int queries = min(TILE, Tq - first_query);
+    const int position = first_position(first, b, first_step, Tk, has) + first_query;
+    const int valid = valid_keys(lengths, b, Tk, has);
+    const int all_keys = causal ? min(valid, position + queries) : valid;
+    const int group = head / (H / G);
+    q += q_offset + ((size_t)b * Tq + first_query) * q_stride + head * D;
+    k += k_offset + (size_t)b * capacity * k_stride + group * D;
+    v += v_offset + (size_t)b * capacity * v_stride + group * D;
 
     floatw largest[LANES], sum[LANES], shrink[LANES];
     for (int lane = 0; lane < LANES; ++lane) {
@@ -293,27 +278,28 @@ __kernel __attribute__((reqd_work_group_size(1, 1, 1))) void attention_forward_i
             storew((floatw)0.0f, total + d * TILE + lane * WIDTH, 0);
         }
     }
-    load_rows(rows, q + first_query * stride, stride, queries);
-    transpose_rows(query, rows, queries, SCALE);
-    const int all_keys = causal ? first_query + queries : T;
-    for (int first = 0; first < all_keys; first += TILE) {
-        const int keys = min(TILE, all_keys - first);
-        load_rows(rows, k + first * stride, stride, keys);
+    load_rows(rows, q, q_stride, queries);
+    transpose_rows(query, rows, queries, scale);
+    for (int key = 0; key < all_keys; key += TILE) {
+        const int keys = min(TILE, all_keys - key);
+        const int ahead = key - position;
+        load_rows(rows, k + (size_t)key * k_stride, k_stride, keys);
         multiply_rows(scores, rows, keys, query);
-        softmax_tile(scores, keys, causal && first == first_query, largest, sum, shrink);
-        load_rows(rows, v + first * stride, stride, keys);
+        softmax_tile(scores, keys, causal && ahead + keys > 1, ahead, largest, sum, shrink);
+        load_rows(rows, v + (size_t)key * v_stride, v_stride, keys);
         add_weighted_rows(total, shrink, rows, keys, scores);
     }
     float log_sum[TILE], inverse[TILE];
     UNROLL for (int lane = 0; lane < LANES; ++lane) {
         storew(largest[lane] + log(sum[lane]), log_sum + lane * WIDTH, 0);
-        storew(1.0f / sum[lane], inverse + lane * WIDTH, 0);
+        storew(all_keys > 0 ? 1.0f / sum[lane] : (floatw)0.0f, inverse + lane * WIDTH, 0);
     }
-    store_transposed(out + ((size_t)b * T + first_query) * C + head * D, C, rows, total, queries,
+    const size_t C = (size_t)H * D;
+    store_transposed(out + ((size_t)b * Tq + first_query) * C + head * D, C, rows, total, queries,
                      inverse);
-    if (keep_lse) {
+    if (has & HAS_LSE) {
         for (int i = 0; i < queries; ++i) {
-            lse[get_group_id(1) * T + first_query + i] = log_sum[i];
+            lse[get_group_id(1) * Tq + first_query + i] = log_sum[i];
         }
     }
 }
@@ -334,19 +320,19 @@ static void dot_rows(float *delta, __local const float *dout, __global const flo
     }
 }
 
-/* scores (keys,TILE) become p, dweights (keys,TILE) become ds / sqrt(D). */
+/* scores (keys,TILE) become p, dweights (keys,TILE) become scale * ds. */
 static void softmax_tile_backward(__local float *scores, __local float *dweights, int keys,
-                                  bool diagonal, const floatw *log_sum,
-                                  const floatw *delta) {
+                                  bool masked, int ahead, const floatw *log_sum,
+                                  const floatw *delta, float scale) {
     for (int k = 0; k < keys; ++k) {
         UNROLL for (int lane = 0; lane < LANES; ++lane) {
             const intw query = LANE_INDEX + lane * WIDTH;
             __local float *score = scores + k * TILE + lane * WIDTH;
             __local float *dweight = dweights + k * TILE + lane * WIDTH;
             floatw weight = exp_negativew(loadw(score, 0) - log_sum[lane]);
-            floatw dscore = weight * (loadw(dweight, 0) - delta[lane]) * SCALE;
-            if (diagonal) {
-                const intw seen = query >= (intw)k;
+            floatw dscore = weight * (loadw(dweight, 0) - delta[lane]) * scale;
+            if (masked) {
+                const intw seen = query >= (intw)(k + ahead);
                 weight = seen ? weight : (floatw)0.0f;
                 dscore = seen ? dscore : (floatw)0.0f;
             }
@@ -399,63 +385,91 @@ static void add_key_gradient(__global float *gradient, size_t stride, int keys,
     }
 }
 
+/* rows (count,D) of a gradient = 0 */
+static void zero_rows(__global float *to, size_t stride, int count) {
+    for (int t = 0; t < count; ++t) {
+        ROLLED for (int d = 0; d < D; ++d) {
+            to[t * stride + d] = 0.0f;
+        }
+    }
+}
+
 __kernel __attribute__((reqd_work_group_size(1, 1, 1))) void attention_backward_item(
-    __global float *restrict dqkv, __global const float *restrict dout,
-    __global const float *restrict qkv, __global const float *restrict out,
-    __global const float *restrict lse, int T, int H, int causal) {
+    ATTENTION_GRADIENTS, __global const float *restrict dout, __global const float *restrict out,
+    __global const float *restrict lse, ATTENTION_OPERANDS, ATTENTION_SIZES,
+    ATTENTION_GRADIENT_SIZES) {
     __local float query[D * TILE], dout_transposed[D * TILE], dquery[D * TILE];
     __local float query_rows[TILE * D_PADDED], dout_rows[TILE * D_PADDED];
     __local float weights[TILE * TILE], dscores[TILE * TILE], rows[TILE * D_PADDED];
-    const size_t C = (size_t)H * D, stride = 3 * C;
-    const int head = (int)get_group_id(0) % H, b = (int)get_group_id(0) / H;
-    const size_t here = (size_t)b * T * stride + head * D;
-    __global const float *q = qkv + here, *k = q + C, *v = q + 2 * C;
-    __global float *dq = dqkv + here, *dk = dq + C, *dv = dq + 2 * C;
+    const size_t C = (size_t)H * D;
+    const int group = (int)get_group_id(0) % G, b = (int)get_group_id(0) / G;
+    const int causal = has & HAS_CAUSAL;
+    const int start = first_position(first, b, first_step, Tk, has);
+    const int valid = valid_keys(lengths, b, Tk, has);
+    k += k_offset + (size_t)b * capacity * k_stride + group * D;
+    v += v_offset + (size_t)b * capacity * v_stride + group * D;
+    dk += dk_offset + (size_t)b * Tk * dk_stride + group * D;
+    dv += dv_offset + (size_t)b * Tk * dv_stride + group * D;
 
-    for (int t = 0; t < T; ++t) {
-        ROLLED for (int d = 0; d < D; ++d) {
-            dk[t * stride + d] = 0.0f;
-            dv[t * stride + d] = 0.0f;
-        }
+    if (wanted & WANT_DK) {
+        zero_rows(dk, dk_stride, Tk);
     }
-    for (int first_query = 0; first_query < T; first_query += TILE) {
-        const int queries = min(TILE, T - first_query);
-        const size_t position = (size_t)b * T + first_query;
-        load_rows(query_rows, q + first_query * stride, stride, queries);
-        load_rows(dout_rows, dout + position * C + head * D, C, queries);
-        transpose_rows(query, query_rows, queries, SCALE);
-        transpose_rows(dout_transposed, dout_rows, queries, 1.0f);
-        float log_sums[TILE], deltas[TILE], ones[TILE];
-        dot_rows(deltas, dout_rows, out + position * C + head * D, C, queries);
-        for (int i = 0; i < TILE; ++i) {
-            log_sums[i] = lse[get_group_id(0) * T + first_query + min(i, queries - 1)];
-            deltas[i] = deltas[min(i, queries - 1)];
-            ones[i] = 1.0f;
+    if (wanted & WANT_DV) {
+        zero_rows(dv, dv_stride, Tk);
+    }
+    /* The heads that read these keys, one after the other. */
+    for (int head = group * (H / G); head < (group + 1) * (H / G); ++head) {
+        for (int first_query = 0; first_query < Tq; first_query += TILE) {
+            const int queries = min(TILE, Tq - first_query);
+            const int position = start + first_query;
+            const size_t row = (size_t)b * Tq + first_query;
+            load_rows(query_rows, q + q_offset + row * q_stride + head * D, q_stride, queries);
+            load_rows(dout_rows, dout + row * C + head * D, C, queries);
+            transpose_rows(query, query_rows, queries, scale);
+            transpose_rows(dout_transposed, dout_rows, queries, 1.0f);
+            float log_sums[TILE], deltas[TILE], ones[TILE];
+            dot_rows(deltas, dout_rows, out + row * C + head * D, C, queries);
+            for (int i = 0; i < TILE; ++i) {
+                log_sums[i] = lse[((size_t)b * H + head) * Tq + first_query + min(i, queries - 1)];
+                deltas[i] = deltas[min(i, queries - 1)];
+                ones[i] = 1.0f;
+            }
+            floatw log_sum[LANES], delta[LANES], one[LANES];
+            UNROLL for (int lane = 0; lane < LANES; ++lane) {
+                log_sum[lane] = loadw(log_sums, lane * WIDTH);
+                delta[lane] = loadw(deltas, lane * WIDTH);
+                one[lane] = 1.0f;
+            }
+            ROLLED for (int i = 0; i < D * TILE; i += WIDTH) {
+                storew((floatw)0.0f, dquery, i);
+            }
+            const int all_keys = causal ? min(valid, position + queries) : valid;
+            for (int key = 0; key < all_keys; key += TILE) {
+                const int keys = min(TILE, all_keys - key);
+                const int ahead = key - position;
+                load_rows(rows, v + (size_t)key * v_stride, v_stride, keys);
+                multiply_rows(dscores, rows, keys, dout_transposed);
+                load_rows(rows, k + (size_t)key * k_stride, k_stride, keys);
+                multiply_rows(weights, rows, keys, query);
+                softmax_tile_backward(weights, dscores, keys, causal && ahead + keys > 1, ahead,
+                                      log_sum, delta, scale);
+                if (wanted & WANT_DV) {
+                    add_key_gradient(dv + (size_t)key * dv_stride, dv_stride, keys, weights,
+                                     dout_rows, queries);
+                }
+                if (wanted & WANT_DK) {
+                    add_key_gradient(dk + (size_t)key * dk_stride, dk_stride, keys, dscores,
+                                     query_rows, queries);
+                }
+                if (wanted & WANT_DQ) {
+                    add_weighted_rows(dquery, one, rows, keys, dscores);
+                }
+            }
+            if (wanted & WANT_DQ) {
+                store_transposed(dq + dq_offset + row * dq_stride + head * D, dq_stride, rows,
+                                 dquery, queries, ones);
+            }
         }
-        floatw log_sum[LANES], delta[LANES], one[LANES];
-        UNROLL for (int lane = 0; lane < LANES; ++lane) {
-            log_sum[lane] = loadw(log_sums, lane * WIDTH);
-            delta[lane] = loadw(deltas, lane * WIDTH);
-            one[lane] = 1.0f;
-        }
-        ROLLED for (int i = 0; i < D * TILE; i += WIDTH) {
-            storew((floatw)0.0f, dquery, i);
-        }
-        const int all_keys = causal ? first_query + queries : T;
-        for (int first = 0; first < all_keys; first += TILE) {
-            const int keys = min(TILE, all_keys - first);
-            const size_t at = first * stride;
-            load_rows(rows, v + at, stride, keys);
-            multiply_rows(dscores, rows, keys, dout_transposed);
-            load_rows(rows, k + at, stride, keys);
-            multiply_rows(weights, rows, keys, query);
-            softmax_tile_backward(weights, dscores, keys, causal && first == first_query, log_sum,
-                                  delta);
-            add_key_gradient(dv + at, stride, keys, weights, dout_rows, queries);
-            add_key_gradient(dk + at, stride, keys, dscores, query_rows, queries);
-            add_weighted_rows(dquery, one, rows, keys, dscores);
-        }
-        store_transposed(dq + first_query * stride, stride, rows, dquery, queries, ones);
     }
 }
 
@@ -471,12 +485,12 @@ __kernel __attribute__((reqd_work_group_size(1, 1, 1))) void attention_backward_
 #endif
 #endif
 
-/* Copies rows first .. first + count of two matrices (T,D) to local memory, by the whole group. */
+/* Copies `count` rows (D) of two matrices to local memory, by the whole group. */
 static inline void share_rows(__local float *a, __global const float *from_a, size_t stride_a,
                               __local float *b, __global const float *from_b, size_t stride_b,
-                              int first, int count) {
+                              int count) {
     for (int i = (int)get_local_id(0); i < count * D; i += LOCAL) {
-        const size_t row = first + i / D, d = i % D;
+        const size_t row = i / D, d = i % D;
         a[i] = from_a[row * stride_a + d];
         b[i] = from_b[row * stride_b + d];
     }
@@ -491,32 +505,40 @@ static inline float dot_local(const float *a, __local const float *b) {
 }
 
 __kernel __attribute__((reqd_work_group_size(LOCAL, 1, 1))) void attention_forward_group(
-    __global float *restrict out, __global float *restrict lse, __global const float *restrict qkv,
-    int T, int H, int causal, int keep_lse) {
+    __global float *restrict out, __global float *restrict lse, ATTENTION_OPERANDS,
+    ATTENTION_SIZES) {
     __local float keys[BLOCK * D], values[BLOCK * D];
-    const size_t C = (size_t)H * D, stride = 3 * C;
     const int head = (int)get_group_id(1) % H, b = (int)get_group_id(1) / H;
+    const int causal = has & HAS_CAUSAL;
     const int query = (int)get_global_id(0);
-    const int row = min(query, T - 1); /* items past the end compute, and store nothing */
-    __global const float *q = qkv + (size_t)b * T * stride + head * D;
+    const int row = min(query, Tq - 1); /* items past the end compute, and store nothing */
+    const int start = first_position(first, b, first_step, Tk, has);
+    const int valid = valid_keys(lengths, b, Tk, has);
+    const int group = head / (H / G);
+    q += q_offset + ((size_t)b * Tq + row) * q_stride + head * D;
+    k += k_offset + (size_t)b * capacity * k_stride + group * D;
+    v += v_offset + (size_t)b * capacity * v_stride + group * D;
 
     float scaled[D], total[D], scores[BLOCK];
     float largest = -INFINITY, sum = 0.0f;
     for (int d = 0; d < D; ++d) {
-        scaled[d] = q[row * stride + d] * SCALE;
+        scaled[d] = q[d] * scale;
         total[d] = 0.0f;
     }
-    const int all_keys = causal ? min(T, ((int)get_group_id(0) + 1) * LOCAL) : T;
-    for (int first = 0; first < all_keys; first += BLOCK) {
-        const int count = min(BLOCK, all_keys - first);
+    /* Those that any query of the group sees, for the barriers. */
+    const int last = start + min(Tq, ((int)get_group_id(0) + 1) * LOCAL);
+    const int all_keys = causal ? min(valid, last) : valid;
+    for (int key = 0; key < all_keys; key += BLOCK) {
+        const int count = min(BLOCK, all_keys - key);
         barrier(CLK_LOCAL_MEM_FENCE);
-        share_rows(keys, q + C, stride, values, q + 2 * C, stride, first, count);
+        share_rows(keys, k + (size_t)key * k_stride, k_stride, values, v + (size_t)key * v_stride,
+                   v_stride, count);
         barrier(CLK_LOCAL_MEM_FENCE);
-        const int seen = causal ? min(count, row - first + 1) : count;
+        const int seen = causal ? min(count, start + row - key + 1) : count;
         float most = largest;
-        for (int k = 0; k < seen; ++k) {
-            scores[k] = dot_local(scaled, keys + k * D);
-            most = scores[k] > most ? scores[k] : most;
+        for (int i = 0; i < seen; ++i) {
+            scores[i] = dot_local(scaled, keys + i * D);
+            most = scores[i] > most ? scores[i] : most;
         }
         /* Where every score so far is -infinity, -infinity - most would be NaN. */
         const float base = most == -INFINITY ? 0.0f : most;
@@ -526,114 +548,136 @@ __kernel __attribute__((reqd_work_group_size(LOCAL, 1, 1))) void attention_forwa
         for (int d = 0; d < D; ++d) {
             total[d] *= shrink;
         }
-        for (int k = 0; k < seen; ++k) {
-            const float weight = exp(scores[k] - base);
+        for (int i = 0; i < seen; ++i) {
+            const float weight = exp(scores[i] - base);
             sum += weight;
             for (int d = 0; d < D; ++d) {
-                total[d] = fma(weight, values[k * D + d], total[d]);
+                total[d] = fma(weight, values[i * D + d], total[d]);
             }
         }
     }
-    if (query < T) {
-        __global float *to = out + ((size_t)b * T + query) * C + head * D;
+    if (query < Tq) {
+        __global float *to = out + (((size_t)b * Tq + query) * H + head) * D;
         for (int d = 0; d < D; ++d) {
-            to[d] = total[d] / sum;
+            to[d] = all_keys > 0 ? total[d] / sum : 0.0f;
         }
-        if (keep_lse) {
-            lse[get_group_id(1) * T + query] = largest + log(sum);
+        if (has & HAS_LSE) {
+            lse[get_group_id(1) * Tq + query] = largest + log(sum);
         }
     }
 }
 
-/* dq, and delta (B,H,T) for the kernel after it. */
+/* dq, and delta (B,H,Tq) for the kernel after it. */
 __kernel __attribute__((reqd_work_group_size(LOCAL, 1, 1))) void attention_backward_group_query(
-    __global float *restrict dqkv, __global float *restrict delta,
-    __global const float *restrict dout, __global const float *restrict qkv,
-    __global const float *restrict out, __global const float *restrict lse, int T, int H,
-    int causal) {
+    ATTENTION_GRADIENTS, __global const float *restrict dout, __global const float *restrict out,
+    __global const float *restrict lse, __global float *restrict delta, ATTENTION_OPERANDS,
+    ATTENTION_SIZES, ATTENTION_GRADIENT_SIZES) {
     __local float keys[BLOCK * D], values[BLOCK * D];
-    const size_t C = (size_t)H * D, stride = 3 * C;
     const int head = (int)get_group_id(1) % H, b = (int)get_group_id(1) / H;
+    const int causal = has & HAS_CAUSAL;
     const int query = (int)get_global_id(0);
-    const int row = min(query, T - 1);
-    const size_t here = (size_t)b * T * stride + head * D;
-    __global const float *q = qkv + here;
+    const int row = min(query, Tq - 1);
+    const int start = first_position(first, b, first_step, Tk, has);
+    const int valid = valid_keys(lengths, b, Tk, has);
+    const int group = head / (H / G);
+    q += q_offset + ((size_t)b * Tq + row) * q_stride + head * D;
+    k += k_offset + (size_t)b * capacity * k_stride + group * D;
+    v += v_offset + (size_t)b * capacity * v_stride + group * D;
 
     float scaled[D], dvalue[D], dquery[D];
     float dot = 0.0f;
     for (int d = 0; d < D; ++d) {
-        const size_t at = ((size_t)b * T + row) * C + head * D + d;
-        scaled[d] = q[row * stride + d] * SCALE;
+        const size_t at = (((size_t)b * Tq + row) * H + head) * D + d;
+        scaled[d] = q[d] * scale;
         dvalue[d] = dout[at];
         dquery[d] = 0.0f;
         dot = fma(dvalue[d], out[at], dot);
     }
-    const float log_sum = lse[get_group_id(1) * T + row];
-    const int all_keys = causal ? min(T, ((int)get_group_id(0) + 1) * LOCAL) : T;
-    for (int first = 0; first < all_keys; first += BLOCK) {
-        const int count = min(BLOCK, all_keys - first);
+    const float log_sum = lse[get_group_id(1) * Tq + row];
+    const int last = start + min(Tq, ((int)get_group_id(0) + 1) * LOCAL);
+    const int all_keys = !(wanted & WANT_DQ) ? 0 : causal ? min(valid, last) : valid;
+    for (int key = 0; key < all_keys; key += BLOCK) {
+        const int count = min(BLOCK, all_keys - key);
         barrier(CLK_LOCAL_MEM_FENCE);
-        share_rows(keys, q + C, stride, values, q + 2 * C, stride, first, count);
+        share_rows(keys, k + (size_t)key * k_stride, k_stride, values, v + (size_t)key * v_stride,
+                   v_stride, count);
         barrier(CLK_LOCAL_MEM_FENCE);
-        const int seen = causal ? min(count, row - first + 1) : count;
-        for (int k = 0; k < seen; ++k) {
-            const float weight = exp(dot_local(scaled, keys + k * D) - log_sum);
-            const float dscore = weight * (dot_local(dvalue, values + k * D) - dot) * SCALE;
+        const int seen = causal ? min(count, start + row - key + 1) : count;
+        for (int i = 0; i < seen; ++i) {
+            const float weight = exp(dot_local(scaled, keys + i * D) - log_sum);
+            const float dscore = weight * (dot_local(dvalue, values + i * D) - dot) * scale;
             for (int d = 0; d < D; ++d) {
-                dquery[d] = fma(dscore, keys[k * D + d], dquery[d]);
+                dquery[d] = fma(dscore, keys[i * D + d], dquery[d]);
             }
         }
     }
-    if (query < T) {
-        delta[get_group_id(1) * T + query] = dot;
-        for (int d = 0; d < D; ++d) {
-            dqkv[here + query * stride + d] = dquery[d];
+    if (query < Tq) {
+        delta[get_group_id(1) * Tq + query] = dot;
+        if (wanted & WANT_DQ) {
+            dq += dq_offset + ((size_t)b * Tq + query) * dq_stride + head * D;
+            for (int d = 0; d < D; ++d) {
+                dq[d] = dquery[d];
+            }
         }
     }
 }
 
 /* dk and dv. */
 __kernel __attribute__((reqd_work_group_size(LOCAL, 1, 1))) void attention_backward_group_key(
-    __global float *restrict dqkv, __global const float *restrict delta,
-    __global const float *restrict dout, __global const float *restrict qkv,
-    __global const float *restrict lse, int T, int H, int causal) {
+    ATTENTION_GRADIENTS, __global const float *restrict dout, __global const float *restrict lse,
+    __global const float *restrict delta, ATTENTION_OPERANDS, ATTENTION_SIZES,
+    ATTENTION_GRADIENT_SIZES) {
     __local float queries[BLOCK * D], douts[BLOCK * D];
-    const size_t C = (size_t)H * D, stride = 3 * C;
-    const int head = (int)get_group_id(1) % H, b = (int)get_group_id(1) / H;
+    const int group = (int)get_group_id(1) % G, b = (int)get_group_id(1) / G;
+    const int causal = has & HAS_CAUSAL;
     const int key = (int)get_global_id(0);
-    const int row = min(key, T - 1);
-    const size_t here = (size_t)b * T * stride + head * D;
-    __global const float *q = qkv + here;
-    __global const float *dout_rows = dout + (size_t)b * T * C + head * D;
+    const int row = min(key, Tk - 1);
+    const int start = first_position(first, b, first_step, Tk, has);
+    const bool is_valid = key < valid_keys(lengths, b, Tk, has);
+    k += k_offset + ((size_t)b * capacity + row) * k_stride + group * D;
+    v += v_offset + ((size_t)b * capacity + row) * v_stride + group * D;
 
     float scaled[D], value[D], dkey[D], dvalue[D];
     for (int d = 0; d < D; ++d) {
-        scaled[d] = q[row * stride + C + d] * SCALE;
-        value[d] = q[row * stride + 2 * C + d];
+        scaled[d] = k[d] * scale;
+        value[d] = v[d];
         dkey[d] = 0.0f;
         dvalue[d] = 0.0f;
     }
-    const int first_query = causal ? (int)get_group_id(0) * LOCAL : 0;
-    for (int first = first_query; first < T; first += BLOCK) {
-        const int count = min(BLOCK, T - first);
-        barrier(CLK_LOCAL_MEM_FENCE);
-        share_rows(queries, q, stride, douts, dout_rows, C, first, count);
-        barrier(CLK_LOCAL_MEM_FENCE);
-        for (int i = causal ? max(0, row - first) : 0; i < count; ++i) {
-            const size_t at = get_group_id(1) * T + first + i;
-            const float weight = exp(dot_local(scaled, queries + i * D) - lse[at]);
-            const float dscore = weight * (dot_local(value, douts + i * D) - delta[at]) * SCALE;
-            for (int d = 0; d < D; ++d) {
-                dvalue[d] = fma(weight, douts[i * D + d], dvalue[d]);
-                dkey[d] = fma(dscore, queries[i * D + d], dkey[d]);
+    /* The heads that read these keys, one after the other; of each, the queries that see any key
+     * of the group. */
+    const int first_query = causal ? max(0, (int)get_group_id(0) * LOCAL - start) : 0;
+    for (int head = group * (H / G); head < (group + 1) * (H / G); ++head) {
+        __global const float *douts_from = dout + ((size_t)b * Tq * H + head) * D;
+        __global const float *queries_from = q + q_offset + (size_t)b * Tq * q_stride + head * D;
+        for (int query = first_query; query < Tq; query += BLOCK) {
+            const int count = min(BLOCK, Tq - query);
+            barrier(CLK_LOCAL_MEM_FENCE);
+            share_rows(queries, queries_from + (size_t)query * q_stride, q_stride, douts,
+                       douts_from + (size_t)query * H * D, (size_t)H * D, count);
+            barrier(CLK_LOCAL_MEM_FENCE);
+            const int unseen = causal ? max(0, row - start - query) : 0;
+            for (int i = is_valid ? unseen : count; i < count; ++i) {
+                const size_t at = ((size_t)b * H + head) * Tq + query + i;
+                const float weight = exp(dot_local(scaled, queries + i * D) - lse[at]);
+                const float dscore = weight * (dot_local(value, douts + i * D) - delta[at]) * scale;
+                for (int d = 0; d < D; ++d) {
+                    dvalue[d] = fma(weight, douts[i * D + d], dvalue[d]);
+                    dkey[d] = fma(dscore, queries[i * D + d], dkey[d]);
+                }
             }
         }
     }
-    if (key < T) {
-        __global float *to = dqkv + here + key * stride;
+    if (key < Tk) {
+        dk += dk_offset + ((size_t)b * Tk + key) * dk_stride + group * D;
+        dv += dv_offset + ((size_t)b * Tk + key) * dv_stride + group * D;
         for (int d = 0; d < D; ++d) {
-            to[C + d] = dkey[d];
-            to[2 * C + d] = dvalue[d];
+            if (wanted & WANT_DK) {
+                dk[d] = dkey[d];
+            }
+            if (wanted & WANT_DV) {
+                dv[d] = dvalue[d];
+            }
         }
     }
 }

@@ -1,6 +1,7 @@
 /* Token and position embedding.
  *
- *     forward        out (B,T,C)[b,t] = wte (V,C)[tokens[b,t]] + wpe (n_ctx,C)[first_position + t]
+ *     forward        out (B,T,C)[b,t] = wte (V,C)[tokens[b,t]] + wpe (n_ctx,C)[first_position + t];
+ *                    without wpe where first_position is below 0
  *     backward wte   dwte[ids[i]] += sum of dout[order[k]] for k in starts[i] .. starts[i+1]-1
  *     backward wpe   dwpe[t] += sum over b of dout[b,t]
  *
@@ -29,13 +30,16 @@ __kernel void embedding_forward(__global float *out, __global const int *tokens,
         return;
     }
     __global const float *token_row = wte + (size_t)token * C;
-    __global const float *position_row = wpe + (first_position + place % T) * C;
+    const bool has_positions = first_position >= 0;
+    __global const float *position_row =
+        wpe + (has_positions ? (first_position + place % T) * C : 0);
     __global float *out_row = out + place * C;
     if (column <= C - WIDTH) {
-        storew(loadw(token_row, column) + loadw(position_row, column), out_row, column);
+        const floatw x = loadw(token_row, column);
+        storew(has_positions ? x + loadw(position_row, column) : x, out_row, column);
     } else {
         CLM_EDGE for (int c = column; c < C; c++) {
-            out_row[c] = token_row[c] + position_row[c];
+            out_row[c] = has_positions ? token_row[c] + position_row[c] : token_row[c];
         }
     }
 }

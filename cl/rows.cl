@@ -3,8 +3,10 @@
  *     gather   out (n,C)[i] = x[rows[i]]
  *     scatter  out[rows[i]] = x (n,C)[i], for distinct rows; the host zeroes out first
  *     add      x[rows[i]] += y (n,C)[i], for distinct rows
+ *     append   to (B,capacity,C)[b][first[b] + t] = x (B,T,C)[b][t], where that is below capacity;
+ *              rows of x lie `stride` elements apart
  *
- * Work: (C / WIDTH rounded up, n) items. Accuracy: exact; add, one rounding.
+ * Work: (C / WIDTH rounded up, n or B * T) items. Accuracy: exact; add, one rounding.
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #include "common.clh"
@@ -44,5 +46,16 @@ __kernel void rows_add(__global float *x, __global const float *y, __global cons
         CLM_EDGE for (int c = column; c < C; c++) {
             to[c] += from[c];
         }
+    }
+}
+
+__kernel void rows_append(__global float *to, __global const float *x, __global const int *first,
+                          const ulong offset, const int stride, const int T, const int capacity,
+                          const int C) {
+    const size_t i = get_global_id(1);
+    const int b = (int)(i / T);
+    const int start = first[b], t = (int)(i % T);
+    if (start >= 0 && start < capacity - t) {
+        copy_columns(to + ((size_t)b * capacity + start + t) * C, x + offset + i * stride, C);
     }
 }

@@ -72,6 +72,18 @@ typedef struct clm_parameter_options {
 CLM_API clm_tensor clm_graph_parameter(clm_graph *graph, const char *name, int rank,
                                        const int64_t *shape, const clm_parameter_options *options);
 
+/* A tensor that lives longer than an execution, f32: a cache of keys and values, for example. It is
+ * bound at each execution, like an input, to memory that the plans of a model can share. */
+CLM_API clm_tensor clm_graph_state(clm_graph *graph, const char *name, int rank,
+                                   const int64_t *shape);
+
+/* Writes rows into a state (B, capacity, ...): position first[b] + t of sequence b becomes that of
+ * x (B, T, ...), with first (B) i32; what would lie beyond the capacity is left out. Returns the
+ * state as it is then, in the same memory. A handle that is written has no other reader, before or
+ * after: that is CLM_ERROR_ARGUMENT. The write happens even if no output needs it. */
+CLM_API clm_tensor clm_graph_append(clm_graph *graph, clm_tensor state, clm_tensor x,
+                                    clm_tensor first);
+
 /* Marks a tensor as an output. Tensors that no output needs are never computed. */
 CLM_API void clm_graph_output(clm_graph *graph, clm_tensor tensor, const char *name);
 
@@ -133,16 +145,18 @@ CLM_API clm_tensor clm_graph_reshape(clm_graph *graph, clm_tensor x, int rank,
 CLM_API clm_tensor clm_graph_rope(clm_graph *graph, clm_tensor x, float theta, int64_t first);
 
 typedef struct clm_attention_options {
-    bool causal; /* a query at position t sees keys 0 to t */
-    float scale; /* of the scores; 0: 1 / sqrt(D) */
+    bool causal;        /* a query sees no key after its own position */
+    float scale;        /* of the scores; 0: 1 / sqrt(D) */
+    clm_tensor first;   /* (B) i32: the position of each sequence's first query among its keys;
+                           none: 0, and Tq = Tk if causal */
+    clm_tensor lengths; /* (B) i32: how many of each sequence's keys are valid, from the first on,
+                           at least 1; none: all */
 } clm_attention_options;
 
 /* softmax(scale q k^T) v for each head: q (B, Tq, H, D), k and v (B, Tk, G, D), H a multiple of G:
- * query head h reads key-value head h / (H / G). With `rows` (B) i32, Tq is 1 and sequence b's
- * query is at position rows[b] - b Tk of its keys; without, queries and keys begin at the same
- * position, and Tq = Tk if causal. Result (B, Tq, H, D). */
+ * query head h reads key-value head h / (H / G). Result (B, Tq, H, D). `options` may be NULL. */
 CLM_API clm_tensor clm_graph_attention(clm_graph *graph, clm_tensor q, clm_tensor k, clm_tensor v,
-                                       clm_tensor rows, const clm_attention_options *options);
+                                       const clm_attention_options *options);
 
 /* (n, C) = rows of x (..., C) seen as a matrix, picked by rows (n) i32, which are distinct. */
 CLM_API clm_tensor clm_graph_gather(clm_graph *graph, clm_tensor x, clm_tensor rows);

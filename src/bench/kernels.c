@@ -17,10 +17,25 @@ static clm_status fill(clm_bench_subject *subject, int buffer, size_t count, flo
 enum { FORWARD = 0, BACKWARD = 1 };
 enum { QKV = 0, OUT, LSE, DOUT, DQKV };
 
-static clm_attention_shape attention_shape(const clm_bench_subject *subject) {
+static clm_attention_arguments attention_of(const clm_bench_subject *subject) {
     const int *sizes = subject->entry->sizes;
-    return (clm_attention_shape){sizes[0], sizes[1], CLM_BENCH_HEADS,
-                                 CLM_BENCH_CHANNELS / CLM_BENCH_HEADS, true};
+    return clm_attention_fused(subject->buffers[QKV], sizes[0], sizes[1], CLM_BENCH_HEADS,
+                               CLM_BENCH_CHANNELS / CLM_BENCH_HEADS, true);
+}
+
+static clm_status attention_backward(clm_bench_subject *subject, const clm_attention_gradients *to,
+                                     const clm_buffer *dout, const clm_buffer *out,
+                                     const clm_buffer *lse,
+                                     const clm_attention_arguments *arguments) {
+    clm_device *device = subject->device;
+    clm_buffer *scratch = NULL;
+    clm_status status = CLM_OK;
+    CLM_TRY(clm_scratch_take(device,
+                             clm_attention_backward_scratch_bytes(device, &arguments->shape),
+                             &scratch, "attention's delta"));
+    CLM_TRY(clm_attention_backward(device, to, dout, out, lse, arguments, scratch));
+cleanup:
+    return status;
 }
 
 /* Scores and the weighted sum, 2 T C flop each for every position, half of it above the diagonal;
@@ -36,7 +51,6 @@ static void count_attention(const clm_bench_entry *entry, clm_bench_result *resu
  * processors are slow with. */
 static clm_status prepare_attention(clm_bench_subject *subject) {
     clm_buffer **b = subject->buffers;
-    const clm_attention_shape shape = attention_shape(subject);
     const size_t places = elements_of(subject->entry);
     const size_t count = places * CLM_BENCH_CHANNELS;
     const bool backward = subject->entry->form == BACKWARD;
@@ -44,7 +58,8 @@ static clm_status prepare_attention(clm_bench_subject *subject) {
     CLM_TRY(fill(subject, QKV, 3 * count, 1.0F));
     CLM_TRY(fill(subject, OUT, count, 1.0F));
     CLM_TRY(fill(subject, LSE, places * CLM_BENCH_HEADS, 1.0F));
-    CLM_TRY(clm_attention_forward(subject->device, b[OUT], b[LSE], b[QKV], shape));
+    const clm_attention_arguments arguments = attention_of(subject);
+    CLM_TRY(clm_attention_forward(subject->device, b[OUT], b[LSE], &arguments));
     if (backward) {
         CLM_TRY(fill(subject, DOUT, count, 1.0F));
         CLM_TRY(fill(subject, DQKV, 3 * count, 1.0F));
@@ -55,11 +70,12 @@ cleanup:
 
 static clm_status run_attention(clm_bench_subject *subject) {
     clm_buffer **b = subject->buffers;
-    const clm_attention_shape shape = attention_shape(subject);
+    const clm_attention_arguments arguments = attention_of(subject);
+    const clm_attention_gradients to = clm_attention_fused_gradients(
+        b[DQKV], CLM_BENCH_HEADS, CLM_BENCH_CHANNELS / CLM_BENCH_HEADS);
     return subject->entry->form == FORWARD
-               ? clm_attention_forward(subject->device, b[OUT], b[LSE], b[QKV], shape)
-               : clm_attention_backward(subject->device, b[DQKV], b[DOUT], b[QKV], b[OUT], b[LSE],
-                                        shape);
+               ? clm_attention_forward(subject->device, b[OUT], b[LSE], &arguments)
+               : attention_backward(subject, &to, b[DOUT], b[OUT], b[LSE], &arguments);
 }
 
 static const clm_bench_kind attention = {.letters = {"B", "T", NULL},
@@ -79,10 +95,22 @@ static void count_pooled(const clm_bench_entry *entry, clm_bench_result *result)
     result->bytes = sizeof(float) * (backward ? 4.0 : 2.0) * count; /* k and v, and gradients */
 }
 
+static clm_attention_arguments pooled_of(const clm_bench_subject *subject) {
+    clm_buffer *const *b = subject->buffers;
+    clm_attention_arguments arguments = attention_of(subject);
+    arguments.shape.Tq = 1;
+    arguments.q = (clm_view){.buffer = b[Q]};
+    arguments.k = (clm_view){.buffer = b[KV], .stride = 2 * CLM_BENCH_CHANNELS};
+    arguments.v = (clm_view){b[KV], CLM_BENCH_CHANNELS, 2 * CLM_BENCH_CHANNELS};
+    arguments.first = b[ROWS];
+    arguments.first_step = arguments.shape.Tk;
+    return arguments;
+}
+
 static clm_status pooled_forward(clm_bench_subject *subject) {
     clm_buffer **b = subject->buffers;
-    return clm_attention_pooled_forward(subject->device, b[POOLED], b[POOLED_LSE], b[Q], b[KV],
-                                        b[ROWS], attention_shape(subject));
+    const clm_attention_arguments arguments = pooled_of(subject);
+    return clm_attention_forward(subject->device, b[POOLED], b[POOLED_LSE], &arguments);
 }
 
 static clm_status prepare_pooled(clm_bench_subject *subject) {
@@ -107,11 +135,13 @@ cleanup:
 
 static clm_status run_pooled(clm_bench_subject *subject) {
     clm_buffer **b = subject->buffers;
+    const clm_attention_arguments arguments = pooled_of(subject);
+    const clm_attention_gradients to = {.dq = {.buffer = b[DQ]},
+                                        .dk = {.buffer = b[DKV], .stride = 2 * CLM_BENCH_CHANNELS},
+                                        .dv = {b[DKV], CLM_BENCH_CHANNELS, 2 * CLM_BENCH_CHANNELS}};
     return subject->entry->form == FORWARD
                ? pooled_forward(subject)
-               : clm_attention_pooled_backward(subject->device, b[DQ], b[DKV], b[DPOOLED], b[Q],
-                                               b[KV], b[POOLED], b[POOLED_LSE], b[ROWS],
-                                               attention_shape(subject));
+               : attention_backward(subject, &to, b[DPOOLED], b[POOLED], b[POOLED_LSE], &arguments);
 }
 
 static const clm_bench_kind pooled = {.letters = {"B", "T", NULL},

@@ -39,7 +39,7 @@ static const clm_program_group groups[] = {
     {.files = {"gelu", "crossentropy", "residual", "dropout", "convert", "reduce", "adamw",
                "gemm_outer"},
      .macros = {"WIDTH", "LOCAL"}},
-    {.files = {"attention", "attention_pooled"}, .macros = {"D", "WIDTH", "LOCAL", "ITEM"}},
+    {.files = {"attention", "attention_one"}, .macros = {"D", "WIDTH", "LOCAL", "ITEM"}},
     {.files = {"gemm", "gemm_few"},
      .macros = {"WIDTH", "VECTORS", "ROWS", "K_BLOCK", "ITEMS", "SIDE", "K_STEP", "ITEM"}},
 };

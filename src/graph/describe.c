@@ -65,9 +65,15 @@ clm_tensor clm_graph_rope(clm_graph *graph, clm_tensor x, float theta, int64_t f
 }
 
 clm_tensor clm_graph_attention(clm_graph *graph, clm_tensor q, clm_tensor k, clm_tensor v,
-                               clm_tensor rows, const clm_attention_options *options) {
-    const clm_attributes with = {.attention = *options};
-    return APPLY(attention, &with, q, k, v, rows);
+                               const clm_attention_options *options) {
+    const clm_attention_options usual = {0};
+    const clm_attention_options *o = options != NULL ? options : &usual;
+    const clm_attributes with = {.attention = {.causal = o->causal, .scale = o->scale}};
+    return APPLY(attention, &with, q, k, v, o->first, o->lengths);
+}
+
+clm_tensor clm_graph_append(clm_graph *graph, clm_tensor state, clm_tensor x, clm_tensor first) {
+    return APPLY(append, NULL, state, x, first);
 }
 
 clm_tensor clm_graph_gather(clm_graph *graph, clm_tensor x, clm_tensor rows) {

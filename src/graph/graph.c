@@ -43,11 +43,25 @@ clm_shape clm_shape_with_last(clm_shape shape, int64_t last) {
     return shape;
 }
 
-static void add_shape(clm_string *text, const clm_shape *shape) {
+void clm_shape_write(clm_string *text, const clm_shape *shape) {
     for (int i = 0; i < shape->rank; i++) {
         clm_string_add_format(text, "%s%" PRId64, i == 0 ? " (" : ",", shape->size[i]);
     }
     clm_string_add(text, ")");
+}
+
+clm_status clm_shape_make(clm_shape *shape, int rank, const int64_t *size) {
+    int64_t count = 1;
+    *shape = (clm_shape){.rank = rank};
+    bool right = rank >= 1 && rank <= CLM_TENSOR_RANK_MOST;
+    for (int i = 0; right && i < rank; i++) {
+        right = size[i] >= 1 && size[i] <= INT64_MAX / count;
+        shape->size[i] = size[i];
+        count *= right ? size[i] : 1;
+    }
+    return right ? CLM_OK
+                 : clm_fail(CLM_ERROR_SHAPE, "needs 1 to %d dimensions and sizes of at least 1",
+                            CLM_TENSOR_RANK_MOST);
 }
 
 /* ---- errors ---- */
@@ -79,7 +93,7 @@ clm_status clm_shapes_fail(const clm_graph *graph, const clm_node *node, const c
             if (about->name != NULL) {
                 clm_string_add_format(&what, " \"%s\"", about->name);
             }
-            add_shape(&what, &about->shape);
+            clm_shape_write(&what, &about->shape);
         }
     }
     clm_status status = clm_string_status(&what);
@@ -214,31 +228,17 @@ static uint32_t id_of(clm_graph *graph, clm_tensor tensor, const char *what) {
     return tensor.id;
 }
 
-static bool shape_can_be(int rank, const int64_t *size, clm_shape *shape) {
-    int64_t count = 1;
-    *shape = (clm_shape){.rank = rank};
-    if (rank < 1 || rank > CLM_TENSOR_RANK_MOST) {
-        return false;
-    }
-    for (int i = 0; i < rank; i++) {
-        if (size[i] < 1 || size[i] > INT64_MAX / count) {
-            return false;
-        }
-        count *= size[i];
-        shape->size[i] = size[i];
-    }
-    return true;
-}
-
-/* An input or parameter. One of the same kind, name, shape and type is the same tensor when
+/* An input, parameter or state. One of the same kind, name, shape and type is the same tensor when
  * `again`; any other of the name is an error. */
 static clm_tensor add_named(clm_graph *graph, clm_tensor_about about, const char *name, int rank,
                             const int64_t *size, bool again) {
-    const char *kind = about.kind == CLM_TENSOR_INPUT ? "input" : "parameter";
+    const char *kind = about.kind == CLM_TENSOR_INPUT   ? "input"
+                       : about.kind == CLM_TENSOR_STATE ? "state"
+                                                        : "parameter";
     if (graph->status != CLM_OK) {
         return (clm_tensor){0};
     }
-    if (name == NULL || name[0] == '\0' || !shape_can_be(rank, size, &about.shape)) {
+    if (name == NULL || name[0] == '\0' || clm_shape_make(&about.shape, rank, size) != CLM_OK) {
         (void)clm_graph_stick(graph,
                               clm_fail(CLM_ERROR_SHAPE,
                                        "%s \"%s\": needs a name, 1 to %d dimensions and sizes "
@@ -280,6 +280,11 @@ clm_tensor clm_graph_parameter(clm_graph *graph, const char *name, int rank, con
         about.parameter = *options;
     }
     return add_named(graph, about, name, rank, shape, true);
+}
+
+clm_tensor clm_graph_state(clm_graph *graph, const char *name, int rank, const int64_t *shape) {
+    const clm_tensor_about about = {.kind = CLM_TENSOR_STATE, .type = CLM_F32};
+    return add_named(graph, about, name, rank, shape, false);
 }
 
 void clm_graph_output(clm_graph *graph, clm_tensor tensor, const char *name) {
@@ -337,6 +342,37 @@ static clm_status check_types(const clm_graph *graph, const clm_node *node) {
     return CLM_OK;
 }
 
+uint32_t clm_graph_state_of(const clm_graph *graph, uint32_t tensor) {
+    const clm_tensor_about *about = clm_graph_about(graph, tensor);
+    while (about->kind == CLM_TENSOR_VALUE && graph->nodes[about->node].operation->writes_state) {
+        tensor = graph->nodes[about->node].inputs[0];
+        about = clm_graph_about(graph, tensor);
+    }
+    return about->kind == CLM_TENSOR_STATE ? tensor : 0;
+}
+
+/* A handle of a state that is written has no other reader: transformations may put nodes that do
+ * not need each other in another order. */
+static clm_status check_states(const clm_graph *graph, const clm_node *node) {
+    for (int k = 0; k < CLM_NODE_INPUTS; k++) {
+        const uint32_t state = clm_graph_state_of(graph, node->inputs[k]);
+        for (uint32_t i = 0; state != 0 && i < graph->node_count; i++) {
+            const clm_node *other = &graph->nodes[i];
+            for (int j = 0; j < CLM_NODE_INPUTS; j++) {
+                const bool written = (j == 0 && other->operation->writes_state) ||
+                                     (k == 0 && node->operation->writes_state);
+                if (other->inputs[j] == node->inputs[k] && written) {
+                    return clm_fail(CLM_ERROR_ARGUMENT,
+                                    "%s: this handle of state \"%s\" is written, so nothing else "
+                                    "may read it: use what clm_graph_append() returns",
+                                    node->operation->name, graph->tensors[state].name);
+                }
+            }
+        }
+    }
+    return CLM_OK;
+}
+
 clm_node *clm_graph_add_node(clm_graph *graph, const clm_operation *operation,
                              const uint32_t *inputs, const clm_attributes *with) {
     clm_node node = {.operation = operation};
@@ -352,6 +388,7 @@ clm_node *clm_graph_add_node(clm_graph *graph, const clm_operation *operation,
         node.inputs[i] = inputs[i];
     }
     CLM_TRY(check_types(graph, &node));
+    CLM_TRY(check_states(graph, &node));
     CLM_TRY(operation->shape(graph, &node, shapes));
     CLM_TRY(clm_reserve(&graph->nodes, &graph->node_capacity, (size_t)graph->node_count + 1,
                         sizeof *graph->nodes, "a graph's nodes"));

@@ -11,6 +11,7 @@
 #include <stddef.h>
 
 #include "base/error.h"
+#include "base/string.h"
 #include "clm/graph.h"
 
 enum { CLM_NODE_INPUTS = 8, CLM_NODE_OUTPUTS = 4 };
@@ -20,6 +21,9 @@ typedef struct clm_shape {
     int64_t size[CLM_TENSOR_RANK_MOST];
 } clm_shape;
 
+/* CLM_ERROR_SHAPE for more dimensions than there may be, a size below 1, or too many elements. */
+clm_status clm_shape_make(clm_shape *shape, int rank, const int64_t *size);
+void clm_shape_write(clm_string *text, const clm_shape *shape); /* adds " (8,120,768)" */
 int64_t clm_shape_count(const clm_shape *shape);
 int64_t clm_shape_last(const clm_shape *shape); /* elements of a row */
 int64_t clm_shape_rows(const clm_shape *shape); /* all dimensions but the last */
@@ -32,14 +36,15 @@ typedef enum clm_tensor_kind {
     CLM_TENSOR_PARAMETER,
     CLM_TENSOR_VALUE,    /* the output of a node */
     CLM_TENSOR_GRADIENT, /* of a parameter, or of some of its columns: what is written is added */
-    CLM_TENSOR_SEED      /* one number, the same for each element: where differentiation begins */
+    CLM_TENSOR_SEED,     /* one number, the same for each element: where differentiation begins */
+    CLM_TENSOR_STATE     /* bound at execution; nodes that write it give it a new handle */
 } clm_tensor_kind;
 
 typedef struct clm_tensor_about {
     clm_tensor_kind kind;
     clm_dtype type;
     clm_shape shape;
-    char *name;    /* of an input or parameter; else its mark, or NULL */
+    char *name;    /* of an input, parameter or state; else its mark, or NULL */
     uint32_t node; /* of a value: the index of its node */
     uint32_t of;   /* of a gradient: the parameter; `first_column` and shape say which columns */
     int64_t first_column;
@@ -54,7 +59,11 @@ typedef union clm_attributes {
         clm_linear_layout layout;
         bool gelu; /* of the sum of product and bias, before a residual is added */
     } linear;
-    clm_attention_options attention; /* attention */
+    struct {
+        bool causal;
+        float scale;        /* 0: 1 / sqrt(D) */
+        int64_t first_step; /* first[b] counts from b times this */
+    } attention;
     struct {
         int64_t first, count;
     } columns;
@@ -161,6 +170,7 @@ typedef struct clm_operation {
     unsigned strided_inputs, strided_outputs;
     unsigned overwrites; /* a bit for each input whose memory output 0 may reuse */
     unsigned always;     /* a bit for each output that kernels write even if nothing reads it */
+    bool writes_state;   /* input 0, in whose memory output 0 is; never dropped */
     /* For keeping values in 16 bits (clm_graph_halve()). */
     bool cheap;         /* computed again rather than kept */
     unsigned as_stored; /* a bit for each input that is read rounded, if its rounding is kept */
@@ -170,6 +180,9 @@ const clm_tensor_about *clm_graph_about(const clm_graph *graph, uint32_t tensor)
 
 /* The shape of an input of a node; of rank 0 where it is not given. */
 const clm_shape *clm_node_shape(const clm_graph *graph, const clm_node *node, int input);
+
+/* The state that a tensor is a handle of; 0: of none. */
+uint32_t clm_graph_state_of(const clm_graph *graph, uint32_t tensor);
 
 /* CLM_ERROR_SHAPE "linear: x (8,120,768), weight (3072,768): <what is wrong>", naming all inputs
  * that are given. */

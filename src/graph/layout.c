@@ -68,7 +68,7 @@ static void place_views(laying *l) {
     for (uint32_t i = 0; i < l->graph->node_count; i++) {
         const clm_node *node = &l->graph->nodes[i];
         clm_layout_tensor *out = &tensors[node->outputs[0]];
-        if (node->operation == &clm_operation_reshape) {
+        if (node->operation == &clm_operation_reshape || node->operation->writes_state) {
             *out = tensors[node->inputs[0]];
         } else if (node->operation == &clm_operation_columns) {
             const clm_layout_tensor in = tensors[node->inputs[0]];

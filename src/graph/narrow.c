@@ -44,7 +44,7 @@ static unsigned inputs_by_row(const narrowing *n, const clm_node *node) {
         return same ? 1U : 0U;
     }
     if (operation == &clm_operation_attention) {
-        return node->inputs[3] == 0 ? 1U : 0U; /* the queries */
+        return node->inputs[3] == 0 ? 1U : 0U; /* the queries, where they begin at position 0 */
     }
     return operation->by_row;
 }
@@ -254,6 +254,7 @@ static uint32_t pick_through(narrowing *n, const clm_node *node, uint32_t rows) 
         with.shape = one_position(with.shape);
     } else if (node->operation == &clm_operation_attention && with.attention.causal) {
         inputs[3] = build(n, rows);
+        with.attention.first_step = clm_node_shape(n->from, node, 1)->size[1];
     }
     return add(n, node->operation, inputs, &with);
 }
@@ -309,6 +310,8 @@ static clm_status prepare(narrowing *n) {
         n->tensors[n->from->outputs[i].tensor].whole = true;
     }
     for (uint32_t i = n->from->node_count; i > 0; i--) {
+        const uint32_t out = n->from->nodes[i - 1].outputs[0];
+        n->tensors[out].whole |= n->from->nodes[i - 1].operation->writes_state;
         if (is_wanted(n, &n->from->nodes[i - 1])) {
             want_inputs(n, &n->from->nodes[i - 1]);
         }
@@ -325,6 +328,11 @@ clm_status clm_graph_narrow(clm_graph **narrowed, const clm_graph *graph) {
     for (uint32_t i = 0; i < graph->output_count; i++) {
         const uint32_t tensor = build(&n, graph->outputs[i].tensor);
         clm_graph_output(n.to, (clm_tensor){n.to->number, tensor}, graph->outputs[i].name);
+    }
+    for (uint32_t i = 0; i < graph->node_count; i++) {
+        if (graph->nodes[i].operation->writes_state) {
+            (void)build(&n, graph->nodes[i].outputs[0]);
+        }
     }
     CLM_TRY(clm_graph_status(n.to));
     *narrowed = n.to;

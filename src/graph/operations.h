@@ -28,6 +28,7 @@ extern const clm_operation clm_operation_reshape;
 extern const clm_operation clm_operation_rope;
 extern const clm_operation clm_operation_attention;
 extern const clm_operation clm_operation_attention_backward;
+extern const clm_operation clm_operation_append;
 extern const clm_operation clm_operation_gather;
 extern const clm_operation clm_operation_scatter;
 extern const clm_operation clm_operation_round16;

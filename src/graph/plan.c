@@ -140,7 +140,8 @@ void clm_plan_free(clm_plan *plan) {
         return;
     }
     for (uint32_t i = 1; plan->parts != NULL && i < plan->graph->tensor_count; i++) {
-        if (clm_graph_about(plan->graph, i)->kind != CLM_TENSOR_PARAMETER) {
+        const clm_tensor_kind kind = clm_graph_about(plan->graph, i)->kind;
+        if (kind != CLM_TENSOR_PARAMETER && kind != CLM_TENSOR_STATE) {
             clm_buffer_release(plan->parts[i]);
         }
     }
@@ -214,6 +215,10 @@ static clm_place place_of(const clm_plan *plan, uint32_t tensor) {
 static clm_status bind(clm_plan *plan, const clm_plan_binding *binding) {
     for (uint32_t i = 1; i < plan->graph->tensor_count; i++) {
         const clm_tensor_about *about = clm_graph_about(plan->graph, i);
+        if (about->kind == CLM_TENSOR_STATE && binding->state != NULL &&
+            strcmp(about->name, binding->input) == 0) {
+            return clm_state_lend(binding->state, about, &plan->parts[i]);
+        }
         if (about->kind == CLM_TENSOR_INPUT && strcmp(about->name, binding->input) == 0) {
             plan->host_ids[i] = about->type == CLM_I32 ? binding->host : NULL;
             return clm_buffer_write(plan->parts[i], 0, binding->host,
@@ -265,6 +270,25 @@ static clm_status poison_after(const clm_plan *plan, uint32_t index) {
     return status;
 }
 
+static clm_status check_states(const clm_plan *plan) {
+    for (uint32_t i = 1; i < plan->graph->tensor_count; i++) {
+        const clm_tensor_about *about = clm_graph_about(plan->graph, i);
+        if (about->kind == CLM_TENSOR_STATE && plan->parts[i] == NULL) {
+            return clm_fail(CLM_ERROR_ARGUMENT, "state \"%s\" is not bound", about->name);
+        }
+    }
+    return CLM_OK;
+}
+
+/* They are bound for one execution. */
+static void forget_states(clm_plan *plan) {
+    for (uint32_t i = 1; i < plan->graph->tensor_count; i++) {
+        if (clm_graph_about(plan->graph, i)->kind == CLM_TENSOR_STATE) {
+            plan->parts[i] = NULL;
+        }
+    }
+}
+
 clm_status clm_plan_enqueue(clm_plan *plan, const clm_plan_binding *bindings, size_t count,
                             float seed) {
     const clm_graph *graph = plan->graph;
@@ -273,6 +297,7 @@ clm_status clm_plan_enqueue(clm_plan *plan, const clm_plan_binding *bindings, si
     for (size_t i = 0; i < count; i++) {
         CLM_TRY(bind(plan, &bindings[i]));
     }
+    CLM_TRY(check_states(plan));
     for (uint32_t i = 0; i < graph->node_count; i++) {
         if (!clm_layout_is_view(&graph->nodes[i])) {
             CLM_TRY(enqueue_node(plan, i, seed));
@@ -280,6 +305,7 @@ clm_status clm_plan_enqueue(clm_plan *plan, const clm_plan_binding *bindings, si
         CLM_TRY(poison_after(plan, i));
     }
 cleanup:
+    forget_states(plan);
     return status;
 }
 

@@ -11,6 +11,7 @@
 
 #include "device/device.h"
 #include "graph/derive.h"
+#include "graph/state.h"
 
 typedef struct clm_plan clm_plan;
 
@@ -56,10 +57,12 @@ clm_status clm_plan_allocate(clm_plan *plan,
 typedef struct clm_plan_binding {
     const char *input;
     const void *host;
+    clm_state *state; /* of a slot for one, instead; borrowed until the device has finished */
 } clm_plan_binding;
 
 /* Enqueues all operations; does not wait. Gradients of trained parameters are added to, times the
- * seed. */
+ * seed. CLM_ERROR_ARGUMENT for a state that is not bound. After a failure, what states hold is
+ * undefined. */
 clm_status clm_plan_enqueue(clm_plan *plan, const clm_plan_binding *bindings, size_t count,
                             float seed);
 

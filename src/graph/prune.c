@@ -4,12 +4,12 @@
 
 /* Whether a node is needed; marks what it reads, and drops outputs that nothing reads. */
 static bool keep(const clm_graph *graph, clm_node *node, bool *read) {
-    bool needed = false;
+    bool needed = node->operation->writes_state;
     for (int i = 0; i < CLM_NODE_OUTPUTS; i++) {
         const uint32_t out = node->outputs[i];
         const bool dropped = !read[out] && graph->tensors[out].kind != CLM_TENSOR_GRADIENT;
         needed = needed || (out != 0 && !dropped);
-        if (dropped && (node->operation->always >> i & 1U) == 0) {
+        if (dropped && !node->operation->writes_state && (node->operation->always >> i & 1U) == 0) {
             node->outputs[i] = 0;
         }
     }

@@ -87,6 +87,14 @@ clm_status clm_reference_execute(clm_reference_run *run, double seed) {
     for (uint32_t i = 0; i < graph->node_count && status == CLM_OK; i++) {
         status = compute(run, &graph->nodes[i]);
     }
+    /* Handles of a state have memory of their own here; the next execution begins with the last. */
+    for (uint32_t i = graph->node_count; i > 0 && status == CLM_OK; i--) {
+        const clm_node *node = &graph->nodes[i - 1];
+        if (node->operation->writes_state) {
+            memcpy(run->values[node->inputs[0]], run->values[node->outputs[0]],
+                   count_of(graph, node->inputs[0]) * sizeof(double));
+        }
+    }
     return status;
 }
 

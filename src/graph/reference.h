@@ -19,7 +19,8 @@ void clm_reference_run_free(clm_reference_run *run);
 
 /* Computes all nodes in their order from what the caller wrote into the values of inputs and
  * parameters. The seed goes into every element of the tensor of that kind. Gradients of parameters
- * are accumulated: the sum of several executions, until the caller zeroes them. */
+ * are accumulated: the sum of several executions, until the caller zeroes them. States keep what
+ * was written. */
 clm_status clm_reference_execute(clm_reference_run *run, double seed);
 
 /* A tensor of a kind by its name; the gradient by that of its parameter. 0: there is none. */

@@ -70,10 +70,39 @@ cleanup:
     return status;
 }
 
-static clm_attention_shape attention_shape(const clm_model *model, int B, int T) {
+/* Attention over qkv (B,T,3C). */
+static clm_attention_arguments attention_of(const clm_model *model, clm_buffer *qkv, int B, int T) {
     const clm_model_config *config = &model->config;
-    return (clm_attention_shape){
-        .B = B, .T = T, .H = config->n_head, .D = config->n_embd / config->n_head, .causal = true};
+    return clm_attention_fused(qkv, B, T, config->n_head, config->n_embd / config->n_head, true);
+}
+
+/* Queries (B,C) at the head's position of each sequence; keys and values beside each other in kv
+ * (B,T,2C). */
+static clm_attention_arguments top_attention_of(const clm_model *model, clm_buffer *kv, int B,
+                                                int T) {
+    const int C = model->config.n_embd;
+    clm_attention_arguments arguments = attention_of(model, kv, B, T);
+    arguments.shape.Tq = 1;
+    arguments.q = (clm_view){.buffer = model->activations.query};
+    arguments.k = (clm_view){.buffer = kv, .stride = 2 * C};
+    arguments.v = (clm_view){.buffer = kv, .offset = (size_t)C, .stride = 2 * C};
+    arguments.first = model->activations.pooled_rows;
+    arguments.first_step = T;
+    return arguments;
+}
+
+static clm_status attention_backward(const clm_model *model, const clm_attention_gradients *to,
+                                     const clm_buffer *dout, const clm_buffer *out,
+                                     const clm_buffer *lse,
+                                     const clm_attention_arguments *arguments) {
+    clm_status status = CLM_OK;
+    clm_buffer *scratch = NULL;
+    CLM_TRY(clm_scratch_take(model->device,
+                             clm_attention_backward_scratch_bytes(model->device, &arguments->shape),
+                             &scratch, "attention's delta"));
+    CLM_TRY(clm_attention_backward(model->device, to, dout, out, lse, arguments, scratch));
+cleanup:
+    return status;
 }
 
 clm_status clm_model_narrow(const clm_model *model, clm_dtype type, clm_buffer *halves,
@@ -116,8 +145,8 @@ static clm_status attend_forward(clm_model *model, int layer, const clm_block_ac
         CLM_TRY(keep_halves(model, a->halves->qkv, a->qkv, 3 * elements));
         CLM_TRY(restore_floats(model, a->qkv, a->halves->qkv, 3 * elements));
     }
-    CLM_TRY(clm_attention_forward(model->device, a->attention, a->lse, a->qkv,
-                                  attention_shape(model, B, T)));
+    const clm_attention_arguments arguments = attention_of(model, a->qkv, B, T);
+    CLM_TRY(clm_attention_forward(model->device, a->attention, a->lse, &arguments));
     if (a->halves != NULL) {
         CLM_TRY(keep_halves(model, a->halves->attention, a->attention, elements));
     }
@@ -223,8 +252,10 @@ static clm_status attend_backward(clm_model *model, int layer, const clm_buffer 
     clm_buffer *dhidden = model->activations.dhidden;
     const int rows = model->B * model->T;
     clm_status status = CLM_OK;
-    CLM_TRY(clm_attention_backward(model->device, dhidden, dattention, a.qkv, a.attention, a.lse,
-                                   attention_shape(model, model->B, model->T)));
+    const clm_attention_arguments arguments = attention_of(model, a.qkv, model->B, model->T);
+    const clm_attention_gradients to =
+        clm_attention_fused_gradients(dhidden, arguments.shape.H, arguments.shape.D);
+    CLM_TRY(attention_backward(model, &to, dattention, a.attention, a.lse, &arguments));
     CLM_TRY(
         linear_backward(model, CLM_PARAMETER_ATTN_QKV_WEIGHT, layer, dln, dhidden, a.ln_1, rows));
     CLM_TRY(norm_backward(model, CLM_PARAMETER_LN_1_WEIGHT, layer, below ? dx : NULL, dln,
@@ -310,8 +341,8 @@ static clm_status top_block_forward(clm_model *model, const clm_block_activation
     CLM_TRY(clm_rows_gather(model->device, a->pooled_x, x, a->pooled_rows, B, C));
     CLM_TRY(top_slice_forward(model, a->query, a->pooled_ln_1, weight->packed_query, 0, C, B));
     CLM_TRY(top_slice_forward(model, block->qkv, block->ln_1, weight->packed, C, 2 * C, B * T));
-    CLM_TRY(clm_attention_pooled_forward(model->device, block->attention, block->lse, a->query,
-                                         block->qkv, a->pooled_rows, attention_shape(model, B, T)));
+    const clm_attention_arguments arguments = top_attention_of(model, block->qkv, B, T);
+    CLM_TRY(clm_attention_forward(model->device, block->attention, block->lse, &arguments));
     CLM_TRY(project_forward(model, top, block, a->pooled, block->attention, a->pooled_x,
                             keep ? block->x_middle : a->pooled, keep, B));
 cleanup:
@@ -329,9 +360,12 @@ static clm_status top_block_backward(clm_model *model, bool below) {
     clm_buffer *dpooled_ln_1 = a->dln_f; /* (B,C), which the head is done with */
     clm_status status = CLM_OK;
     CLM_TRY(project_backward(model, top, a->dpooled, block.attention, B));
-    CLM_TRY(clm_attention_pooled_backward(model->device, a->dquery, a->dhidden, a->dln, a->query,
-                                          block.qkv, block.attention, block.lse, a->pooled_rows,
-                                          attention_shape(model, B, model->T)));
+    const clm_attention_arguments arguments = top_attention_of(model, block.qkv, B, model->T);
+    const clm_attention_gradients to = {
+        .dq = {.buffer = a->dquery},
+        .dk = {.buffer = a->dhidden, .stride = 2 * C},
+        .dv = {.buffer = a->dhidden, .offset = (size_t)C, .stride = 2 * C}};
+    CLM_TRY(attention_backward(model, &to, a->dln, block.attention, block.lse, &arguments));
     CLM_TRY(top_slice_backward(model, a->dln, a->dhidden, block.ln_1, C, 2 * C, rows));
     CLM_TRY(top_slice_backward(model, dpooled_ln_1, a->dquery, a->pooled_ln_1, 0, C, B));
     CLM_TRY(clm_rows_add(model->device, a->dln, dpooled_ln_1, a->pooled_rows, B, C));

@@ -9,6 +9,8 @@ typedef struct scope {
     clm_graph *graph;
     const clm_model_config *config;
     int layer;
+    int64_t capacity; /* of the states of keys and values; 0: there are none */
+    clm_tensor first; /* with states: the position of each sequence's first token */
 } scope;
 
 static clm_tensor parameter(const scope *s, const char *name, const char *kind, int rank,
@@ -49,15 +51,29 @@ static clm_tensor heads(const scope *s, clm_tensor qkv, int which, const int64_t
     return clm_graph_reshape(s->graph, clm_graph_columns(s->graph, qkv, which * C, C), 4, shape);
 }
 
+/* Keys or values, also those of earlier executions. */
+static clm_tensor remembered(const scope *s, const char *name, clm_tensor x) {
+    char full[64];
+    int rank = 0;
+    int64_t shape[CLM_TENSOR_RANK_MOST] = {0};
+    if (s->capacity == 0) {
+        return x;
+    }
+    clm_graph_shape(s->graph, x, &rank, shape);
+    shape[1] = s->capacity;
+    (void)snprintf(full, sizeof full, "h.%d.%s", s->layer, name);
+    return clm_graph_append(s->graph, clm_graph_state(s->graph, full, 4, shape), x, s->first);
+}
+
 static clm_tensor attend(const scope *s, clm_tensor x, int64_t B, int64_t T) {
     const int64_t C = s->config->n_embd;
     const int64_t by_head[] = {B, T, s->config->n_head, C / s->config->n_head};
     const int64_t joined[] = {B, T, C};
-    const clm_attention_options causal = {.causal = true};
+    const clm_attention_options causal = {.causal = true, .first = s->first};
     const clm_tensor qkv = linear(s, "attn.c_attn", x, C, 3 * C, false);
-    const clm_tensor mixed =
-        clm_graph_attention(s->graph, heads(s, qkv, 0, by_head), heads(s, qkv, 1, by_head),
-                            heads(s, qkv, 2, by_head), (clm_tensor){0}, &causal);
+    const clm_tensor mixed = clm_graph_attention(
+        s->graph, heads(s, qkv, 0, by_head), remembered(s, "attn.k", heads(s, qkv, 1, by_head)),
+        remembered(s, "attn.v", heads(s, qkv, 2, by_head)), &causal);
     return linear(s, "attn.c_proj", clm_graph_reshape(s->graph, mixed, 3, joined), C, C, true);
 }
 
@@ -70,26 +86,48 @@ static clm_tensor block(const scope *s, clm_tensor x, int64_t B, int64_t T) {
                          linear(s, "mlp.c_proj", clm_graph_gelu(s->graph, hidden), inner, C, true));
 }
 
-clm_tensor clm_gpt2_describe(clm_graph *graph, const clm_model_config *config, clm_tensor tokens) {
-    const int64_t words[] = {config->n_vocab, config->n_embd};
-    const int64_t positions[] = {config->n_ctx, config->n_embd};
+/* The embedding of tokens at positions 0 to T - 1, or at those given (B,T). */
+static clm_tensor embed(const scope *s, clm_tensor tokens, clm_tensor positions) {
+    const int64_t words[] = {s->config->n_vocab, s->config->n_embd};
+    const int64_t places[] = {s->config->n_ctx, s->config->n_embd};
     const clm_parameter_options normal = {.init = CLM_INIT_NORMAL, .spread = 0.02F, .decays = true};
+    const clm_tensor none = {0};
+    const clm_tensor wte = parameter(s, "wte", "weight", 2, words, &normal);
+    const clm_tensor wpe = parameter(s, "wpe", "weight", 2, places, &normal);
+    return positions.id == 0
+               ? clm_graph_embedding(s->graph, tokens, wte, wpe)
+               : clm_graph_add(s->graph, clm_graph_embedding(s->graph, tokens, wte, none),
+                               clm_graph_embedding(s->graph, positions, wpe, none));
+}
+
+static clm_tensor describe(scope *s, clm_tensor tokens, clm_tensor positions) {
+    int rank = 0;
+    int64_t shape[CLM_TENSOR_RANK_MOST] = {0};
+    clm_graph_shape(s->graph, tokens, &rank, shape);
+    clm_tensor x = embed(s, tokens, positions);
+    for (s->layer = 0; s->layer < s->config->n_layer; s->layer++) {
+        char name[16];
+        (void)snprintf(name, sizeof name, "h.%d", s->layer);
+        clm_graph_mark(s->graph, x, name);
+        x = block(s, x, shape[0], shape[1]);
+    }
+    s->layer = -1;
+    return norm(s, "ln_f", x);
+}
+
+clm_tensor clm_gpt2_describe(clm_graph *graph, const clm_model_config *config, clm_tensor tokens) {
     scope s = {.graph = graph, .config = config, .layer = -1};
+    return describe(&s, tokens, (clm_tensor){0});
+}
+
+clm_tensor clm_gpt2_describe_decoder(clm_graph *graph, const clm_model_config *config,
+                                     clm_tensor tokens, int64_t capacity) {
+    scope s = {.graph = graph, .config = config, .layer = -1, .capacity = capacity};
     int rank = 0;
     int64_t shape[CLM_TENSOR_RANK_MOST] = {0};
     clm_graph_shape(graph, tokens, &rank, shape);
-    clm_tensor x =
-        clm_graph_embedding(graph, tokens, parameter(&s, "wte", "weight", 2, words, &normal),
-                            parameter(&s, "wpe", "weight", 2, positions, &normal));
-    for (int layer = 0; layer < config->n_layer; layer++) {
-        char name[16];
-        (void)snprintf(name, sizeof name, "h.%d", layer);
-        clm_graph_mark(graph, x, name);
-        s.layer = layer;
-        x = block(&s, x, shape[0], shape[1]);
-    }
-    s.layer = -1;
-    return norm(&s, "ln_f", x);
+    s.first = clm_graph_input(graph, "first", CLM_I32, 1, shape);
+    return describe(&s, tokens, clm_graph_input(graph, "positions", CLM_I32, 2, shape));
 }
 
 clm_tensor clm_classifier_describe(clm_graph *graph, const clm_model_config *config,

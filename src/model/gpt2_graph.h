@@ -13,6 +13,13 @@
 /* The hidden states (B,T,C) after the last LayerNorm, of tokens (B,T) i32. */
 clm_tensor clm_gpt2_describe(clm_graph *graph, const clm_model_config *config, clm_tensor tokens);
 
+/* The same, of tokens that continue sequences: keys and values are read from and written to states
+ * "h.0.attn.k", "h.0.attn.v", ... (B,capacity,H,D). Inputs besides: "first" (B) i32, the position
+ * of each sequence's first token, and "positions" (B,T) i32, those of all tokens, which may not
+ * exceed n_ctx - 1: first[b] + t, but any for what only fills a shorter sequence up. */
+clm_tensor clm_gpt2_describe_decoder(clm_graph *graph, const clm_model_config *config,
+                                     clm_tensor tokens, int64_t capacity);
+
 /* The head of a classifier: logits (B, n_labels) of one position of each sequence, hidden's row
  * rows[b] (B) i32. */
 clm_tensor clm_classifier_describe(clm_graph *graph, const clm_model_config *config,

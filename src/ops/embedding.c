@@ -40,8 +40,10 @@ clm_status clm_embedding_forward(clm_device *device, clm_buffer *out, const clm_
     CLM_TRY(clm_ops_check_buffer(op, "out", out, places, (size_t)C, sizeof(float)));
     CLM_TRY(clm_ops_check_buffer(op, "tokens", tokens, places, 1, sizeof(int32_t)));
     CLM_TRY(clm_ops_check_buffer(op, "wte", wte, 1, (size_t)C, sizeof(float)));
-    CLM_TRY(clm_ops_check_buffer(op, "wpe", wpe, (size_t)first_position + (size_t)T, (size_t)C,
-                                 sizeof(float)));
+    if (wpe != NULL) {
+        CLM_TRY(clm_ops_check_buffer(op, "wpe", wpe, (size_t)first_position + (size_t)T, (size_t)C,
+                                     sizeof(float)));
+    }
     CLM_TRY(check_parts(wte, C));
     clm_ops_variant variant = clm_ops_variant_for(device, "embedding");
     for (size_t i = 0; i < clm_buffer_part_count(wte); i++) {
@@ -54,7 +56,7 @@ clm_status clm_embedding_forward(clm_device *device, clm_buffer *out, const clm_
         clm_launch_buffer(&launch, wpe);
         clm_launch_int(&launch, T);
         clm_launch_int(&launch, C);
-        clm_launch_int(&launch, first_position);
+        clm_launch_int(&launch, wpe != NULL ? first_position : -1);
         clm_launch_int(&launch, rows.first);
         clm_launch_int(&launch, rows.count);
         CLM_TRY(clm_ops_launch_rows(&launch, &variant, C, places));

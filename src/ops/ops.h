@@ -21,10 +21,19 @@
 #include "device/device.h"
 #include "ops/gemm.h"
 
+/* Rows that need not be contiguous: the first begins at element `offset` of the buffer, each next
+ * one `stride` elements later (0: contiguous). */
+typedef struct clm_view {
+    clm_buffer *buffer;
+    size_t offset;
+    int stride;
+} clm_view;
+
 /* ---- embedding ---- */
 
 /* out (B,T,C) = wte[tokens (B,T)] + wpe[first_position + t]; wte (V,C), wpe (n_ctx,C). The caller
- * guarantees that tokens are below V and positions below n_ctx. wte may be in parts of whole rows.
+ * guarantees that tokens are below V and positions below n_ctx. wpe may be NULL: nothing is added.
+ * wte may be in parts of whole rows.
  */
 clm_status clm_embedding_forward(clm_device *device, clm_buffer *out, const clm_buffer *tokens,
                                  const clm_buffer *wte, const clm_buffer *wpe, int B, int T, int C,
@@ -69,36 +78,54 @@ clm_status clm_gelu_backward(clm_device *device, clm_buffer *dx, const clm_buffe
 enum { CLM_ATTENTION_D_MOST = 256 }; /* a larger D is CLM_ERROR_UNSUPPORTED */
 
 typedef struct clm_attention_shape {
-    int B, T, H, D;
-    bool causal;
+    int B, Tq, Tk, H, G, D; /* H a multiple of G: query head h reads key-value head h / (H / G) */
+    bool causal;            /* a query sees no key after its own position */
+    float scale;            /* of the scores; 0: 1 / sqrt(D) */
+    int capacity;           /* positions from one sequence of k and v to the next; 0: Tk */
 } clm_attention_shape;
 
-/* out (B,T,C) = softmax(q k^T / sqrt(D)) v for each head, from qkv (B,T,3C), where q, k and v are
- * adjacent, and within each the heads are. lse (B,H,T) keeps log-sum-exp of the scaled scores for
- * the backward pass (may be NULL). Online softmax (Milakov and Gimelshein 2018; Dao et al. 2022):
- * no (T,T) matrix in global memory. */
+/* What is read: a row of q is (H,D) of a position, a row of k and v (G,D). So queries, keys and
+ * values of one product (B,T,3C) are three views of a buffer, 3 C apart. A query sees a key when it
+ * is one of the sequence's valid ones and, if causal, not after the query. */
+typedef struct clm_attention_arguments {
+    clm_attention_shape shape;
+    clm_view q, k, v;
+    /* (B) int32: the position of each sequence's first query among its keys; NULL: 0. With a
+     * first_step, first[b] counts from b * first_step: a row of (B Tk) when that is Tk. */
+    const clm_buffer *first;
+    int first_step;
+    /* (B) int32: how many keys of each sequence are valid, from the first on; NULL: Tk. */
+    const clm_buffer *lengths;
+} clm_attention_arguments;
+
+/* out (B,Tq,H,D) = softmax(scale q k^T) v for each head; 0 for a sequence without keys. lse
+ * (B,H,Tq) keeps log-sum-exp of the scores for the backward pass (may be NULL). Online softmax
+ * (Milakov and Gimelshein 2018; Dao et al. 2022): no (Tq,Tk) matrix in global memory. In the item
+ * form (processors), a query's result has the same bits whatever other queries and sequences the
+ * call has, and whatever keys there are that it does not see; otherwise up to rounding. */
 clm_status clm_attention_forward(clm_device *device, clm_buffer *out, clm_buffer *lse,
-                                 const clm_buffer *qkv, clm_attention_shape shape);
+                                 const clm_attention_arguments *arguments);
 
-/* dqkv (B,T,3C), overwritten; scores are computed again from qkv and lse. */
-clm_status clm_attention_backward(clm_device *device, clm_buffer *dqkv, const clm_buffer *dout,
-                                  const clm_buffer *qkv, const clm_buffer *out,
-                                  const clm_buffer *lse, clm_attention_shape shape);
+/* Where the gradients of q, k and v go; a view without a buffer: not wanted. dk and dv have Tk
+ * positions a sequence, whatever the capacity. */
+typedef struct clm_attention_gradients {
+    clm_view dq, dk, dv;
+} clm_attention_gradients;
 
-/* Attention of one query per sequence, to its own position and earlier ones: out (B,C) from q (B,C)
- * and kv (B,T,2C), where k and v of a position are adjacent. rows (B) int32 on the device: rows[b]
- * = b * T + position is the query's row; the caller guarantees that 0 <= position < T. lse (B,H)
- * may be NULL. shape.causal is ignored. */
-clm_status clm_attention_pooled_forward(clm_device *device, clm_buffer *out, clm_buffer *lse,
-                                        const clm_buffer *q, const clm_buffer *kv,
-                                        const clm_buffer *rows, clm_attention_shape shape);
+/* Overwrites what is wanted; dk and dv are 0 at keys that no query sees, and sums over the query
+ * heads of a key have the order of the heads. Scores are computed again, from lse. Scratch: for the
+ * group form 4 B H Tq bytes. */
+clm_status clm_attention_backward(clm_device *device, const clm_attention_gradients *gradients,
+                                  const clm_buffer *dout, const clm_buffer *out,
+                                  const clm_buffer *lse, const clm_attention_arguments *arguments,
+                                  clm_buffer *scratch);
+size_t clm_attention_backward_scratch_bytes(clm_device *device, const clm_attention_shape *shape);
 
-/* dq (B,C) and dkv (B,T,2C), both overwritten; dkv is 0 beyond a sequence's position. */
-clm_status clm_attention_pooled_backward(clm_device *device, clm_buffer *dq, clm_buffer *dkv,
-                                         const clm_buffer *dout, const clm_buffer *q,
-                                         const clm_buffer *kv, const clm_buffer *out,
-                                         const clm_buffer *lse, const clm_buffer *rows,
-                                         clm_attention_shape shape);
+/* The views of queries, keys and values that lie beside each other in `qkv` (B,T,3C), C = H D. */
+clm_attention_arguments clm_attention_fused(clm_buffer *qkv, int B, int T, int H, int D,
+                                            bool causal);
+/* Where their gradients go, in the same layout. */
+clm_attention_gradients clm_attention_fused_gradients(clm_buffer *dqkv, int H, int D);
 
 /* ---- linear: out (rows,N) = x (rows,K) * weight (K,N) + bias (N), Conv1D layout as GPT-2 stores
  * it ---- */
@@ -142,6 +169,11 @@ clm_status clm_rows_scatter(clm_device *device, clm_buffer *out, const clm_buffe
 /* x[rows[i]] += y (n,C)[i]; rows are distinct, each below the rows of x. */
 clm_status clm_rows_add(clm_device *device, clm_buffer *x, const clm_buffer *y,
                         const clm_buffer *rows, int n, int C);
+
+/* to (B,capacity,C)[b][first[b] + t] = x (B,T,C)[b][t], first (B) int32 on the device; nothing is
+ * written beyond the capacity. */
+clm_status clm_rows_append(clm_device *device, clm_buffer *to, clm_view x, const clm_buffer *first,
+                           int B, int T, int capacity, int C);
 
 /* ---- softmax cross-entropy ---- */
 

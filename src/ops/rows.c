@@ -52,3 +52,36 @@ clm_status clm_rows_add(clm_device *device, clm_buffer *x, const clm_buffer *y,
 cleanup:
     return status;
 }
+
+clm_status clm_rows_append(clm_device *device, clm_buffer *to, clm_view x, const clm_buffer *first,
+                           int B, int T, int capacity, int C) {
+    clm_status status = CLM_OK;
+    CLM_TRY(clm_ops_check_positive("rows", "B, T and C", B, T, C));
+    CLM_TRY(clm_ops_check_positive("rows", "capacity", capacity, 1, 1));
+    const size_t places = (size_t)B * (size_t)T;
+    const size_t columns = (size_t)C;
+    const size_t stride = x.stride != 0 ? (size_t)x.stride : columns;
+    if (x.stride < 0 || stride < columns || places > SIZE_MAX / sizeof(float) / stride - 1 ||
+        x.offset > SIZE_MAX / sizeof(float) - places * stride) {
+        return clm_fail(CLM_ERROR_SHAPE, "rows: %zu rows of %d elements cannot be %d apart", places,
+                        C, x.stride);
+    }
+    CLM_TRY(clm_ops_check_buffer("rows", "x", x.buffer, 1,
+                                 x.offset + (places - 1) * stride + columns, sizeof(float)));
+    CLM_TRY(clm_ops_check_buffer("rows", "to", to, (size_t)B * (size_t)capacity, columns,
+                                 sizeof(float)));
+    CLM_TRY(clm_ops_check_buffer("rows", "first", first, (size_t)B, 1, sizeof(int32_t)));
+    const clm_ops_variant variant = clm_ops_variant_for(device, "rows");
+    clm_launch launch = clm_launch_begin(device, "rows", "rows_append", variant.options);
+    clm_launch_buffer(&launch, to);
+    clm_launch_buffer(&launch, x.buffer);
+    clm_launch_buffer(&launch, first);
+    clm_launch_ulong(&launch, x.offset);
+    clm_launch_int(&launch, (int)stride);
+    clm_launch_int(&launch, T);
+    clm_launch_int(&launch, capacity);
+    clm_launch_int(&launch, C);
+    status = clm_ops_launch_rows(&launch, &variant, C, places);
+cleanup:
+    return status;
+}

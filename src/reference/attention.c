@@ -18,13 +18,22 @@ clm_reference_attention clm_reference_attention_fused(int B, int T, int H, int D
 
 clm_reference_attention clm_reference_attention_pooled(const int32_t *rows, int B, int T, int H,
                                                        int D) {
-    return (clm_reference_attention){
-        .B = B, .Tq = 1, .Tk = T, .H = H, .G = H, .D = D, .rows = rows, .kv_stride = 2 * H * D};
+    return (clm_reference_attention){.B = B,
+                                     .Tq = 1,
+                                     .Tk = T,
+                                     .H = H,
+                                     .G = H,
+                                     .D = D,
+                                     .causal = true,
+                                     .first = rows,
+                                     .first_step = T,
+                                     .kv_stride = 2 * H * D};
 }
 
 /* One query of one head: where it stands, where its keys begin, and how many it sees. */
 typedef struct place {
     size_t q, kv; /* of its first channel in q; of that of its first key in k and v */
+    size_t dkv;   /* in their gradients */
     size_t out;   /* in out */
     size_t lse;
     size_t stride; /* from key to key */
@@ -41,14 +50,17 @@ static place place_of(const clm_reference_attention *s, int n) {
     const size_t q_stride = s->q_stride != 0 ? (size_t)s->q_stride : (size_t)s->H * D;
     const size_t kv_stride = s->kv_stride != 0 ? (size_t)s->kv_stride : (size_t)s->G * D;
     const size_t position = (size_t)b * (size_t)s->Tq + (size_t)i;
+    const size_t capacity = (size_t)(s->capacity != 0 ? s->capacity : s->Tk);
+    const size_t group = (size_t)(h / (s->H / s->G)) * D;
+    const int first = s->first != NULL ? s->first[b] - b * s->first_step : 0;
+    const int valid = s->lengths != NULL ? s->lengths[b] : s->Tk;
     return (place){.q = position * q_stride + (size_t)h * D,
-                   .kv = (size_t)b * (size_t)s->Tk * kv_stride + (size_t)(h / (s->H / s->G)) * D,
+                   .kv = (size_t)b * capacity * kv_stride + group,
+                   .dkv = (size_t)b * (size_t)s->Tk * kv_stride + group,
                    .out = (position * (size_t)s->H + (size_t)h) * D,
                    .lse = (size_t)n,
                    .stride = kv_stride,
-                   .keys = s->rows != NULL ? s->rows[b] - b * s->Tk + i + 1
-                           : s->causal     ? i + 1
-                                           : s->Tk,
+                   .keys = s->causal && first + i + 1 < valid ? first + i + 1 : valid,
                    .scale = s->scale != 0.0 ? s->scale : 1.0 / sqrt((double)s->D)};
 }
 
@@ -82,7 +94,7 @@ static void forward_query(double *out, double *lse, const double *q, const doubl
         }
     }
     for (int d = 0; d < D; d++) {
-        out[at->out + (size_t)d] /= sum;
+        out[at->out + (size_t)d] /= at->keys > 0 ? sum : 1.0;
     }
     if (lse != NULL) {
         lse[at->lse] = most + log(sum);
@@ -119,6 +131,7 @@ void clm_reference_attention_backward(double *dq, double *dk, double *dv, const 
         const double delta = dot(dout + at.out, out + at.out, D);
         for (int j = 0; j < at.keys; j++) {
             const size_t key = at.kv + (size_t)j * at.stride;
+            const size_t dkey = at.dkv + (size_t)j * at.stride;
             const double weight = exp(score(&at, q, k, j, D) - lse[at.lse]);
             const double dscore = at.scale * weight * (dot(dout + at.out, v + key, D) - delta);
             for (size_t d = 0; d < (size_t)D; d++) {
@@ -126,10 +139,10 @@ void clm_reference_attention_backward(double *dq, double *dk, double *dv, const 
                     dq[at.q + d] += dscore * k[key + d];
                 }
                 if (dk != NULL) {
-                    dk[key + d] += dscore * q[at.q + d];
+                    dk[dkey + d] += dscore * q[at.q + d];
                 }
                 if (dv != NULL) {
-                    dv[key + d] += weight * dout[at.out + d];
+                    dv[dkey + d] += weight * dout[at.out + d];
                 }
             }
         }

@@ -1,5 +1,5 @@
 /* Attention in plain C and double precision: the oracle for cl/attention.cl and
- * cl/attention_pooled.cl.
+ * cl/attention_one.cl.
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #ifndef CLM_REFERENCE_ATTENTION_H
@@ -9,16 +9,19 @@
 #include <stdint.h>
 
 /* q (B,Tq,H,D), k and v (B,Tk,G,D), out (B,Tq,H,D), lse (B,H,Tq), the log-sum-exp of the scaled
- * scores. Query head h reads key-value head h / (H / G). */
+ * scores. Query head h reads key-value head h / (H / G). A sequence without keys has out = 0. */
 typedef struct clm_reference_attention {
     int B, Tq, Tk, H, G, D;
-    bool causal;  /* query i sees keys 0 to i */
+    bool causal;  /* a query sees no key after its own position */
     double scale; /* of the scores; 0: 1 / sqrt(D) */
-    /* Not NULL: query i of sequence b sees keys 0 to rows[b] - b Tk + i, causal or not. */
-    const int32_t *rows;
+    /* The position of each sequence's first query, counted from b * first_step; NULL: 0. */
+    const int32_t *first;
+    int first_step;
+    const int32_t *lengths; /* keys of each sequence that are valid; NULL: Tk */
     /* Numbers from one position to the next, in q and in k and v (and their gradients); 0: dense.
      */
     int q_stride, kv_stride;
+    int capacity; /* positions from one sequence of k and v to the next; 0, and in gradients: Tk */
 } clm_reference_attention;
 
 /* lse may be NULL. */

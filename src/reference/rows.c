@@ -30,3 +30,13 @@ void clm_reference_rows_add(double *x, const double *y, const int32_t *rows, int
         }
     }
 }
+
+void clm_reference_rows_append(double *to, const double *x, const int32_t *first, int B, int T,
+                               int capacity, int C) {
+    for (int i = 0; i < B * T; i++) {
+        const ptrdiff_t position = (ptrdiff_t)first[i / T] + i % T;
+        for (int c = 0; position >= 0 && position < capacity && c < C; c++) {
+            to[((ptrdiff_t)(i / T) * capacity + position) * C + c] = x[(ptrdiff_t)i * C + c];
+        }
+    }
+}

@@ -10,5 +10,8 @@ void clm_reference_rows_gather(double *out, const double *x, const int32_t *rows
 void clm_reference_rows_scatter(double *out, const double *x, const int32_t *rows, int n,
                                 int out_rows, int C);
 void clm_reference_rows_add(double *x, const double *y, const int32_t *rows, int n, int C);
+/* Sequence b's rows of x (B,T,C) to those of `to` (B,capacity,C) from first[b] on. */
+void clm_reference_rows_append(double *to, const double *x, const int32_t *first, int B, int T,
+                               int capacity, int C);
 
 #endif

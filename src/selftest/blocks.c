@@ -112,16 +112,32 @@ static const double forward_atol = 6e-6;
 static const double backward_atol = 3e-5;
 static const double attention_rtol = 6e-6;
 
-static clm_status check_attention(clm_selftest_context *run, clm_attention_shape s) {
-    const size_t positions = (size_t)s.B * (size_t)s.T;
-    const size_t C = (size_t)s.H * (size_t)s.D;
+/* The gradients, where the operation needs scratch. */
+static clm_status attention_backward(clm_selftest_context *run, const clm_attention_gradients *to,
+                                     const clm_value *dout, const clm_value *out,
+                                     const clm_value *lse,
+                                     const clm_attention_arguments *arguments) {
     clm_status status = CLM_OK;
-    clm_selftest_shape(run, "B=%d, T=%d, H=%d, D=%d%s", s.B, s.T, s.H, s.D,
-                       s.causal ? ", causal" : "");
+    clm_buffer *scratch = NULL;
+    CLM_TRY(clm_scratch_take(run->device,
+                             clm_attention_backward_scratch_bytes(run->device, &arguments->shape),
+                             &scratch, "the self-test"));
+    CLM_TRY(clm_attention_backward(run->device, to, dout->buffer, out->buffer, lse->buffer,
+                                   arguments, scratch));
+cleanup:
+    return status;
+}
+
+static clm_status check_attention(clm_selftest_context *run, int B, int T, int H, int D,
+                                  bool causal) {
+    const size_t positions = (size_t)B * (size_t)T;
+    const size_t C = (size_t)H * (size_t)D;
+    clm_status status = CLM_OK;
+    clm_selftest_shape(run, "B=%d, T=%d, H=%d, D=%d%s", B, T, H, D, causal ? ", causal" : "");
     const clm_value qkv = clm_selftest_random(run, positions * 3 * C, 1.7F);
     const clm_value dout = clm_selftest_random(run, positions * C, 1.0F);
     const clm_value out = clm_selftest_empty(run, positions * C);
-    const clm_value lse = clm_selftest_empty(run, positions * (size_t)s.H);
+    const clm_value lse = clm_selftest_empty(run, positions * (size_t)H);
     const clm_value dqkv = clm_selftest_empty(run, positions * 3 * C);
     const double *qkv_right = clm_selftest_widened(run, &qkv);
     const double *dout_right = clm_selftest_widened(run, &dout);
@@ -129,20 +145,19 @@ static clm_status check_attention(clm_selftest_context *run, clm_attention_shape
     double *lse_right = clm_selftest_doubles(run, lse.count);
     double *dqkv_right = clm_selftest_doubles(run, dqkv.count);
     CLM_TRY(run->status);
-    const clm_reference_attention right =
-        clm_reference_attention_fused(s.B, s.T, s.H, s.D, s.causal);
+    const clm_reference_attention right = clm_reference_attention_fused(B, T, H, D, causal);
+    const clm_attention_arguments arguments = clm_attention_fused(qkv.buffer, B, T, H, D, causal);
+    const clm_attention_gradients to = clm_attention_fused_gradients(dqkv.buffer, H, D);
     clm_reference_attention_forward(out_right, lse_right, qkv_right, qkv_right + C,
                                     qkv_right + 2 * C, &right);
     clm_reference_attention_backward(dqkv_right, dqkv_right + C, dqkv_right + 2 * C, dout_right,
                                      qkv_right, qkv_right + C, qkv_right + 2 * C, out_right,
                                      lse_right, &right);
-    CLM_TRY(clm_attention_forward(run->device, out.buffer, lse.buffer, qkv.buffer, s));
+    CLM_TRY(clm_attention_forward(run->device, out.buffer, lse.buffer, &arguments));
     clm_selftest_compare(run, "out", &out, out_right, forward_atol, attention_rtol);
     clm_selftest_compare(run, "lse", &lse, lse_right, forward_atol, attention_rtol);
-    clm_selftest_shape(run, "B=%d, T=%d, H=%d, D=%d%s", s.B, s.T, s.H, s.D,
-                       s.causal ? ", causal" : "");
-    CLM_TRY(clm_attention_backward(run->device, dqkv.buffer, dout.buffer, qkv.buffer, out.buffer,
-                                   lse.buffer, s));
+    clm_selftest_shape(run, "B=%d, T=%d, H=%d, D=%d%s", B, T, H, D, causal ? ", causal" : "");
+    CLM_TRY(attention_backward(run, &to, &dout, &out, &lse, &arguments));
     clm_selftest_compare(run, "dqkv", &dqkv, dqkv_right, backward_atol, attention_rtol);
 cleanup:
     return status;
@@ -155,46 +170,67 @@ clm_status clm_selftest_attention(clm_selftest_context *run) {
     const int B = is_simulator ? 1 : 2;
     const int T = is_simulator ? 19 : 67;
     clm_status status = CLM_OK;
-    CLM_TRY(check_attention(run, (clm_attention_shape){B, T, 2, 64, true}));
-    CLM_TRY(check_attention(run, (clm_attention_shape){1, 5, 1, 64, true}));
-    CLM_TRY(check_attention(run, (clm_attention_shape){1, T, 1, 64, false}));
+    CLM_TRY(check_attention(run, B, T, 2, 64, true));
+    CLM_TRY(check_attention(run, 1, 5, 1, 64, true));
+    CLM_TRY(check_attention(run, 1, T, 1, 64, false));
 cleanup:
     return status;
 }
 
-clm_status clm_selftest_attention_pooled(clm_selftest_context *run) {
-    enum { B = 3, T = 67, H = 2, D = 64, C = H * D };
-    static const int32_t places[B] = {66, T, 2 * T + 31};
-    const clm_attention_shape s = {B, T, H, D, true};
+/* One query a sequence, of twice as many heads as keys have, and sequences of different lengths. */
+clm_status clm_selftest_attention_one(clm_selftest_context *run) {
+    enum { B = 3, T = 67, H = 4, G = 2, D = 64, C = H * D, KV = 2 * G * D };
+    static const int32_t places[B] = {66, 0, 31};
+    static const int32_t lengths[B] = {67, 1, 30};
     clm_status status = CLM_OK;
-    clm_selftest_shape(run, "B=%d, T=%d, H=%d, D=%d", B, T, H, D);
+    clm_selftest_shape(run, "B=%d, T=%d, H=%d, G=%d, D=%d", B, T, H, G, D);
     const clm_value q = clm_selftest_random(run, (size_t)B * C, 1.7F);
-    const clm_value kv = clm_selftest_random(run, (size_t)B * T * 2 * C, 1.7F);
-    const clm_value rows = clm_selftest_copy(run, places, B);
+    const clm_value kv = clm_selftest_random(run, (size_t)B * T * KV, 1.7F);
+    const clm_value first = clm_selftest_copy(run, places, B);
+    const clm_value valid = clm_selftest_copy(run, lengths, B);
     const clm_value dout = clm_selftest_random(run, (size_t)B * C, 1.0F);
     const clm_value out = clm_selftest_empty(run, (size_t)B * C);
     const clm_value lse = clm_selftest_empty(run, (size_t)B * H);
     const clm_value dq = clm_selftest_empty(run, q.count);
     const clm_value dkv = clm_selftest_empty(run, kv.count);
     const double *q_right = clm_selftest_widened(run, &q);
-    const double *kv_right = clm_selftest_widened(run, &kv);
+    const double *k_right = clm_selftest_widened(run, &kv);
     const double *dout_right = clm_selftest_widened(run, &dout);
     double *out_right = clm_selftest_doubles(run, out.count);
     double *lse_right = clm_selftest_doubles(run, lse.count);
     double *dq_right = clm_selftest_doubles(run, q.count);
     double *dkv_right = clm_selftest_doubles(run, kv.count);
     CLM_TRY(run->status);
-    const clm_reference_attention right = clm_reference_attention_pooled(places, B, T, H, D);
-    clm_reference_attention_forward(out_right, lse_right, q_right, kv_right, kv_right + C, &right);
-    clm_reference_attention_backward(dq_right, dkv_right, dkv_right + C, dout_right, q_right,
-                                     kv_right, kv_right + C, out_right, lse_right, &right);
-    CLM_TRY(clm_attention_pooled_forward(run->device, out.buffer, lse.buffer, q.buffer, kv.buffer,
-                                         rows.buffer, s));
+    const clm_reference_attention right = {.B = B,
+                                           .Tq = 1,
+                                           .Tk = T,
+                                           .H = H,
+                                           .G = G,
+                                           .D = D,
+                                           .causal = true,
+                                           .first = places,
+                                           .lengths = lengths,
+                                           .kv_stride = KV};
+    const clm_attention_arguments arguments = {
+        .shape = {.B = B, .Tq = 1, .Tk = T, .H = H, .G = G, .D = D, .causal = true},
+        .q = {.buffer = q.buffer},
+        .k = {.buffer = kv.buffer, .stride = KV},
+        .v = {.buffer = kv.buffer, .offset = KV / 2, .stride = KV},
+        .first = first.buffer,
+        .lengths = valid.buffer};
+    const clm_attention_gradients to = {
+        .dq = {.buffer = dq.buffer},
+        .dk = {.buffer = dkv.buffer, .stride = KV},
+        .dv = {.buffer = dkv.buffer, .offset = KV / 2, .stride = KV}};
+    clm_reference_attention_forward(out_right, lse_right, q_right, k_right, k_right + KV / 2,
+                                    &right);
+    clm_reference_attention_backward(dq_right, dkv_right, dkv_right + KV / 2, dout_right, q_right,
+                                     k_right, k_right + KV / 2, out_right, lse_right, &right);
+    CLM_TRY(clm_attention_forward(run->device, out.buffer, lse.buffer, &arguments));
     clm_selftest_compare(run, "out", &out, out_right, forward_atol, attention_rtol);
     clm_selftest_compare(run, "lse", &lse, lse_right, forward_atol, attention_rtol);
-    clm_selftest_shape(run, "B=%d, T=%d, H=%d, D=%d", B, T, H, D);
-    CLM_TRY(clm_attention_pooled_backward(run->device, dq.buffer, dkv.buffer, dout.buffer, q.buffer,
-                                          kv.buffer, out.buffer, lse.buffer, rows.buffer, s));
+    clm_selftest_shape(run, "B=%d, T=%d, H=%d, G=%d, D=%d", B, T, H, G, D);
+    CLM_TRY(attention_backward(run, &to, &dout, &out, &lse, &arguments));
     clm_selftest_compare(run, "dq", &dq, dq_right, backward_atol, attention_rtol);
     clm_selftest_compare(run, "dkv", &dkv, dkv_right, backward_atol, attention_rtol);
 cleanup:

@@ -247,6 +247,7 @@ clm_status clm_selftest_rows(clm_selftest_context *run) {
     const clm_value x = clm_selftest_random(run, (size_t)ROWS * C, 1.0F);
     const clm_value y = clm_selftest_random(run, (size_t)N * C, 1.0F);
     const clm_value rows = clm_selftest_copy(run, places, N);
+    const clm_value place = clm_selftest_copy(run, places + 2, 1);
     const clm_value few = clm_selftest_empty(run, (size_t)N * C);
     const clm_value all = clm_selftest_empty(run, (size_t)ROWS * C);
     double *x_right = clm_selftest_widened(run, &x);
@@ -264,6 +265,11 @@ clm_status clm_selftest_rows(clm_selftest_context *run) {
     clm_reference_rows_add(x_right, y_right, places, N, C);
     CLM_TRY(clm_rows_add(run->device, x.buffer, y.buffer, rows.buffer, N, C));
     clm_selftest_compare(run, "rows added to", &x, x_right, 0.0, 0x1p-24); /* one rounding */
+    clm_selftest_shape(run, "n=%d of %d, C=%d", N, ROWS, C);
+    clm_reference_rows_append(expected, y_right, places + 2, 1, N, ROWS, C);
+    CLM_TRY(clm_rows_append(run->device, all.buffer, (clm_view){.buffer = y.buffer}, place.buffer,
+                            1, N, ROWS, C));
+    clm_selftest_compare(run, "rows appended", &all, expected, 0.0, 0.0);
 cleanup:
     return status;
 }

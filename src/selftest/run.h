@@ -84,7 +84,7 @@ clm_status clm_selftest_adamw(clm_selftest_context *run);
 clm_status clm_selftest_layernorm(clm_selftest_context *run);
 clm_status clm_selftest_embedding(clm_selftest_context *run);
 clm_status clm_selftest_attention(clm_selftest_context *run);
-clm_status clm_selftest_attention_pooled(clm_selftest_context *run);
+clm_status clm_selftest_attention_one(clm_selftest_context *run);
 clm_status clm_selftest_crossentropy(clm_selftest_context *run);
 clm_status clm_selftest_gemm(clm_selftest_context *run);
 clm_status clm_selftest_gemm_half(clm_selftest_context *run);

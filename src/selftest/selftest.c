@@ -41,7 +41,7 @@ static const operation operations[] = {
     {"embedding", clm_selftest_embedding, BY_FORM},
     {"layernorm", clm_selftest_layernorm, BY_FORM},
     {"attention", clm_selftest_attention, BY_FORM},
-    {"attention_pooled", clm_selftest_attention_pooled, BY_FORM},
+    {"attention_one", clm_selftest_attention_one, BY_FORM},
     {"crossentropy", clm_selftest_crossentropy, BY_FORM},
     {"gemm", clm_selftest_gemm, BY_GEMM},
     {"gemm_half", clm_selftest_gemm_half, BY_FLOATS},

@@ -108,8 +108,9 @@ static clm_status run_attention(clm_tune_run *run, void *context, bool candidate
     const others *o = context;
     const others_shape *s = o->shape;
     (void)candidate;
-    return clm_attention_forward(run->device, o->out, NULL, o->dqkv,
-                                 (clm_attention_shape){s->B, s->T, s->H, s->D, true});
+    const clm_attention_arguments arguments =
+        clm_attention_fused(o->dqkv, s->B, s->T, s->H, s->D, true);
+    return clm_attention_forward(run->device, o->out, NULL, &arguments);
 }
 
 /* ---- what is expected, in double ---- */

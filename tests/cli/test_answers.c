@@ -369,7 +369,7 @@ static void a_profile_names_the_kernels(void **state) {
     clm_test_outcome outcome = run_clm(TRAIN, "--out", "profiled", "--max-steps", "2", "--no-final",
                                        "--eval-every", "0", "--profile");
     assert_done(outcome);
-    assert_has(outcome.errors, "attention_pooled_backward");
+    assert_has(outcome.errors, "attention_one_backward");
     assert_has(outcome.errors, " calls  adamw_step");
 }
 

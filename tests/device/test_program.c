@@ -63,7 +63,7 @@ static void files_of_a_group_are_built_together(clm_device *like) {
         {"reduce", plain, "reduce_square_sum"},
         {"adamw", plain, "adamw_step"},
         {"attention", heads, "attention_forward_item"},
-        {"attention_pooled", heads, "attention_pooled_forward"},
+        {"attention_one", heads, "attention_one_forward"},
         /* Options that are no other file's, and files that are in no group. */
         {"gemm_few", plain, "gemm_few_add"},
         {"layernorm", "-DWIDTH=4 -DLOCAL=1 -DWANT_DWEIGHT=0", "layernorm_backward"},
@@ -137,13 +137,13 @@ static void macros_end_with_their_file(clm_device *like) {
                       "\n#ifndef D\n#define D 64\n#endif\n#define OTHERS 1\n"
                       "#define TERM(x) ((x) + 1)\n"
                       "__kernel void one(__global int *x) { x[0] = TERM(D); }\n");
-    write_kernel_file("attention_pooled.cl",
+    write_kernel_file("attention_one.cl",
                       "\n#ifdef OTHERS\n#error \"a macro of attention.cl\"\n#endif\n"
                       "#define TERM(x) ((x) + 2)\n"
                       "__kernel void two(__global int *x) { x[0] = TERM(D); }\n");
     assert_ok(clm_buffer_create(&out, device, sizeof value, "a test"));
     for (int i = 0; i < 2; i++) {
-        clm_launch launch = clm_launch_begin(device, i == 0 ? "attention" : "attention_pooled",
+        clm_launch launch = clm_launch_begin(device, i == 0 ? "attention" : "attention_one",
                                              i == 0 ? "one" : "two", "-DD=7");
         clm_launch_buffer(&launch, out);
         assert_ok(clm_launch_1d(&launch, 1, 1));

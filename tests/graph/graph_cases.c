@@ -44,6 +44,8 @@ void clm_test_draw_values(clm_reference_run *run, const clm_test_draw *draw) {
             const int part = draw->rows_of / (int)count;
             run->ids[i][k] = strcmp(about->name, "targets") == 0
                                  ? (int32_t)(random % (uint32_t)draw->classes)
+                             : strcmp(about->name, "first") == 0   ? (int32_t)(random % 2)
+                             : strcmp(about->name, "lengths") == 0 ? (int32_t)(random % 2) + 1
                              : strncmp(about->name, "rows", 4) == 0
                                  ? (int32_t)(k * part) + (int32_t)(random % (uint32_t)part)
                                  : (int32_t)(random % (uint32_t)draw->vocabulary);

@@ -17,7 +17,8 @@ clm_tensor clm_test_parameter(clm_graph *graph, const char *name, int rank, int6
                               int64_t c, int64_t d);
 
 /* Draws all parameters and f32 inputs (normal, `scale`), and every i32 input: "targets" below the
- * columns of the loss's logits, "ids" below `vocabulary`, "rows" distinct and below `rows_of`. */
+ * columns of the loss's logits, "ids" below `vocabulary`, "rows" distinct and below `rows_of`,
+ * "first" 0 or 1, "lengths" 1 or 2. */
 typedef struct clm_test_draw {
     double scale;
     int vocabulary;

@@ -95,24 +95,29 @@ static clm_tensor make_rope(clm_graph *g) {
     return clm_graph_rope(g, clm_test_parameter(g, "x", 4, B, T, H, C), 100.0F, 2);
 }
 
-static clm_tensor attend(clm_graph *g, int64_t Tq, int64_t groups, bool causal, clm_tensor rows) {
-    const clm_attention_options options = {.causal = causal, .scale = causal ? 0.0F : 0.3F};
+static clm_tensor attend(clm_graph *g, int64_t Tq, int64_t groups,
+                         const clm_attention_options *options) {
     return clm_graph_attention(g, clm_test_parameter(g, "q", 4, B, Tq, H, C),
                                clm_test_parameter(g, "k", 4, B, T, groups, C),
-                               clm_test_parameter(g, "v", 4, B, T, groups, C), rows, &options);
+                               clm_test_parameter(g, "v", 4, B, T, groups, C), options);
 }
 
 static clm_tensor make_attention(clm_graph *g) {
-    return attend(g, T, H, true, none);
+    return attend(g, T, H, &(clm_attention_options){.causal = true});
 }
 
 static clm_tensor make_grouped_attention(clm_graph *g) {
-    return attend(g, T + 1, G, false, none);
+    return attend(g, T + 1, G, &(clm_attention_options){.scale = 0.3F});
 }
 
-static clm_tensor make_pooled_attention(clm_graph *g) {
+/* Positions 0 or 1 of T keys, of which 1 or 2 are valid. */
+static clm_tensor make_placed_attention(clm_graph *g) {
     const int64_t shape[] = {B};
-    return attend(g, 1, G, true, clm_graph_input(g, "rows", CLM_I32, 1, shape));
+    return attend(
+        g, 2, G,
+        &(clm_attention_options){.causal = true,
+                                 .first = clm_graph_input(g, "first", CLM_I32, 1, shape),
+                                 .lengths = clm_graph_input(g, "lengths", CLM_I32, 1, shape)});
 }
 
 static clm_tensor make_gather(clm_graph *g) {
@@ -142,7 +147,7 @@ static const struct {
                   {"rope", make_rope},
                   {"attention", make_attention},
                   {"grouped attention", make_grouped_attention},
-                  {"pooled attention", make_pooled_attention},
+                  {"placed attention", make_placed_attention},
                   {"gather", make_gather}};
 
 static void gradients_of_each_operation(void **state) {
@@ -178,7 +183,7 @@ static clm_tensor llama_block(clm_graph *g, clm_tensor x) {
     const clm_tensor mixed =
         clm_graph_attention(g, heads(g, linear(g, "q_proj", h, C, WIDE), H, true),
                             heads(g, linear(g, "k_proj", h, C, G * C), G, true),
-                            heads(g, linear(g, "v_proj", h, C, G * C), G, false), none, &causal);
+                            heads(g, linear(g, "v_proj", h, C, G * C), G, false), &causal);
     x = clm_graph_add(g, x, linear(g, "o_proj", clm_graph_reshape(g, mixed, 3, joined), WIDE, C));
     h = clm_graph_rmsnorm(g, x, vector(g, "post_attention_layernorm", C), 1e-5F);
     return clm_graph_add(g, x,
@@ -344,8 +349,7 @@ static clm_tensor grow(clm_graph *g, const clm_tensor *pool, int count) {
                 g,
                 clm_graph_attention(g, clm_graph_reshape(g, x, 4, by_head),
                                     clm_graph_reshape(g, any(pool, count), 4, by_head),
-                                    clm_graph_reshape(g, any(pool, count), 4, by_head), none,
-                                    &causal),
+                                    clm_graph_reshape(g, any(pool, count), 4, by_head), &causal),
                 3, plain);
     }
 }

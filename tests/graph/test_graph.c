@@ -74,7 +74,7 @@ static void wrong_reshape(clm_graph *g, clm_tensor x, clm_tensor w) {
 static void wrong_heads(clm_graph *g, clm_tensor x, clm_tensor w) {
     const clm_attention_options options = {.causal = true};
     (void)w;
-    (void)clm_graph_attention(g, x, x, x, none, &options);
+    (void)clm_graph_attention(g, x, x, x, &options);
 }
 static void wrong_type(clm_graph *g, clm_tensor x, clm_tensor w) {
     (void)clm_graph_embedding(g, x, w, none);

@@ -199,8 +199,10 @@ static result pass_of_plan(const passes *p, const saving *how, uint64_t *total_b
                                       .kept = how->kept,
                                       .apart = how->apart,
                                       .poison = how->poison};
-    const clm_plan_binding bindings[] = {
-        {"tokens", p->tokens}, {"rows", p->rows}, {"targets", p->labels}, {p->cut, p->features}};
+    const clm_plan_binding bindings[] = {{.input = "tokens", .host = p->tokens},
+                                         {.input = "rows", .host = p->rows},
+                                         {.input = "targets", .host = p->labels},
+                                         {.input = p->cut, .host = p->features}};
     assert_ok(clm_plan_make(&plan, p->device, p->graph, &options));
     clm_plan_memory(plan, total_bytes, &largest_bytes);
     assert_ok(clm_plan_allocate(plan, find_parameter, p->model));

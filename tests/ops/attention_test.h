@@ -1,4 +1,4 @@
-/* What the tests of attention and of pooled attention share: tensors that the device and the
+/* What the tests of attention share: tensors that the device and the
  * reference both have, and checks that hold for either.
  *
  * SPDX-License-Identifier: Apache-2.0 */
@@ -6,6 +6,45 @@
 #define CLM_TEST_OPS_ATTENTION_TEST_H
 
 #include "op_test.h"
+
+/* Of queries, keys and values of one product (B,T,3C); of one query per sequence (B,C), with keys
+ * and values of one product (B,T,2C). */
+typedef struct attention_sizes {
+    int B, T, H, D;
+    bool causal;
+} attention_sizes;
+
+/* Room for the backward pass, with a guard; NULL where it needs none. */
+static inline clm_buffer *scratch_for(clm_device *device, const clm_attention_arguments *a) {
+    const size_t bytes = clm_attention_backward_scratch_bytes(device, &a->shape);
+    return bytes > 0 ? clm_test_buffer(device, NULL, bytes / sizeof(float)) : NULL;
+}
+
+static inline clm_status backward(clm_device *device, const clm_attention_gradients *to,
+                                  const clm_buffer *dout, const clm_buffer *out,
+                                  const clm_buffer *lse, const clm_attention_arguments *a) {
+    clm_buffer *scratch = a->shape.D <= CLM_ATTENTION_D_MOST ? scratch_for(device, a) : NULL;
+    const clm_status status = clm_attention_backward(device, to, dout, out, lse, a, scratch);
+    if (scratch != NULL) {
+        clm_test_buffer_check(
+            scratch, clm_attention_backward_scratch_bytes(device, &a->shape) / sizeof(float));
+    }
+    return status;
+}
+
+static inline clm_status fused_forward(clm_device *device, clm_buffer *out, clm_buffer *lse,
+                                       clm_buffer *qkv, attention_sizes s) {
+    const clm_attention_arguments a = clm_attention_fused(qkv, s.B, s.T, s.H, s.D, s.causal);
+    return clm_attention_forward(device, out, lse, &a);
+}
+
+static inline clm_status fused_backward(clm_device *device, clm_buffer *dqkv, clm_buffer *dout,
+                                        clm_buffer *qkv, clm_buffer *out, clm_buffer *lse,
+                                        attention_sizes s) {
+    const clm_attention_arguments a = clm_attention_fused(qkv, s.B, s.T, s.H, s.D, s.causal);
+    const clm_attention_gradients to = clm_attention_fused_gradients(dqkv, s.H, s.D);
+    return backward(device, &to, dout, out, lse, &a);
+}
 
 /* An input or a result: the device's, and the reference's. */
 typedef struct attention_tensor {

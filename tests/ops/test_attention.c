@@ -7,11 +7,11 @@
 #include "reference/attention.h"
 
 typedef struct attention_case {
-    clm_attention_shape shape;
+    attention_sizes shape;
     attention_tensor qkv, dout, out, lse, dqkv;
 } attention_case;
 
-static attention_case make_case(clm_attention_shape shape, float scale) {
+static attention_case make_case(attention_sizes shape, float scale) {
     const size_t places = (size_t)shape.B * (size_t)shape.T * (size_t)shape.H;
     const size_t count = places * (size_t)shape.D;
     return (attention_case){.shape = shape,
@@ -32,7 +32,7 @@ static void free_case(attention_case *c) {
 
 static void reference_forward(void *context) {
     attention_case *c = context;
-    const clm_attention_shape s = c->shape;
+    const attention_sizes s = c->shape;
     const size_t C = (size_t)s.H * (size_t)s.D;
     const double *qkv = c->qkv.exact;
     const clm_reference_attention shape =
@@ -41,7 +41,7 @@ static void reference_forward(void *context) {
 }
 
 static void run_reference(attention_case *c) {
-    const clm_attention_shape s = c->shape;
+    const attention_sizes s = c->shape;
     widen(&c->qkv);
     widen(&c->dout);
     reference_forward(c);
@@ -61,8 +61,8 @@ static void run_device(clm_device *device, attention_case *c) {
     clm_buffer *out = room_for(device, &c->out);
     clm_buffer *lse = room_for(device, &c->lse);
     clm_buffer *dqkv = room_for(device, &c->dqkv);
-    assert_ok(clm_attention_forward(device, out, lse, qkv, c->shape));
-    assert_ok(clm_attention_backward(device, dqkv, dout, qkv, out, lse, c->shape));
+    assert_ok(fused_forward(device, out, lse, qkv, c->shape));
+    assert_ok(fused_backward(device, dqkv, dout, qkv, out, lse, c->shape));
     download(&c->out, out);
     download(&c->lse, lse);
     download(&c->dqkv, dqkv);
@@ -78,7 +78,7 @@ static const double atol_forward = 4e-6, atol_backward = 2e-5, rtol = 4e-6;
 
 static void compare_case(attention_case *c) {
     char what[96];
-    const clm_attention_shape s = c->shape;
+    const attention_sizes s = c->shape;
     (void)snprintf(what, sizeof what, "out of B %d T %d H %d D %d causal %d", s.B, s.T, s.H, s.D,
                    s.causal);
     compare(&c->out, atol_forward, rtol, what);
@@ -90,13 +90,13 @@ static void compare_case(attention_case *c) {
 
 /* A simulator, whose tiles have 16 queries, sees all accesses in small shapes; what is left out are
  * questions about values. */
-static bool is_too_slow(clm_device *device, clm_attention_shape s) {
+static bool is_too_slow(clm_device *device, attention_sizes s) {
     return is_slow(device) && (double)s.B * s.H * s.T * s.T * s.D > 5e4;
 }
 
 /* Tiles are 48 or 24 queries (item) and 64 (group); vectors 16 or 8 wide.
  * Few different D: each is a program of its own. */
-static const clm_attention_shape shapes[] = {
+static const attention_sizes shapes[] = {
     {1, 1, 1, 1, true},    {1, 2, 1, 3, true},    {2, 1, 3, 3, false},    {1, 5, 2, 3, true},
     {2, 23, 2, 3, true},   {1, 24, 1, 17, false}, {1, 25, 2, 17, true},   {2, 47, 2, 64, true},
     {1, 48, 2, 64, true},  {1, 49, 3, 64, true},  {1, 49, 1, 64, false},  {1, 63, 1, 65, true},
@@ -124,7 +124,7 @@ static void attention_matches_the_reference(void **state) {
 
 static void reference_gradients_are_finite_differences(void **state) {
     (void)state;
-    static const clm_attention_shape small[] = {
+    static const attention_sizes small[] = {
         {1, 1, 1, 1, true}, {2, 5, 2, 3, true}, {1, 6, 2, 4, false}};
     for (size_t i = 0; i < sizeof small / sizeof *small; i++) {
         attention_case c = make_case(small[i], 1.0F);
@@ -137,7 +137,7 @@ static void reference_gradients_are_finite_differences(void **state) {
 /* The tolerances above notice one weight, or one gradient, that is wrong by little. */
 static void tolerances_notice_a_wrong_value(void **state) {
     (void)state;
-    attention_case c = make_case((clm_attention_shape){1, 20, 1, 8, true}, 1.0F);
+    attention_case c = make_case((attention_sizes){1, 20, 1, 8, true}, 1.0F);
     run_reference(&c);
     for (size_t i = 0; i < c.out.count; i++) {
         c.out.values[i] = (float)c.out.exact[i];
@@ -160,7 +160,7 @@ static void tolerances_notice_a_wrong_value(void **state) {
 }
 
 static void large_scores(clm_device *device) {
-    const clm_attention_shape shape = {1, 50, 2, 17, true};
+    const attention_sizes shape = {1, 50, 2, 17, true};
     if (is_too_slow(device, shape)) {
         return;
     }
@@ -188,7 +188,7 @@ static bool row_is_finite(const attention_case *c, int position) {
 }
 
 static void not_finite(clm_device *device) {
-    const clm_attention_shape shape = {1, 60, 1, 3, true};
+    const attention_sizes shape = {1, 60, 1, 3, true};
     if (is_too_slow(device, shape)) {
         return;
     }
@@ -235,7 +235,7 @@ static void nonfinite_values_stay_in_their_rows(void **state) {
 
 /* Attention without a mask does not care in which order keys (with their values) stand. */
 static void permutation(clm_device *device) {
-    const clm_attention_shape shape = {1, 61, 1, 17, false};
+    const attention_sizes shape = {1, 61, 1, 17, false};
     if (is_too_slow(device, shape)) {
         return;
     }
@@ -264,7 +264,7 @@ static void the_order_of_keys_does_not_matter(void **state) {
 }
 
 static void causal(clm_device *device) {
-    const clm_attention_shape shape = {1, 70, 1, 17, true};
+    const attention_sizes shape = {1, 70, 1, 17, true};
     if (is_too_slow(device, shape)) {
         return;
     }
@@ -293,7 +293,7 @@ static void a_later_token_does_not_change_an_earlier_output(void **state) {
 }
 
 static void twice(clm_device *device) {
-    const clm_attention_shape shape = {2, 130, 2, 17, true};
+    const attention_sizes shape = {2, 130, 2, 17, true};
     if (is_too_slow(device, shape)) {
         return;
     }
@@ -315,20 +315,19 @@ static void the_same_input_gives_the_same_bits(void **state) {
 static void wrong_shapes(clm_device *device) {
     clm_buffer *small = clm_test_buffer(device, NULL, 64),
                *large = clm_test_buffer(device, NULL, 192);
-    const clm_attention_shape good = {1, 8, 2, 4, true};
-    clm_attention_shape bad = good;
+    const attention_sizes good = {1, 8, 2, 4, true};
+    attention_sizes bad = good;
     bad.T = 0;
-    assert_status(CLM_ERROR_SHAPE, clm_attention_forward(device, small, NULL, large, bad));
+    assert_status(CLM_ERROR_SHAPE, fused_forward(device, small, NULL, large, bad));
     bad = good;
     bad.D = CLM_ATTENTION_D_MOST + 1;
-    assert_status(CLM_ERROR_UNSUPPORTED, clm_attention_forward(device, small, NULL, large, bad));
+    assert_status(CLM_ERROR_UNSUPPORTED, fused_forward(device, small, NULL, large, bad));
     bad = good;
     bad.T = 4096;
-    assert_status(CLM_ERROR_SHAPE, clm_attention_forward(device, small, NULL, large, bad));
+    assert_status(CLM_ERROR_SHAPE, fused_forward(device, small, NULL, large, bad));
     assert_message_has("attention");
-    assert_status(CLM_ERROR_SHAPE,
-                  clm_attention_backward(device, large, small, large, small, NULL, good));
-    assert_ok(clm_attention_forward(device, small, NULL, large, good)); /* lse is not wanted */
+    assert_status(CLM_ERROR_SHAPE, fused_backward(device, large, small, large, small, NULL, good));
+    assert_ok(fused_forward(device, small, NULL, large, good)); /* lse is not wanted */
     clm_test_buffer_check(small, 64);
     clm_test_buffer_check(large, 192);
 }

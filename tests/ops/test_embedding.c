@@ -63,6 +63,13 @@ static void forward(clm_device *device, const shape *s, int first_position) {
     assert_ok(clm_embedding_forward(device, out, tokens_buffer, wte_buffer, wpe_buffer, s->B, s->T,
                                     s->C, first_position));
     check_buffer(out, expected, places * C, 0.0, 0.0, "embedding");
+    clm_buffer *bare = clm_test_buffer(device, NULL, places * C);
+    for (size_t i = 0; i < places * C; i++) {
+        expected[i] = wte[(size_t)tokens[i / C] * C + i % C];
+    }
+    assert_ok(clm_embedding_forward(device, bare, tokens_buffer, wte_buffer, NULL, s->B, s->T, s->C,
+                                    first_position));
+    check_buffer(bare, expected, places * C, 0.0, 0.0, "embedding without positions");
     clm_test_buffer_check(tokens_buffer, places);
     clm_test_buffer_check(wte_buffer, wte_count);
     clm_test_buffer_check(wpe_buffer, wpe_count);

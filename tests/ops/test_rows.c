@@ -18,6 +18,34 @@ static int32_t *draw_rows(int n, int of) {
     return rows;
 }
 
+/* Two sequences, each with room for `of` rows, get n of a wider matrix; those that do not fit are
+ * left out. */
+static void appended(clm_device *device, int n, int of, int C) {
+    enum { B = 2 };
+    const size_t count = (size_t)B * (size_t)of * (size_t)C;
+    const int stride = C + 3;
+    const size_t wide = 1 + (size_t)B * (size_t)n * (size_t)stride;
+    const int32_t first[B] = {of - n / 2, (of - n) / 2};
+    float *to = normal_floats(count, 1.0F);
+    float *x = normal_floats(wide, 1.0F);
+    double *exact = widened(to, count);
+    double *dense = widened(x, (size_t)B * (size_t)n * (size_t)C);
+    for (int i = 0; i < B * n * C; i++) {
+        dense[i] = (double)x[1 + i / C * stride + i % C];
+    }
+    clm_reference_rows_append(exact, dense, first, B, n, of, C);
+    clm_buffer *to_buffer = clm_test_buffer(device, to, count);
+    const clm_view view = {clm_test_buffer(device, x, wide), 1, stride};
+    assert_ok(
+        clm_rows_append(device, to_buffer, view, clm_test_buffer(device, first, B), B, n, of, C));
+    narrow_into(to, exact, count);
+    check_buffer(to_buffer, to, count, 0.0, 0.0, "appended rows");
+    clm_test_buffer_check(view.buffer, wide);
+    free(to);
+    free(x);
+    free(dense);
+}
+
 /* Copies, and one rounding on either side: exact. */
 static void one(clm_device *device, int n, int of, int C) {
     size_t few = (size_t)n * (size_t)C;
@@ -53,6 +81,7 @@ static void one(clm_device *device, int n, int of, int C) {
     check_buffer(sum_buffer, sum, all, 0.0, 0.0, "rows added to");
     clm_test_buffer_check(y_buffer, few);
     check_buffer(out, gathered, few, 0.0, 0.0, "gathered rows");
+    appended(device, n, of, C);
     check_buffer(back, scattered, all, 0.0, 0.0, "scattered rows");
     clm_test_buffer_check(x_buffer, all);
     clm_test_buffer_check(rows_buffer, (size_t)n);

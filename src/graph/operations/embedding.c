@@ -44,9 +44,6 @@ static void reference(const clm_reference_call *call) {
 
 static clm_status enqueue(const clm_device_call *call) {
     const clm_shape *ids = call->in_shape[IDS];
-    if (call->in[POSITIONS].buffer == NULL) {
-        return clm_fail(CLM_ERROR_UNSUPPORTED, "an embedding without positions has no kernel yet");
-    }
     return clm_embedding_forward(call->device, call->out[0].buffer, call->in[IDS].buffer,
                                  call->in[TABLE].buffer, call->in[POSITIONS].buffer,
                                  (int)clm_shape_rows(ids), (int)clm_shape_last(ids),
