@@ -29,12 +29,18 @@ static void decide(const halving *h, const clm_node *node) {
     }
     for (int k = 0; k < CLM_NODE_OUTPUTS; k++) {
         const uint32_t out = node->outputs[k];
+        cheap = cheap && (out == 0 || (h->uses[out].until < h->last && !h->as_stored[out]));
+    }
+    for (int k = 0; k < CLM_NODE_OUTPUTS; k++) {
+        const uint32_t out = node->outputs[k];
         const clm_value_use *use = &h->uses[out];
-        const bool lives_on = use->until >= h->last;
-        h->trained[out] = trained && out != 0;
-        if (cheap && !lives_on && !h->as_stored[out]) {
+        if (out == 0) {
+            continue;
+        }
+        h->trained[out] = trained;
+        if (cheap) {
             h->held[out] = CLM_HELD_AGAIN;
-        } else if (use->by_backward && !lives_on && trained && k == 0) {
+        } else if (k == 0 && use->by_backward && use->until < h->last && trained) {
             h->held[out] = CLM_HELD_ROUNDED;
         }
         h->there[out] = use->by_backward || h->held[out] == CLM_HELD_AGAIN;

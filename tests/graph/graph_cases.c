@@ -141,3 +141,61 @@ uint32_t clm_test_check_gradients(const clm_graph *graph, clm_tensor losses, clm
     clm_graph_free(derived);
     return nodes;
 }
+
+/* ---- random graphs ---- */
+
+enum { B = CLM_TEST_B, T = CLM_TEST_T, C = CLM_TEST_C, H = CLM_TEST_H };
+
+bool clm_test_trains_by_bit(void *context, const char *name) {
+    const unsigned *bits = context;
+    return (*bits >> (unsigned)(name[1] - 'a') & 1U) != 0;
+}
+
+clm_tensor clm_test_any(const clm_tensor *pool, int count) {
+    return pool[clm_test_random() % (uint32_t)count];
+}
+
+clm_tensor clm_test_grow(clm_graph *g, const clm_tensor *pool, int count) {
+    char name[] = "pa";
+    name[1] = (char)('a' + clm_test_random() % 4);
+    char other[] = "pe";
+    other[1] = (char)('e' + clm_test_random() % 4);
+    const clm_tensor x = clm_test_any(pool, count);
+    const clm_tensor square = clm_test_parameter(g, name, 2, C, C, 0, 0);
+    const clm_tensor line = clm_test_parameter(g, other, 1, C, 0, 0, 0);
+    const int64_t by_head[] = {B, T, H, C / H};
+    const int64_t plain[] = {B, T, C};
+    const clm_attention_options causal = {.causal = (clm_test_random() & 1) != 0};
+    switch (clm_test_random() % 9) {
+        case 0:
+            return clm_graph_add(g, x, clm_test_any(pool, count));
+        case 1:
+            return clm_graph_linear(g, x, square, CLM_LINEAR_IN_OUT, line);
+        case 2:
+            return clm_graph_linear(g, x, square, CLM_LINEAR_OUT_IN, (clm_tensor){0});
+        case 3:
+            return clm_graph_layernorm(g, x, line, line, 0.1F);
+        case 4:
+            return clm_graph_rmsnorm(g, x, line, 0.1F);
+        case 5:
+            return clm_graph_silu_gate(g, clm_graph_scale(g, x, 0.3F), clm_test_any(pool, count));
+        case 6:
+            return clm_graph_scale(g, clm_graph_gelu(g, x), 0.5F);
+        case 7: {
+            const clm_tensor wide =
+                clm_graph_linear(g, x, clm_test_parameter(g, "pi", 2, C, 2 * C, 0, 0),
+                                 CLM_LINEAR_IN_OUT, (clm_tensor){0});
+            const int64_t first = (int64_t)(clm_test_random() % (C + 1));
+            return clm_graph_silu_gate(g, clm_graph_columns(g, wide, 0, C),
+                                       clm_graph_columns(g, wide, first, C));
+        }
+        default:
+            return clm_graph_reshape(
+                g,
+                clm_graph_attention(g, clm_graph_reshape(g, x, 4, by_head),
+                                    clm_graph_reshape(g, clm_test_any(pool, count), 4, by_head),
+                                    clm_graph_reshape(g, clm_test_any(pool, count), 4, by_head),
+                                    &causal),
+                3, plain);
+    }
+}

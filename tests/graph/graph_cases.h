@@ -35,4 +35,17 @@ uint32_t clm_test_check_gradients(const clm_graph *graph, clm_tensor losses, clm
 
 bool clm_test_trains_all(void *context, const char *name);
 
+/* ---- random graphs ---- */
+
+enum { CLM_TEST_B = 2, CLM_TEST_T = 3, CLM_TEST_C = 4, CLM_TEST_H = 2 };
+
+clm_tensor clm_test_any(const clm_tensor *pool, int count);
+
+/* One more tensor (B,T,C) from those there are; parameters are "pa" to "pi", drawn again and again,
+ * so that most are shared. */
+clm_tensor clm_test_grow(clm_graph *graph, const clm_tensor *pool, int count);
+
+/* Which of them are trained: the context is an unsigned with a bit for each. */
+bool clm_test_trains_by_bit(void *context, const char *name);
+
 #endif

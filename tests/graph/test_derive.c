@@ -8,7 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { B = 2, T = 3, C = 4, H = 2, G = 1, V = 5 };
+enum { B = CLM_TEST_B, T = CLM_TEST_T, C = CLM_TEST_C, H = CLM_TEST_H, G = 1, V = 5 };
 static const clm_test_draw usual = {.scale = 0.7, .vocabulary = V, .rows_of = B * T, .classes = 2};
 static const clm_tensor none;
 
@@ -300,60 +300,6 @@ static void a_network_that_is_no_transformer(void **state) {
 
 enum { POOL = 24 };
 
-static bool trains_by_bit(void *context, const char *name) {
-    const unsigned *bits = context;
-    return (*bits >> (unsigned)(name[1] - 'a') & 1U) != 0;
-}
-
-static clm_tensor any(const clm_tensor *pool, int count) {
-    return pool[clm_test_random() % (uint32_t)count];
-}
-
-/* One more tensor (B,T,C) from those there are; parameters are "pa" to "ph", drawn again and again,
- * so that most are shared. */
-static clm_tensor grow(clm_graph *g, const clm_tensor *pool, int count) {
-    char name[] = "pa";
-    name[1] = (char)('a' + clm_test_random() % 4);
-    char other[] = "pe";
-    other[1] = (char)('e' + clm_test_random() % 4);
-    const clm_tensor x = any(pool, count);
-    const clm_tensor square = clm_test_parameter(g, name, 2, C, C, 0, 0);
-    const clm_tensor line = clm_test_parameter(g, other, 1, C, 0, 0, 0);
-    const int64_t by_head[] = {B, T, H, C / H};
-    const int64_t plain[] = {B, T, C};
-    const clm_attention_options causal = {.causal = (clm_test_random() & 1) != 0};
-    switch (clm_test_random() % 9) {
-        case 0:
-            return clm_graph_add(g, x, any(pool, count));
-        case 1:
-            return clm_graph_linear(g, x, square, CLM_LINEAR_IN_OUT, line);
-        case 2:
-            return clm_graph_linear(g, x, square, CLM_LINEAR_OUT_IN, none);
-        case 3:
-            return clm_graph_layernorm(g, x, line, line, 0.1F);
-        case 4:
-            return clm_graph_rmsnorm(g, x, line, 0.1F);
-        case 5:
-            return clm_graph_silu_gate(g, clm_graph_scale(g, x, 0.3F), any(pool, count));
-        case 6:
-            return clm_graph_scale(g, clm_graph_gelu(g, x), 0.5F);
-        case 7: {
-            const clm_tensor wide = clm_graph_linear(
-                g, x, clm_test_parameter(g, "pi", 2, C, 2 * C, 0, 0), CLM_LINEAR_IN_OUT, none);
-            const int64_t first = (int64_t)(clm_test_random() % (C + 1));
-            return clm_graph_silu_gate(g, clm_graph_columns(g, wide, 0, C),
-                                       clm_graph_columns(g, wide, first, C));
-        }
-        default:
-            return clm_graph_reshape(
-                g,
-                clm_graph_attention(g, clm_graph_reshape(g, x, 4, by_head),
-                                    clm_graph_reshape(g, any(pool, count), 4, by_head),
-                                    clm_graph_reshape(g, any(pool, count), 4, by_head), &causal),
-                3, plain);
-    }
-}
-
 static void gradients_of_random_graphs(void **state) {
     (void)state;
     int checked = 0;
@@ -362,7 +308,7 @@ static void gradients_of_random_graphs(void **state) {
         clm_tensor pool[POOL] = {clm_test_parameter(g, "pj", 3, B, T, C, 0)};
         const int count = 2 + (int)(clm_test_random() % 7);
         for (int i = 1; i < count; i++) {
-            pool[i] = grow(g, pool, i);
+            pool[i] = clm_test_grow(g, pool, i);
         }
         const clm_tensor losses = clm_test_loss(g, pool[count - 1]);
         unsigned bits = clm_test_random();
@@ -370,8 +316,8 @@ static void gradients_of_random_graphs(void **state) {
         assert_ok(clm_graph_status(g));
         assert_ok(clm_graph_copy(&trial, g));
         /* Some draws train nothing that leads to the loss. */
-        if (clm_graph_derive(trial, losses.id, trains_by_bit, &bits) == CLM_OK) {
-            (void)clm_test_check_gradients(g, losses, trains_by_bit, &bits, &usual, 2);
+        if (clm_graph_derive(trial, losses.id, clm_test_trains_by_bit, &bits) == CLM_OK) {
+            (void)clm_test_check_gradients(g, losses, clm_test_trains_by_bit, &bits, &usual, 2);
             checked++;
         }
         clm_graph_free(trial);
@@ -390,8 +336,8 @@ static void check_same(const clm_graph *a, const clm_graph *b, unsigned *bits) {
     bool trained[2] = {false};
     for (int i = 0; i < 2; i++) {
         assert_ok(clm_graph_copy(&derived[i], graphs[i]));
-        trained[i] = clm_graph_derive(derived[i], derived[i]->outputs[0].tensor, trains_by_bit,
-                                      bits) == CLM_OK;
+        trained[i] = clm_graph_derive(derived[i], derived[i]->outputs[0].tensor,
+                                      clm_test_trains_by_bit, bits) == CLM_OK;
         if (!trained[i]) {
             clm_graph_free(derived[i]);
             assert_ok(clm_graph_copy(&derived[i], graphs[i]));
@@ -466,16 +412,16 @@ static void random_graphs_narrowed_give_the_same(void **state) {
         clm_tensor pool[POOL] = {clm_test_parameter(g, "pj", 3, B, T, C, 0)};
         const int count = 2 + (int)(clm_test_random() % 7);
         for (int i = 1; i < count; i++) {
-            pool[i] = grow(g, pool, i);
+            pool[i] = clm_test_grow(g, pool, i);
         }
         const clm_tensor rows = clm_graph_input(g, "rows", CLM_I32, 1, each);
         clm_tensor x = clm_graph_pick(g, pool[count - 1], rows);
         if (clm_test_random() % 3 == 0) {
-            x = clm_graph_add(g, x, clm_graph_pick(g, any(pool, count), rows));
+            x = clm_graph_add(g, x, clm_graph_pick(g, clm_test_any(pool, count), rows));
         }
         if (clm_test_random() % 3 == 0) {
             const clm_tensor other = clm_graph_input(g, "rows2", CLM_I32, 1, each);
-            x = clm_graph_add(g, x, clm_graph_pick(g, any(pool, count), other));
+            x = clm_graph_add(g, x, clm_graph_pick(g, clm_test_any(pool, count), other));
         }
         (void)clm_test_loss(g, x);
         assert_ok(clm_graph_status(g));
