@@ -430,5 +430,5 @@ int main(void) {
         cmocka_unit_test(no_more_memory_than_the_model),
         cmocka_unit_test(what_has_no_kernels_is_named),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return cmocka_run_group_tests(tests, NULL, clm_test_close_devices);
 }
