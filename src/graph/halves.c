@@ -23,6 +23,7 @@ static bool is_there(const halving *h, uint32_t tensor) {
 static void decide(const halving *h, const clm_node *node) {
     bool cheap = node->operation->cheap;
     bool trained = false;
+    const bool in_state = node->operation->writes_state;
     for (int k = 0; k < CLM_NODE_INPUTS; k++) {
         cheap = cheap && is_there(h, node->inputs[k]);
         trained = trained || h->trained[node->inputs[k]];
@@ -40,7 +41,7 @@ static void decide(const halving *h, const clm_node *node) {
         h->trained[out] = trained;
         if (cheap) {
             h->held[out] = CLM_HELD_AGAIN;
-        } else if (k == 0 && use->by_backward && use->until < h->last && trained) {
+        } else if (k == 0 && use->by_backward && use->until < h->last && trained && !in_state) {
             h->held[out] = CLM_HELD_ROUNDED;
         }
         h->there[out] = use->by_backward || h->held[out] == CLM_HELD_AGAIN;

@@ -11,9 +11,13 @@ typedef struct recomputing {
     uint32_t last;
 } recomputing;
 
-/* Whether a node is run again: none of its outputs is kept anyway, as an input of another segment.
- * Small ones beside such an output, statistics of rows, are not worth it. */
+/* Whether a node is run again: none of its outputs is kept anyway, as an input of another segment,
+ * and no state is written twice. Small ones beside such an output, statistics of rows, are not
+ * worth it. */
 static bool is_run_again(const recomputing *r, const clm_node *node) {
+    if (node->operation->writes_state) {
+        return false;
+    }
     for (int k = 0; k < CLM_NODE_OUTPUTS; k++) {
         const clm_value_use *use = &r->uses[node->outputs[k]];
         if (node->outputs[k] != 0 &&

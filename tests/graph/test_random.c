@@ -175,17 +175,18 @@ static const int32_t *ids_of(const store *s, const char *name) {
     return s->drawn->ids[clm_graph_find(s->drawn->graph, CLM_TENSOR_INPUT, name)];
 }
 
-/* Executes a plan twice, since it must leave nothing behind. */
+/* Executes a plan, now and then twice, since it must leave nothing behind. */
 static result run(store *s, const clm_graph *graph, const clm_plan_options *options) {
     result r = {0};
     clm_plan *plan = NULL;
     uint64_t largest_bytes = 0;
-    const clm_plan_binding bindings[] = {
-        {"ids", ids_of(s, "ids")}, {"targets", ids_of(s, "targets")}, {"rows", ids_of(s, "rows")}};
+    const clm_plan_binding bindings[] = {{.input = "ids", .host = ids_of(s, "ids")},
+                                         {.input = "targets", .host = ids_of(s, "targets")},
+                                         {.input = "rows", .host = ids_of(s, "rows")}};
     assert_ok(clm_plan_make(&plan, s->device, graph, options));
     clm_plan_memory(plan, &r.bytes, &largest_bytes);
     assert_ok(clm_plan_allocate(plan, find, s));
-    for (int pass = 0; pass < 2; pass++) {
+    for (int pass = options->apart ? 0 : 1; pass < 2; pass++) {
         for (size_t i = 0; i < s->count; i++) {
             assert_ok(clm_buffer_zero(s->parameters[i].gradient, 0,
                                       s->parameters[i].count * sizeof(float)));
