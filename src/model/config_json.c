@@ -342,19 +342,41 @@ static void add_config(clm_string *out, const clm_model_config *config) {
     clm_string_add(out, ",\n  \"torch_dtype\": \"float32\"\n}\n");
 }
 
-clm_status clm_model_config_write(const clm_model_config *config, const char *path) {
-    clm_string out = {0};
+/* The whole file; `path` is for messages. The caller frees *out, also after a failure. */
+static clm_status compose(clm_string *out, const clm_model_config *config, const char *path) {
     clm_model_config named = {0};
     clm_status status = clm_model_config_check(config);
     if (status != CLM_OK) {
         return clm_error_prefix(status, "%s", path);
     }
     CLM_TRY(clm_model_config_copy(&named, config)); /* which names classes that have no names */
-    add_config(&out, &named);
-    CLM_TRY(clm_string_status(&out));
-    CLM_TRY(clm_file_write_own(path, out.text, out.length));
+    add_config(out, &named);
+    CLM_TRY(clm_string_status(out));
 cleanup:
     clm_model_config_free(&named);
+    return status;
+}
+
+clm_status clm_model_config_write(const clm_model_config *config, const char *path) {
+    clm_string out = {0};
+    clm_status status = CLM_OK;
+    CLM_TRY(compose(&out, config, path));
+    CLM_TRY(clm_file_write_own(path, out.text, out.length));
+cleanup:
+    clm_string_free(&out);
+    return status;
+}
+
+clm_status clm_model_config_write_in(const clm_model_config *config, const clm_folder *folder) {
+    static const char name[] = "config.json";
+    clm_string out = {0};
+    char *path = NULL;
+    clm_status status = CLM_OK;
+    CLM_TRY(clm_folder_path(&path, folder, name));
+    CLM_TRY(compose(&out, config, path));
+    CLM_TRY(clm_folder_write(folder, name, out.text, out.length));
+cleanup:
+    clm_free(path);
     clm_string_free(&out);
     return status;
 }

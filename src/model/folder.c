@@ -9,6 +9,7 @@
 #include "base/folder.h"
 #include "base/log.h"
 #include "base/memory.h"
+#include "model/config.h"
 #include "model/formats/safetensors.h"
 #include "model/head_fold.h"
 
@@ -94,37 +95,46 @@ cleanup:
     return status;
 }
 
-static clm_status write_weights(saver *s, const char *path) {
+static clm_status write_weights(saver *s, const clm_folder *folder) {
+    static const char name[] = "model.safetensors";
     clm_status status = CLM_OK;
     clm_safetensors_writer *writer = NULL;
+    char *path = NULL;
+    CLM_TRY(clm_folder_path(&path, folder, name));
     if (s->config->n_labels > 0) {
         CLM_TRY(fold_head(s, path));
     }
-    CLM_TRY(clm_safetensors_writer_open(&writer, path));
+    CLM_TRY(clm_safetensors_writer_open_in(&writer, folder, name));
     CLM_TRY(declare_all(s, writer));
     CLM_TRY(add_all(s, writer));
     CLM_TRY(clm_safetensors_writer_commit(writer));
 cleanup:
     clm_safetensors_writer_discard(writer);
+    clm_free(path);
     return status;
 }
 
 clm_status clm_model_folder_write(const char *folder, const clm_model_config *config,
                                   clm_parameter_reader read, void *context) {
+    clm_folder opened = {0};
     clm_status status = CLM_OK;
-    char *path = NULL;
-    char *config_path = NULL;
+    CLM_TRY(clm_folder_make(folder));
+    CLM_TRY(clm_folder_open(&opened, folder));
+    CLM_TRY(clm_model_folder_write_in(&opened, config, read, context));
+cleanup:
+    clm_folder_close(&opened);
+    return status;
+}
+
+clm_status clm_model_folder_write_in(const clm_folder *folder, const clm_model_config *config,
+                                     clm_parameter_reader read, void *context) {
+    clm_status status = CLM_OK;
     saver s = {.config = config, .read = read, .read_context = context};
     CLM_TRY(clm_parameter_table_make(&s.table, config));
-    CLM_TRY(clm_folder_make(folder));
-    CLM_TRY(clm_path_join(&path, folder, "model.safetensors"));
-    CLM_TRY(clm_path_join(&config_path, folder, "config.json"));
-    CLM_TRY(write_weights(&s, path));
-    CLM_TRY(clm_model_config_write(config, config_path));
+    CLM_TRY(write_weights(&s, folder));
+    CLM_TRY(clm_model_config_write_in(config, folder));
 cleanup:
     clm_free(s.ln_f_bias);
-    clm_free(path);
-    clm_free(config_path);
     clm_parameter_table_free(&s.table);
     return status;
 }

@@ -5,8 +5,9 @@
 #ifndef CLM_MODEL_FOLDER_H
 #define CLM_MODEL_FOLDER_H
 
-#include "base/error.h"
+#include "base/folder.h"
 #include "clm/config.h"
+#include "clm/model.h"
 #include "model/parameters.h"
 
 /* Writes the `parameter->count` floats of one parameter of the model to `out`. */
@@ -22,5 +23,12 @@ typedef clm_status (*clm_parameter_reader)(void *context, const clm_parameter *p
  * in the log. A zero or folded bias is not written and is zero when the folder is read. */
 clm_status clm_model_folder_write(const char *folder, const clm_model_config *config,
                                   clm_parameter_reader read, void *context);
+
+/* The same into an open folder, wherever its path leads by now. */
+clm_status clm_model_folder_write_in(const clm_folder *folder, const clm_model_config *config,
+                                     clm_parameter_reader read, void *context);
+
+/* clm_model_save() into an open folder. */
+clm_status clm_model_save_in(clm_model *model, const clm_folder *folder);
 
 #endif

@@ -26,6 +26,11 @@ static clm_status read_parameter(void *context, const clm_parameter *about, floa
     return clm_weights_read(model->weights, about, out);
 }
 
+clm_status clm_model_save_in(clm_model *model, const clm_folder *folder) {
+    saving s = {.model = model};
+    return clm_model_folder_write_in(folder, &model->config, read_parameter, &s);
+}
+
 clm_status clm_model_save(clm_model *model, const char *folder) {
     saving s = {.model = model};
     return clm_model_folder_write(folder, &model->config, read_parameter, &s);

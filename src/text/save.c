@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "text/save.h"
+
 #include <string.h>
 
 #include "base/file.h"
-#include "base/folder.h"
 #include "base/json.h"
 #include "base/memory.h"
 #include "text/alphabet.h"
@@ -198,15 +199,9 @@ cleanup:
     return status;
 }
 
-static clm_status write_file(const char *folder, const char *name, const clm_string *text) {
-    clm_status status = CLM_OK;
-    char *path = NULL;
-    CLM_TRY(clm_string_status(text));
-    CLM_TRY(clm_path_join(&path, folder, name));
-    CLM_TRY(clm_file_write_own(path, text->text, text->length));
-cleanup:
-    clm_free(path);
-    return status;
+static clm_status write_file(const clm_folder *folder, const char *name, const clm_string *text) {
+    const clm_status status = clm_string_status(text);
+    return status == CLM_OK ? clm_folder_write(folder, name, text->text, text->length) : status;
 }
 
 /* The content of an added special token, or NULL. */
@@ -247,7 +242,7 @@ static const char *class_of(const clm_tokenizer *tokenizer) {
 }
 
 /* What transformers wants beside tokenizer.json. */
-static clm_status write_settings(const clm_tokenizer *tokenizer, const char *folder,
+static clm_status write_settings(const clm_tokenizer *tokenizer, const clm_folder *folder,
                                  const clm_tokenizer_save_options *options) {
     clm_status status = CLM_OK;
     clm_string roles = {0};
@@ -295,11 +290,23 @@ static clm_status check_options(const clm_tokenizer *tokenizer,
 clm_status clm_tokenizer_save(const clm_tokenizer *tokenizer, const char *folder,
                               const clm_tokenizer_save_options *options) {
     static const clm_tokenizer_save_options defaults = CLM_TOKENIZER_SAVE_OPTIONS_DEFAULT;
+    clm_folder opened = {0};
     clm_status status = CLM_OK;
-    clm_string out = {0};
     options = options != NULL ? options : &defaults;
     CLM_TRY(check_options(tokenizer, options));
     CLM_TRY(clm_folder_make(folder));
+    CLM_TRY(clm_folder_open(&opened, folder));
+    CLM_TRY(clm_tokenizer_save_in(tokenizer, &opened, options));
+cleanup:
+    clm_folder_close(&opened);
+    return status;
+}
+
+clm_status clm_tokenizer_save_in(const clm_tokenizer *tokenizer, const clm_folder *folder,
+                                 const clm_tokenizer_save_options *options) {
+    clm_status status = CLM_OK;
+    clm_string out = {0};
+    CLM_TRY(check_options(tokenizer, options));
     CLM_TRY(add_vocab(&out, tokenizer));
     clm_string_add(&out, "\n");
     CLM_TRY(write_file(folder, "vocab.json", &out));

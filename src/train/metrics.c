@@ -15,16 +15,14 @@
 
 const char clm_metrics_name[] = "metrics.jsonl";
 
-clm_status clm_metrics_writer_open(clm_metrics_writer *metrics, const char *run,
+clm_status clm_metrics_writer_open(clm_metrics_writer *metrics, const clm_folder *run,
                                    uint64_t size_bytes) {
-    *metrics = (clm_metrics_writer){.size_bytes = size_bytes};
+    *metrics = (clm_metrics_writer){.folder = run, .size_bytes = size_bytes};
     clm_status status = CLM_OK;
     struct stat information;
     int descriptor = -1;
-    CLM_TRY(clm_folder_open(&metrics->folder, run));
-    CLM_TRY(clm_folder_path(&metrics->path, &metrics->folder, clm_metrics_name));
-    CLM_TRY(
-        clm_folder_open_file(&descriptor, &metrics->folder, clm_metrics_name, O_RDWR | O_CREAT));
+    CLM_TRY(clm_folder_path(&metrics->path, run, clm_metrics_name));
+    CLM_TRY(clm_folder_open_file(&descriptor, run, clm_metrics_name, O_RDWR | O_CREAT));
     if (fstat(descriptor, &information) != 0) {
         status = clm_fail_errno(errno, "%s: cannot be examined", metrics->path);
         goto cleanup;
@@ -53,7 +51,7 @@ cleanup:
 clm_status clm_metrics_writer_sync(const clm_metrics_writer *metrics) {
     int descriptor = -1;
     clm_status status =
-        clm_folder_open_file(&descriptor, &metrics->folder, clm_metrics_name, O_WRONLY);
+        clm_folder_open_file(&descriptor, metrics->folder, clm_metrics_name, O_WRONLY);
     if (status != CLM_OK) {
         return status;
     }
@@ -66,7 +64,6 @@ clm_status clm_metrics_writer_sync(const clm_metrics_writer *metrics) {
 
 void clm_metrics_writer_close(clm_metrics_writer *metrics) {
     clm_free(metrics->path);
-    clm_folder_close(&metrics->folder);
     *metrics = (clm_metrics_writer){0};
 }
 
@@ -84,7 +81,7 @@ static clm_status add_line(clm_metrics_writer *metrics, clm_string *line) {
     clm_string_add(line, "}\n");
     clm_status status = clm_string_status(line);
     if (status == CLM_OK) {
-        status = clm_folder_append(&metrics->folder, clm_metrics_name, line->text, line->length);
+        status = clm_folder_append(metrics->folder, clm_metrics_name, line->text, line->length);
     }
     if (status == CLM_OK) {
         metrics->size_bytes += line->length;
@@ -128,7 +125,7 @@ clm_status clm_metrics_each(const clm_metrics_writer *metrics, const char *event
     clm_string_add_format(&start, "{\"event\":\"%s\"", event);
     CLM_TRY(clm_string_status(&start));
     CLM_TRY(
-        clm_folder_read(&metrics->folder, clm_metrics_name, CLM_FILE_METRICS, &text, &size_bytes));
+        clm_folder_read(metrics->folder, clm_metrics_name, CLM_FILE_METRICS, &text, &size_bytes));
     for (size_t at = 0; at < size_bytes;) {
         const size_t length = strcspn(text + at, "\n");
         if (strncmp(text + at, start.text, start.length) == 0) {

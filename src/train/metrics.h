@@ -12,15 +12,16 @@
 extern const char clm_metrics_name[]; /* "metrics.jsonl" */
 
 typedef struct clm_metrics_writer {
-    clm_folder folder;
+    const clm_folder *folder; /* lent */
     char *path;
     uint64_t size_bytes; /* of what belongs to the run */
 } clm_metrics_writer;
 
 /* Keeps the first `size_bytes` of the file in `run` and drops the rest, which a stopped run wrote
- * after its last checkpoint; 0 begins afresh. CLM_ERROR_FORMAT when the file is shorter than that.
+ * after its last checkpoint; 0 starts a new file. `run` stays
+ * open until the writer is closed. CLM_ERROR_FORMAT when the file is shorter than that.
  */
-clm_status clm_metrics_writer_open(clm_metrics_writer *metrics, const char *run,
+clm_status clm_metrics_writer_open(clm_metrics_writer *metrics, const clm_folder *run,
                                    uint64_t size_bytes);
 /* Makes sure that all lines are on disk, before a checkpoint counts them. */
 clm_status clm_metrics_writer_sync(const clm_metrics_writer *metrics);

@@ -13,6 +13,8 @@
 #include "base/clock.h"
 #include "base/memory.h"
 #include "base/progress.h"
+#include "model/folder.h"
+#include "text/save.h"
 #include "train/card.h"
 
 static clm_train_event event_of(const clm_trainer *t, clm_train_event_kind kind) {
@@ -365,16 +367,16 @@ static clm_status final_accuracy(evaluating *e, double *result, const clm_datase
 
 /* The model first: what was trained is safe before the long look at it. */
 static clm_status save_model(clm_trainer *t) {
-    const char *folder = clm_run_folder(t->run);
+    const clm_folder *folder = clm_run_open_folder(t->run);
     clm_status status = CLM_OK;
     if (t->tokenizer != NULL) {
         const clm_model_config *config = clm_model_get_config(t->model);
         const clm_tokenizer_save_options as_trained = {
             .pad_token = config->pad_token,
             .max_length = config->padded_length > 0 ? config->padded_length : config->n_ctx};
-        CLM_TRY(clm_tokenizer_save(t->tokenizer, folder, &as_trained));
+        CLM_TRY(clm_tokenizer_save_in(t->tokenizer, folder, &as_trained));
     }
-    CLM_TRY(clm_model_save(t->model, folder));
+    CLM_TRY(clm_model_save_in(t->model, folder));
     CLM_TRY(clm_card_write(t));
 cleanup:
     return status;
@@ -490,7 +492,7 @@ static clm_status run_stages(clm_trainer *t) {
 static clm_status begin_afresh(clm_trainer *t) {
     clm_status status = CLM_OK;
     CLM_TRY(clm_run_begin(t->run, clm_device_get_info(t->model->device)->name));
-    CLM_TRY(clm_metrics_writer_open(&t->metrics, clm_run_folder(t->run), 0));
+    CLM_TRY(clm_metrics_writer_open(&t->metrics, clm_run_open_folder(t->run), 0));
     CLM_TRY(clm_metrics_writer_start(&t->metrics, t->options, (int64_t)clm_dataset_count(t->train),
                                      t->batches, clm_dataset_length(t->train)));
     t->started = clm_seconds();
@@ -523,7 +525,8 @@ static clm_status resume_run(clm_trainer *t) {
     CLM_TRY(clm_torch_random_restore(t->random, t->state.random));
     CLM_TRY(clm_loader_restore(t->train_loader, &t->state.position));
     CLM_TRY(clm_run_begin(t->run, clm_device_get_info(t->model->device)->name));
-    CLM_TRY(clm_metrics_writer_open(&t->metrics, clm_run_folder(t->run), checkpoint.metrics_bytes));
+    CLM_TRY(clm_metrics_writer_open(&t->metrics, clm_run_open_folder(t->run),
+                                    checkpoint.metrics_bytes));
     CLM_TRY(clm_run_read_notes(t->run, &t->metrics));
     /* A run that was at its end may be given more epochs or steps. */
     if (t->state.stage == CLM_STAGE_FINAL && t->state.step < clm_trainer_step_count(t)) {

@@ -139,6 +139,31 @@ static void links_lead_nowhere(void **state) {
     assert_equals_whole("linked");
 }
 
+/* A run stays in the folder that it was begun in, should its path lead elsewhere meanwhile: what is
+ * saved at the end does not go where somebody else would like it. */
+static void a_run_stays_in_its_folder(void **state) {
+    (void)state;
+    char path[1024];
+    const pid_t child = start_long("moving", false);
+    assert_true(clm_test_wait_for_file(child, "moving/metrics.jsonl", 1));
+    (void)kill(child, SIGSTOP);
+    (void)snprintf(path, sizeof path, "%s", clm_test_path("moving"));
+    assert_int_equal(rename(path, clm_test_path("moved")), 0);
+    assert_ok(clm_folder_make(clm_test_path("elsewhere")));
+    assert_int_equal(symlink("elsewhere", path), 0);
+    (void)kill(child, SIGCONT);
+    assert_done(clm_test_wait(child));
+    assert_int_equal(rmdir(clm_test_path("elsewhere")), 0); /* nothing came there */
+    assert_equals_whole("moved");
+    static const char *const names[] = {"config.json", "tokenizer.json", "tokenizer_config.json",
+                                        "README.md", "checkpoint.safetensors"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        char name[64];
+        (void)snprintf(name, sizeof name, "moved/%s", names[i]);
+        assert_true(clm_file_exists(clm_test_path(name)));
+    }
+}
+
 static void copy_golden(const char *name) {
     char *bytes = NULL;
     size_t size_bytes = 0;
@@ -384,6 +409,7 @@ int main(void) {
         cmocka_unit_test(hangups_in_the_self_test),
         cmocka_unit_test(a_run_is_one_process),
         cmocka_unit_test(links_lead_nowhere),
+        cmocka_unit_test(a_run_stays_in_its_folder),
         cmocka_unit_test(a_run_of_an_earlier_version_goes_on),
         cmocka_unit_test(a_signal_at_once_stops_too),
         cmocka_unit_test(a_signal_while_kernels_are_built),

@@ -37,7 +37,7 @@ static void check_same(const char *a, const char *b) {
     FUZZ_CHECK((a == NULL) == (b == NULL) && (a == NULL || strcmp(a, b) == 0));
 }
 
-static clm_status open_metrics(clm_metrics_writer *metrics) {
+static clm_status open_metrics(clm_metrics_writer *metrics, const clm_folder *run) {
     static const clm_train_event events[] = {{.kind = CLM_TRAIN_STEP, .step = 1, .loss = 0.5F},
                                              {.kind = CLM_TRAIN_EVAL, .step = 1},
                                              {.kind = CLM_TRAIN_EPOCH, .epoch = 1},
@@ -46,7 +46,7 @@ static clm_status open_metrics(clm_metrics_writer *metrics) {
     char *text = NULL;
     size_t size = 0;
     if (!clm_file_exists(fuzz_path(clm_metrics_name))) {
-        FUZZ_CHECK(clm_metrics_writer_open(metrics, fuzz_folder(), 0) == CLM_OK);
+        FUZZ_CHECK(clm_metrics_writer_open(metrics, run, 0) == CLM_OK);
         FUZZ_CHECK(clm_metrics_writer_start(metrics, &options, 4, 2, 8) == CLM_OK);
         for (size_t i = 0; i < sizeof events / sizeof *events; i++) {
             FUZZ_CHECK(clm_metrics_writer_add(metrics, &events[i]) == CLM_OK);
@@ -56,16 +56,16 @@ static clm_status open_metrics(clm_metrics_writer *metrics) {
     FUZZ_CHECK(clm_file_read(fuzz_path(clm_metrics_name), CLM_FILE_METRICS, &text, &size) ==
                CLM_OK);
     clm_free(text);
-    FUZZ_CHECK(clm_metrics_writer_open(metrics, fuzz_folder(), size + 1) != CLM_OK);
+    FUZZ_CHECK(clm_metrics_writer_open(metrics, run, size + 1) != CLM_OK);
     fuzz_check_refused(CLM_ERROR_FORMAT);
     clm_error_clear();
-    return clm_metrics_writer_open(metrics, fuzz_folder(), size);
+    return clm_metrics_writer_open(metrics, run, size);
 }
 
 /* Notes of the file come first; what is added is written once. */
 static void check_notes(clm_run *run) {
     clm_metrics_writer metrics = {0};
-    FUZZ_CHECK(open_metrics(&metrics) == CLM_OK);
+    FUZZ_CHECK(open_metrics(&metrics, clm_run_open_folder(run)) == CLM_OK);
     const clm_status status = clm_run_read_notes(run, &metrics);
     if (status != CLM_OK) {
         fuzz_check_refused(status);

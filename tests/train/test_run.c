@@ -158,9 +158,9 @@ static void a_bad_record_is_refused(void **state) {
     assert_ok(open_and_close("bad", CLM_RUN_RESUME));
 }
 
-static void write_notes(clm_run *run, const char *folder, uint64_t from) {
+static void write_notes(clm_run *run, uint64_t from) {
     clm_metrics_writer metrics = {0};
-    assert_ok(clm_metrics_writer_open(&metrics, place(folder), from));
+    assert_ok(clm_metrics_writer_open(&metrics, clm_run_open_folder(run), from));
     if (from > 0) {
         assert_ok(clm_run_read_notes(run, &metrics));
     }
@@ -181,7 +181,7 @@ static void warnings_are_kept_once(void **state) {
     clm_log_guess("taken for a \"header\"");
     clm_log(CLM_LOG_WARNING, "3 texts were cut");
     assert_ok(clm_run_begin(run, "a device"));
-    write_notes(run, "notes", 0);
+    write_notes(run, 0);
     clm_run_close(run);
     clm_log(CLM_LOG_WARNING, "after it");
     static const char expected[] =
@@ -195,7 +195,7 @@ static void warnings_are_kept_once(void **state) {
     assert_ok(clm_run_open(&run, place("notes"), CLM_RUN_RESUME));
     assert_ok(clm_run_note(run, "something else"));
     clm_log(CLM_LOG_WARNING, "3 texts were cut");
-    write_notes(run, "notes", sizeof expected - 1);
+    write_notes(run, sizeof expected - 1);
     assert_int_equal(clm_run_note_count(run), 3);
     assert_string_equal(clm_run_note_at(run, 0), "3 texts were cut");
     assert_string_equal(clm_run_note_at(run, 2), "something else");
