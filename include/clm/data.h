@@ -123,6 +123,9 @@ CLM_API size_t clm_table_label_rows(const clm_table *table, int label);
  * oddities are also logged. */
 CLM_API const char *const *clm_table_notes(const clm_table *table, size_t *count);
 
+/* Whether a note is of an oddity, and not of a guess. */
+CLM_API bool clm_table_note_is_warning(const clm_table *table, size_t note);
+
 /* As many rows of each class as the smallest class has, through *balanced; class after class.
  * Each class is drawn as by pandas' sample(n, random_state=seed), except the smallest (the last of
  * them if several are equal), which is kept whole and in order. For ham and spam this is the

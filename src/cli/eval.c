@@ -3,6 +3,7 @@
 #include <stdio.h>
 
 #include "base/json.h"
+#include "base/log.h"
 #include "base/memory.h"
 #include "base/number.h"
 #include "cli/cli.h"
@@ -39,8 +40,34 @@ cleanup:
     return status;
 }
 
-static clm_status print_json(const clm_evaluation_report *report,
-                             const clm_classifier *classifier) {
+static void add_notes(clm_string *out, const clm_table *table) {
+    size_t count = 0;
+    const char *const *notes = clm_table_notes(table, &count);
+    clm_string_add(out, "],\"notes\":[");
+    for (size_t i = 0; i < count; i++) {
+        clm_string_add(out, i > 0 ? "," : "");
+        clm_json_add_string(out, notes[i]);
+    }
+}
+
+/* How the table was read where that was left open: "test.csv: separator: ';', ...; header: ...". */
+static void tell_guesses(const char *data, const clm_table *table) {
+    size_t count = 0;
+    clm_string line = {0};
+    const char *const *notes = clm_table_notes(table, &count);
+    for (size_t i = 0; i < count; i++) {
+        if (!clm_table_note_is_warning(table, i)) {
+            clm_string_add_format(&line, "%s%s", line.length > 0 ? "; " : "", notes[i]);
+        }
+    }
+    if (line.length > 0 && clm_string_status(&line) == CLM_OK) {
+        clm_log(CLM_LOG_INFO, "%s: %s", data, line.text);
+    }
+    clm_string_free(&line);
+}
+
+static clm_status print_json(const clm_evaluation_report *report, const clm_classifier *classifier,
+                             const clm_table *table) {
     clm_string out = {0};
     const int n = report->label_count;
     clm_string_add_format(&out, "{\"rows\":%" PRId64 ",\"loss\":", report->rows);
@@ -65,6 +92,7 @@ static clm_status print_json(const clm_evaluation_report *report,
         clm_json_add_double(&out, scores->f1);
         clm_string_add(&out, "}");
     }
+    add_notes(&out, table);
     clm_string_add(&out, "]}");
     return clm_cli_print_json(&out);
 }
@@ -141,6 +169,7 @@ static clm_status evaluate(const settings *s) {
     options.in_order = s->passes.in_order;
     clm_status status = CLM_OK;
     CLM_TRY(read_table(&table, s));
+    tell_guesses(s->data, table);
     CLM_TRY(clm_cli_open_device(&device, &s->device, NULL));
     CLM_TRY(clm_classifier_open(&classifier, device, s->model, &options));
     CLM_TRY(rows_of(&r, table));
@@ -148,7 +177,7 @@ static clm_status evaluate(const settings *s) {
     clm_cli_progress_pause();
     clm_cli_warn_of_cuts(clm_classifier_cut_count(classifier));
     if (s->json) {
-        CLM_TRY(print_json(&report, classifier));
+        CLM_TRY(print_json(&report, classifier, table));
     } else {
         print_table(&report, classifier);
     }

@@ -63,6 +63,10 @@ const char *const *clm_table_notes(const clm_table *table, size_t *count) {
     return (const char *const *)table->origin.notes;
 }
 
+bool clm_table_note_is_warning(const clm_table *table, size_t note) {
+    return table->origin.note_is_warning[note];
+}
+
 /* A table with room for `count` rows and `size_bytes` of texts, and copies of the names. */
 static clm_status make_table(clm_table **table, size_t count, size_t size_bytes,
                              const char *const *names, int name_count) {

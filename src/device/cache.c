@@ -117,14 +117,21 @@ void clm_kernel_cache_trim(const clm_folder *folder, uint64_t most_bytes) {
     (void)closedir(stream);
 }
 
-/* CLM_KERNEL_CACHE_MIB; what is no number there counts as not set. */
-static uint64_t limit_bytes(void) {
+clm_status clm_kernel_cache_limit(uint64_t *bytes) {
     const char *setting = getenv("CLM_KERNEL_CACHE_MIB");
+    *bytes = default_limit_mib << 20;
+    if (setting == NULL || setting[0] == '\0') {
+        return CLM_OK;
+    }
     char *end = NULL;
     const unsigned long long mib =
-        setting != NULL && *setting >= '0' && *setting <= '9' ? strtoull(setting, &end, 10) : 0;
-    const bool is_set = end != NULL && *end == '\0' && mib < UINT64_MAX >> 20;
-    return (is_set ? mib : default_limit_mib) << 20;
+        *setting >= '0' && *setting <= '9' ? strtoull(setting, &end, 10) : 0;
+    if (end == NULL || *end != '\0' || mib >= UINT64_MAX >> 20) {
+        return clm_fail(CLM_ERROR_ARGUMENT,
+                        "CLM_KERNEL_CACHE_MIB is a whole number of MiB, not \"%s\"", setting);
+    }
+    *bytes = (uint64_t)mib << 20;
+    return CLM_OK;
 }
 
 /* ---- entries ---- */
@@ -247,6 +254,7 @@ void clm_kernel_cache_store(clm_device *device, cl_program program, const char *
     char name[24];
     unsigned char *binary = NULL;
     size_t binary_bytes = 0;
+    uint64_t most_bytes = 0;
     clm_string key = {0};
     clm_status status = CLM_OK;
     clm_error_aside aside;
@@ -255,7 +263,8 @@ void clm_kernel_cache_store(clm_device *device, cl_program program, const char *
     CLM_TRY(clm_cache_open(&folder, "kernels"));
     CLM_TRY(get_binary(&binary, &binary_bytes, program));
     CLM_TRY(write_entry(&folder, name, &key, binary, binary_bytes));
-    clm_kernel_cache_trim(&folder, limit_bytes());
+    CLM_TRY(clm_kernel_cache_limit(&most_bytes));
+    clm_kernel_cache_trim(&folder, most_bytes);
 cleanup:
     if (status != CLM_OK) {
         clm_log(CLM_LOG_DEBUG, "a built kernel could not be kept on disk (%s)",

@@ -208,6 +208,9 @@ clm_status clm_kernel_cache_load(cl_program *program, clm_device *device, const 
 void clm_kernel_cache_store(clm_device *device, cl_program program, const char *source,
                             const char *options);
 
+/* CLM_KERNEL_CACHE_MIB, or the default. CLM_ERROR_ARGUMENT if it is not a whole number. */
+clm_status clm_kernel_cache_limit(uint64_t *bytes);
+
 /* Removes entries of the folder, least recently used first, until the rest have `most_bytes` or
  * less in total, and files left half written by killed processes. Never fails: what cannot be
  * removed stays. */

@@ -392,8 +392,8 @@ static clm_status deduce_config(clm_weights *weights) {
         status = clm_error_prefix(status, "%s", weights->model);
         goto cleanup;
     }
-    clm_log(CLM_LOG_INFO, "%s: no config.json beside it: taken for %d layers of %d heads",
-            weights->model, config->n_layer, config->n_head);
+    clm_log_guess("%s: no config.json beside it: taken for %d layers of %d heads", weights->model,
+                  config->n_layer, config->n_head);
 cleanup:
     return status;
 }

@@ -231,6 +231,19 @@ static void eval_counts_what_classify_answers(void **state) {
     assert_has(outcome.output, part);
     assert_has(outcome.output, "precision");
     assert_has(outcome.output, "confusion");
+    const clm_test_surroundings talking = {.environment = {"CLM_LOG="}};
+    static const char rows[] = "label;text\nham;a, b\nspam;c, d\nham;e\nspam;f\n";
+    clm_test_write(clm_test_path("rows.csv"), rows, sizeof rows - 1);
+    outcome = run_clm_in(&talking, "eval", "--model", "run", "--data", "rows.csv");
+    assert_done(outcome);
+    assert_has(outcome.errors, "rows.csv: separator: ';', by the first rows; header: ");
+    outcome = run_clm("eval", "--model", "run", "--data", "rows.csv", "--json");
+    assert_done(outcome);
+    report = cJSON_Parse(outcome.output);
+    const cJSON *notes = cJSON_GetObjectItem(report, "notes");
+    assert_true(cJSON_IsArray(notes) && cJSON_IsString(notes->child));
+    assert_has(notes->child->valuestring, "separator: ';'");
+    cJSON_Delete(report);
 }
 
 /* Both spellings of a label: its name, and the number that `clm data` writes. */

@@ -228,6 +228,7 @@ static void requested_columns_are_not_noted(void **state) {
     const char *const *notes = clm_table_notes(table, &count);
     assert_int_equal(count, 1);
     assert_true(has_note(notes, count, "classes: "));
+    assert_false(clm_table_note_is_warning(table, 0));
     clm_table_free(table);
 }
 

@@ -308,6 +308,13 @@ static void a_large_buffer_lies_in_parts(clm_device *given) {
     assert_status(CLM_ERROR_ARGUMENT, clm_device_open(&(clm_device *){NULL}, &options));
     assert_message_has("CLM_MAX_ALLOC_MIB");
     assert_int_equal(unsetenv("CLM_MAX_ALLOC_MIB"), 0);
+    static const char *const limits[] = {"much", "-1", "1.5", "99999999999999999999"};
+    for (size_t i = 0; i < sizeof limits / sizeof *limits; i++) {
+        assert_int_equal(setenv("CLM_KERNEL_CACHE_MIB", limits[i], 1), 0);
+        assert_status(CLM_ERROR_ARGUMENT, clm_device_open(&(clm_device *){NULL}, &options));
+        assert_message_has("CLM_KERNEL_CACHE_MIB is a whole number of MiB, not");
+    }
+    assert_int_equal(unsetenv("CLM_KERNEL_CACHE_MIB"), 0);
     assert_int_equal(clm_device_get_info(device)->max_allocation_size_bytes, 1048);
     const uint64_t used = clm_device_memory_bytes(device);
     clm_test_fill_normal(values, floats, 1.0F);
