@@ -130,10 +130,13 @@ static clm_status read_notes(clm_split *split, size_t *capacity, const cJSON *js
                              const char *name, const char *where) {
     const cJSON *list = cJSON_GetObjectItemCaseSensitive(json, name);
     clm_status status = CLM_OK;
-    if (list != NULL && !cJSON_IsArray(list)) {
+    if (list == NULL || cJSON_IsNull(list)) {
+        return CLM_OK;
+    }
+    if (!cJSON_IsArray(list)) {
         return clm_fail(CLM_ERROR_FORMAT, "%s: \"%s\" is not a list of sentences", where, name);
     }
-    for (const cJSON *item = list != NULL ? list->child : NULL; item != NULL; item = item->next) {
+    for (const cJSON *item = list->child; item != NULL; item = item->next) {
         if (!cJSON_IsString(item)) {
             return clm_fail(CLM_ERROR_FORMAT, "%s: \"%s\" is not a list of sentences", where, name);
         }

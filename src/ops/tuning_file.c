@@ -146,6 +146,9 @@ static clm_status read_settings(clm_tuning *settings, const cJSON *json, const c
     }
     cJSON_ArrayForEach(item, all) {
         char number[24];
+        if (cJSON_IsNull(item)) {
+            continue;
+        }
         const char *text = cJSON_IsString(item) ? item->valuestring : number;
         (void)snprintf(number, sizeof number, "%d", item->valueint);
         if (cJSON_IsNumber(item) && item->valuedouble != (double)item->valueint) {

@@ -63,7 +63,9 @@ static clm_status check_cut(const cJSON *json, const char *where) {
     if (byte_level == NULL) {
         return clm_fail(CLM_ERROR_UNSUPPORTED,
                         "%s: \"pre_tokenizer\" is %s: only ByteLevel, GPT-2's, is supported", where,
-                        type != NULL ? clm_quote(type, strlen(type)).text : "null");
+                        type != NULL  ? clm_quote(type, strlen(type)).text
+                        : cut != NULL ? "of no \"type\""
+                                      : "null");
     }
     if (cJSON_IsFalse(member(byte_level, "use_regex"))) {
         return unsupported(where, "pre_tokenizer",
@@ -241,7 +243,7 @@ static clm_status take_processor(clm_tokenizer *tokenizer, const cJSON *processo
     return clm_fail(CLM_ERROR_UNSUPPORTED,
                     "%s: \"post_processor\" is %s: only ByteLevel and one TemplateProcessing are "
                     "supported",
-                    where, type != NULL ? clm_quote(type, strlen(type)).text : "of no type");
+                    where, type != NULL ? clm_quote(type, strlen(type)).text : "of no \"type\"");
 }
 
 clm_status clm_json_take_scheme(clm_tokenizer *tokenizer, const cJSON *json,

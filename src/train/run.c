@@ -138,13 +138,21 @@ static clm_status read_record(clm_run *run) {
     CLM_TRY(clm_json_parse(&json, text, size_bytes, path));
     CLM_TRY(clm_json_get_string(json, "format", true, &format, path));
     const cJSON *settings = cJSON_GetObjectItemCaseSensitive(json, "settings");
-    if (strcmp(format, "clm-run-1") != 0 || !cJSON_IsObject(settings) ||
-        cJSON_GetArraySize(settings) > SETTINGS_MOST) {
+    if (strcmp(format, "clm-run-1") != 0) {
         status = clm_fail(CLM_ERROR_FORMAT, "%s: is not a record of a run that this version reads",
                           path);
         goto cleanup;
     }
+    if (!cJSON_IsObject(settings) || cJSON_GetArraySize(settings) > SETTINGS_MOST) {
+        status =
+            clm_fail(CLM_ERROR_FORMAT, "%s: \"settings\" must be an object of up to %d members",
+                     path, SETTINGS_MOST);
+        goto cleanup;
+    }
     for (const cJSON *s = settings->child; s != NULL; s = s->next) {
+        if (cJSON_IsNull(s)) {
+            continue;
+        }
         if (!cJSON_IsString(s)) {
             status = clm_fail(CLM_ERROR_FORMAT, "%s: \"%.100s\" is not a string", path, s->string);
             goto cleanup;
