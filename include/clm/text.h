@@ -7,11 +7,11 @@
  * that the vocabulary merges (Radford et al. 2019; Sennrich, Haddow and Birch 2016). The ids are
  * those of Hugging Face tokenizers and of tiktoken.
  *
- * Any bytes are a text. Where they are not valid UTF-8, each longest run of invalid bytes is a
- * piece, and what stands before and after it is cut as a text of its own. Decoding gives back
- * exactly the bytes that were encoded.
+ * Any sequence of bytes is a text. Each longest run of bytes that are not valid UTF-8 is a piece,
+ * and the bytes before and after it are cut like texts of their own. Decoding returns exactly the
+ * bytes that were encoded.
  *
- * A tokenizer does not change after it was made, so any number of threads may share one.
+ * A tokenizer does not change once it is made, so threads may share it.
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #ifndef CLM_TEXT_H
@@ -34,27 +34,27 @@ typedef struct clm_tokenizer clm_tokenizer;
  * special_tokens_map.json, added_tokens.json and config.json. *tokenizer is owned by the caller;
  * NULL after a failure.
  *
- * The ids are those of the tokenizer that transformers 5 makes of the folder. What would change ids
- * and is not supported (a normalizer, another pattern, dropout) is refused by name, never ignored.
- * Where files contradict each other, what transformers does was found out by experiment:
+ * The ids are those of the tokenizer that transformers 5 makes of the folder. Anything unsupported
+ * that would change ids (a normalizer, another pattern, dropout) is refused by name, never ignored.
+ * Where files contradict each other, clm follows transformers, as experiments showed:
  *
  *   - The class is tokenizer_config.json's tokenizer_class, else config.json's, else GPT2Tokenizer
  *     where config.json's model_type is gpt2. A name may end in Fast.
  *   - GPT2Tokenizer, and any pair of files: tokenizer.json gives vocabulary, merges, added tokens
- *     and post_processor only. add_prefix_space is tokenizer_config.json's (false when it does not
- *     say), whatever tokenizer.json says.
- *   - PreTrainedTokenizerFast, TokenizersBackend, or no class: tokenizer.json as it stands, with
- *     its own add_prefix_space and ignore_merges. Any other class is refused.
+ *     and post_processor only. add_prefix_space is taken from tokenizer_config.json (false by
+ *     default), not from tokenizer.json.
+ *   - PreTrainedTokenizerFast, TokenizersBackend, or no class: all of tokenizer.json, including its
+ *     add_prefix_space and ignore_merges. Any other class is refused.
  *   - Added tokens are those of tokenizer_config.json's added_tokens_decoder. Where that is
  *     missing, they are those of added_tokens.json and of tokenizer.json, whose flags win, and
- *     special_tokens_map.json overrides the names in tokenizer_config.json. A class that takes
- *     tokenizer.json as it stands has its added tokens in any case.
+ *     special_tokens_map.json overrides the names in tokenizer_config.json. A class that takes all
+ *     of tokenizer.json has its added tokens in any case.
  *   - A token with a role (bos_token, eos_token, unk_token, pad_token...) or in a list of further
- *     special tokens is added where it is not there. If the vocabulary has it, it keeps its id; a
- *     new token gets the next id; a file that states another id is refused. Unlike transformers,
+ *     special tokens is added if it is missing. If the vocabulary has it, it keeps its id; a new
+ *     token gets the next id; a file that states another id is refused. Unlike transformers,
  *     clm does not add GPT2Tokenizer's own <|endoftext|> to a vocabulary without it.
- *   - BOS and EOS stand round a text where tokenizer.json's TemplateProcessing puts them. Without
- *     tokenizer.json, add_bos_token and add_eos_token say so.
+ *   - BOS and EOS go around a text as tokenizer.json's TemplateProcessing says; without
+ *     tokenizer.json, as add_bos_token and add_eos_token say.
  *
  * src/text/settings.h and src/text/load.h list each member of these files.
  *
@@ -89,17 +89,18 @@ CLM_API clm_status clm_tokenizer_encode(const clm_tokenizer *tokenizer, const ch
                                         size_t length_bytes, const clm_encode_options *options,
                                         int32_t **ids, size_t *count);
 
-/* Cuts *ids, the `count` ids of one text, so that at most `most` are left: the end of the text
- * goes, and what the tokenizer puts behind each text stays, as transformers truncates. Returns how
- * many are left. */
+/* Cuts *ids, the `count` ids of one text, to at most `most`: the end of the text goes, and what the
+ * tokenizer puts after each text stays, as when transformers truncates. Returns how many are left.
+ */
 CLM_API size_t clm_tokenizer_cut(const clm_tokenizer *tokenizer, int32_t *ids, size_t count,
                                  size_t most);
 
-/* The bytes of the tokens, one after the other; an added token gives its text, special or not. A
- * NUL that *length_bytes does not count stands behind them. *text is owned by the caller:
- * clm_text_free(). Of an encoded text it gives exactly the bytes, but for what encoding adds (BOS
- * and EOS, a space before) and what an added token strips. What was cut within a character is not
- * valid UTF-8; nothing is replaced. CLM_ERROR_ARGUMENT: an id that is not in the vocabulary. */
+/* The bytes of the tokens in order; an added token gives its text, special or not. They are
+ * followed by a NUL that *length_bytes does not count. *text is owned by the caller:
+ * clm_text_free(). Decoding an encoded text returns its bytes, except for what encoding adds (BOS
+ * and EOS, a space in front) and what an added token strips. Nothing is replaced: a text that was
+ * cut within a character is not valid UTF-8. CLM_ERROR_ARGUMENT: an id that is not in the
+ * vocabulary. */
 CLM_API clm_status clm_tokenizer_decode(const clm_tokenizer *tokenizer, const int32_t *ids,
                                         size_t count, char **text, size_t *length_bytes);
 

@@ -19,7 +19,7 @@ extern "C" {
 #endif
 
 typedef enum clm_train_event_kind {
-    CLM_TRAIN_STARTED = 0, /* afresh */
+    CLM_TRAIN_STARTED = 0, /* a new run */
     CLM_TRAIN_RESUMED,     /* from a checkpoint: step and epoch say where */
     CLM_TRAIN_STEP,        /* step, loss, seconds */
     CLM_TRAIN_EVAL,        /* step, train_loss, val_loss */
@@ -41,30 +41,29 @@ typedef struct clm_train_event {
     int64_t examples;     /* seen in training */
 } clm_train_event;
 
-/* What lies below the lowest trained layer gives the same output (its features) for a text in every
- * epoch and evaluation, so it is computed once and kept. Where? */
+/* Where features are kept: the outputs of the layers below the lowest trained one, which are the
+ * same for a text in every epoch and evaluation, and so are computed once. */
 typedef enum clm_feature_place {
     CLM_FEATURES_AUTO = 0, /* the first of device, host and disk with room for all of them */
     CLM_FEATURES_OFF,      /* nowhere: frozen layers run in every step */
     CLM_FEATURES_DEVICE,
     CLM_FEATURES_HOST, /* memory of the host */
-    CLM_FEATURES_DISK  /* a file in the run folder, without a name, that goes with the process */
+    CLM_FEATURES_DISK  /* an unnamed file in the run folder, which disappears with the process */
 } clm_feature_place;
 
 typedef enum clm_feature_storage {
-    CLM_FEATURES_F32 = 0, /* the same losses, bit for bit, as without */
-    CLM_FEATURES_F16,     /* half the room; values are rounded to 11 bits */
-    CLM_FEATURES_BF16     /* the same room and the range of floats; to 8 bits */
+    CLM_FEATURES_F32 = 0, /* the same losses, bit for bit, as with CLM_FEATURES_OFF */
+    CLM_FEATURES_F16,     /* half the memory; values are rounded to 11 bits */
+    CLM_FEATURES_BF16     /* half the memory, the range of floats; rounded to 8 bits */
 } clm_feature_storage;
 
 typedef struct clm_finetune_options {
     int epochs;
     int batch; /* texts that go through the model together */
-    /* Passes of `batch` texts that make a step: the gradients of all of them are added up, and the
-     * loss is the mean over batch x accumulate texts. A run is that of a batch of so many, in order
-     * of texts, random streams, steps and evaluations, with losses equal but for rounding, and
-     * takes the memory of one pass. As in PyTorch and transformers (gradient_accumulation_steps).
-     */
+    /* Passes of `batch` texts in a step (gradient_accumulation_steps in transformers): their
+     * gradients are added up, and the loss is the mean over batch x accumulate texts. The order of
+     * texts, the random streams, steps and evaluations are those of a batch of that size, losses
+     * are equal but for rounding, and the memory is that of one pass. */
     int accumulate;
     double learning_rate;
     double weight_decay; /* on every trained parameter */
@@ -75,24 +74,24 @@ typedef struct clm_finetune_options {
     int64_t max_steps; /* ends training early; 0 for no limit */
     uint64_t seed;     /* of the order of batches */
     bool final_accuracies; /* over the full sets at the end */
-    /* The losses of a step are read while the next one runs, so that the device never waits for the
-     * host. True: before it begins. The same bits, for comparison. */
+    /* Reads the losses of a step before the next one starts, not while it runs. The device then
+     * waits for the host; the bits are the same. For comparison. */
     bool wait_for_each_step;
     clm_feature_place features;
     clm_feature_storage feature_storage;
-    /* Bytes that features may take; those that do not fit are computed each time. 0: what is free
-     * there, less a reserve. */
+    /* How many bytes features may take; those that do not fit are computed each time. 0: what is
+     * free, less a reserve. */
     uint64_t feature_budget_bytes;
-    /* Describes the model's source and the data, for a message when a run is resumed with others;
-     * may be NULL. */
+    /* The model's source and the data, in words, for the message when a run is resumed with
+     * different ones; may be NULL. */
     const char *source;
-    /* Hears of events; may be NULL. What takes long is told by clm/progress.h besides. */
+    /* Called for each event; may be NULL. Progress is reported by clm/progress.h. */
     void (*on_event)(void *context, const clm_train_event *event);
-    /* Asked before each kernel; true drops the step that has begun, and ends the run with a
-     * checkpoint; may be NULL. */
-    bool (*should_stop)(void *context);
-    /* Asked while the checkpoint of a stopped run is saved; true leaves it: the one before stays.
+    /* Called before each kernel; true drops the unfinished step and ends the run with a checkpoint.
      * May be NULL. */
+    bool (*should_stop)(void *context);
+    /* Called while the checkpoint of a stopped run is saved; true gives up, and the previous
+     * checkpoint stays. May be NULL. */
     bool (*should_abandon)(void *context);
     void *context;
 } clm_finetune_options;
@@ -105,20 +104,20 @@ typedef struct clm_finetune_options {
     }
 
 typedef struct clm_finetune_result {
-    int64_t steps; /* of the whole run, also those before it was resumed */
+    int64_t steps; /* of the whole run, including those before it was resumed */
     double train_accuracy, val_accuracy, test_accuracy; /* NaN when not computed */
 } clm_finetune_result;
 
-/* What clm_finetune_classifier() would refuse of options and sets whatever the model and the
- * device, for a model of `n_labels` classes: before either is opened. CLM_ERROR_ARGUMENT,
- * CLM_ERROR_SHAPE, CLM_ERROR_FORMAT. */
+/* Whether clm_finetune_classifier() accepts the options and sets with a model of `n_labels`
+ * classes, as far as that can be checked before the model and the device are opened.
+ * CLM_ERROR_ARGUMENT, CLM_ERROR_SHAPE, CLM_ERROR_FORMAT. */
 CLM_API clm_status clm_finetune_check(const clm_finetune_options *options, const clm_dataset *train,
                                       const clm_dataset *validation, const clm_dataset *test,
                                       int n_labels);
 
-/* Trains `model`, which was opened with a policy and a new head, on train, and looks at validation
- * and test; all padded to one length. Batches come in the order of PyTorch's DataLoader with the
- * seed.
+/* Trains `model`, which was opened with a policy and a new head, on train, and evaluates on
+ * validation and test; all are padded to one length. Batches come in the order of PyTorch's
+ * DataLoader with the seed.
  *
  * Into the folder of `run` it writes metrics.jsonl as it goes (one object a line: see README.md),
  * checkpoint.safetensors after each epoch and when stopped, run.json, and at the end config.json,
@@ -131,9 +130,9 @@ CLM_API clm_status clm_finetune_check(const clm_finetune_options *options, const
  * and the last checkpoint stays. CLM_ERROR_NO_SPACE: a file could not be written, and the last
  * checkpoint stays. CLM_ERROR_DEVICE_MEMORY: it does not fit; the message says what is needed and
  * the largest batch that fits. CLM_ERROR_SHAPE or CLM_ERROR_ARGUMENT: sets, model, options and
- * checkpoint that do not go together. Else errors of files and of the device. Everything passed in
- * is borrowed for the call; `options` and `result` may be NULL. Blocks until the training has
- * ended; on_event, should_stop and should_abandon are called from this thread. */
+ * checkpoint that do not go together. Otherwise errors of files and of the device. Everything
+ * passed in is borrowed for the call; `options` and `result` may be NULL. Blocks until the training
+ * has ended; on_event, should_stop and should_abandon are called from this thread. */
 CLM_API clm_status clm_finetune_classifier(clm_model *model, const clm_tokenizer *tokenizer,
                                            const clm_dataset *train, const clm_dataset *validation,
                                            const clm_dataset *test, clm_run *run,

@@ -89,7 +89,7 @@ cleanup:
     return status;
 }
 
-/* Without O_NONBLOCK a pipe that nobody writes to would be waited for here. */
+/* Without O_NONBLOCK, opening a pipe without a writer would wait. */
 static clm_status open_to_read(int *descriptor, const char *path, int flags) {
     clm_status status = clm_path_check(path);
     if (status != CLM_OK) {

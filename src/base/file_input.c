@@ -16,7 +16,7 @@ clm_status clm_file_input_open(clm_file_input *input, const char *path) {
     struct stat information;
     CLM_TRY(clm_path_check(path));
     CLM_TRY(clm_duplicate(&input->path, path));
-    /* A FIFO that nobody writes to would wait for ever. */
+    /* Opening a FIFO without a writer would wait for ever. */
     input->descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
     if (input->descriptor < 0) {
         status = clm_fail_errno(errno, "%s: cannot be opened", path);

@@ -35,9 +35,8 @@ static void close_target(target *t) {
     *t = (target){.folder = -1, .straight = -1};
 }
 
-/* The number of the descriptor that the path stands for, -1 for none. To open such a path would
- * give a second position in the same file, and the one who opened it would overwrite what is there.
- */
+/* The descriptor that the path names, -1 for none. Opening such a path would give a second position
+ * in the same file, and writing would then overwrite what is there. */
 static int descriptor_of(const char *path) {
     static const char *const folders[] = {"/dev/fd/", "/proc/self/fd/", "/proc/thread-self/fd/"};
     if (strcmp(path, "/dev/stdout") == 0) {
@@ -97,7 +96,7 @@ cleanup:
     return status;
 }
 
-/* A FIFO would wait for its reader, and a device may do anything when it is opened. */
+/* Without opening it: a FIFO would wait for its reader, and a device may react. */
 static clm_status check_straight(const target *t) {
     const int number = descriptor_of(t->path);
     if (number >= 0) {
@@ -125,7 +124,7 @@ static clm_status open_straight(target *t) {
     return CLM_OK;
 }
 
-/* Where the path leads; nothing is opened but folders. */
+/* Finds where the path leads; opens only folders. */
 static clm_status find_target(target *t, const char *path) {
     clm_status status = CLM_OK;
     *t = (target){.folder = -1, .straight = -1};
@@ -157,8 +156,9 @@ cleanup:
     return status;
 }
 
-/* A file of root's that a user owned stays the user's, and a file that nobody else might read is
- * never one that somebody may. */
+/* The new file keeps the owner, also when root writes it, and never becomes readable for more
+ * users.
+ */
 static clm_status keep_mode(int descriptor, const struct stat *before, const char *path) {
     const mode_t bits = before->st_mode & 0777U;
     struct stat now;
@@ -214,7 +214,7 @@ static void drop_folder(clm_file_writer *writer) {
     }
 }
 
-/* What is wrong with a target becomes a message about the path. */
+/* Turns the error of a target into a message about the path. */
 static void prefix_path(clm_status status, const char *path) {
     if (path[0] != '\0' && status != CLM_ERROR_MEMORY) {
         (void)clm_error_prefix(status, "%s: cannot be written", path);

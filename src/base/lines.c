@@ -110,7 +110,7 @@ static void skip_newline(clm_lines *l) {
 /* Takes the whole lines that are there from `taken` on. */
 static clm_status take_lines(clm_lines *l, size_t *searched, size_t most) {
     clm_status status = CLM_OK;
-    while (l->count < most && l->filled > 0) { /* before the first byte there is no memory either */
+    while (l->count < most && l->filled > 0) { /* before the first byte, `bytes` is NULL */
         skip_newline(l);
         const size_t from = *searched > l->taken ? *searched : l->taken;
         const char *stop = find_line_end(l->bytes + from, l->bytes + l->filled);
@@ -160,7 +160,7 @@ cleanup:
     return status;
 }
 
-/* The last line may have no end of its own; a byte order mark alone is no line. */
+/* The last line may lack a line end; a byte order mark alone is not a line. */
 static clm_status take_last_line(clm_lines *l) {
     const size_t left = l->filled - l->taken;
     clm_status status = CLM_OK;

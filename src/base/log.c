@@ -18,7 +18,7 @@ static _Thread_local bool is_inside;
 
 static clm_log_sink log_sink;
 static void *log_context;
-static atomic_int log_least = INT_MAX; /* without a sink, nobody waits for the lock */
+static atomic_int log_least = INT_MAX; /* without a sink, no thread waits for the lock */
 
 static bool enter(void) {
     const bool was_inside = is_inside;

@@ -138,7 +138,7 @@ static bool is_local(int descriptor) {
     return false;
 }
 
-/* Whether `name` still is the part that is open, and nobody writes to it. */
+/* Whether `name` is still the open part, and no process writes to it. */
 static bool is_abandoned(int descriptor, int parent, const char *name, struct stat *state) {
     struct stat named;
     return flock(descriptor, LOCK_EX | LOCK_NB) == 0 && fstat(descriptor, state) == 0 &&

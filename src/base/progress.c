@@ -3,7 +3,8 @@
 
 #include <stddef.h>
 
-/* Of the thread, like its error message: work is told to the thread that asked for it. */
+/* Per thread, like the error message: progress is reported to the thread that asked for the work.
+ */
 static _Thread_local clm_watcher watching;
 static _Thread_local clm_progress now;
 

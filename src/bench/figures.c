@@ -176,8 +176,8 @@ bool clm_bench_has_roofline(const clm_bench_report *report) {
     return any && is_rate(report->peak_gflops) && is_rate(report->copy_gbytes_second);
 }
 
-/* What has no bytes stands at the right edge, where only the peak matters; what has no FLOP at the
- * left edge, as high below the slope as its bytes a second are below the copy's. */
+/* A case without bytes is drawn at the right edge, where only the peak matters; one without FLOP at
+ * the left edge, as far below the slope as its bandwidth is below the copy's. */
 static clm_point position(const roofline *r, const clm_bench_result *result) {
     if (!(result->flop > 0.0)) {
         return (clm_point){r->x_low, log10(result->gbytes_second) + r->x_low};
@@ -277,7 +277,7 @@ static void draw_roof(roofline *r) {
     clm_string_add(&text, "copy ");
     clm_number_add_short(&text, r->report->copy_gbytes_second);
     clm_string_add(&text, " GB/s");
-    /* Left of the slope, a third of its way below the ridge; right of it where there is no room. */
+    /* Left of the slope, a third of its way below the ridge; right of it if there is no room. */
     const double x = peak - copy - (peak - copy - r->x_low) / 3.0;
     const clm_point at = place(r, (clm_point){x, copy + x});
     const bool is_left = at.x - r->box.left > 90.0;

@@ -171,7 +171,7 @@ cleanup:
     return status;
 }
 
-/* The trainer reads a step's losses while the next one runs; here, nobody does. */
+/* The trainer reads a step's losses while the next one runs; the benchmark does not. */
 static clm_status train_step(clm_bench_subject *subject) {
     clm_model *model = subject->model;
     const int B = subject->batch.count;

@@ -15,7 +15,7 @@ static bool is_random(const char *source) {
     return strcmp(source, "random") == 0 || strncmp(source, "random:", 7) == 0;
 }
 
-/* The lock goes last: until then nobody else takes the folder. */
+/* The lock goes last, so that no other process takes the folder before. */
 static void remove_folder(clm_folder *folder) {
     clm_folder_remove_parts(folder);
     (void)clm_folder_remove(folder, "model.safetensors");
@@ -55,7 +55,7 @@ cleanup:
     return status;
 }
 
-/* Room for half a GB is no condition: without it, the model is drawn anew for each job. */
+/* Without room for the file (half a GB), the model is drawn again for each job. */
 clm_status clm_bench_model_make(clm_bench_model *model, clm_device *device, const char *source) {
     clm_status status = CLM_OK;
     *model = (clm_bench_model){.source = source};

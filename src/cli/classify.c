@@ -35,7 +35,7 @@ typedef struct answering {
 } answering;
 
 /* A row of tab-separated columns, or in JSON. Without probabilities there is no answer, and `why`
- * says so. */
+ * is the reason. */
 static void add_json_row(clm_string *row, const answering *a, int label, const float *probabilities,
                          const char *why) {
     clm_string json = {0};
@@ -183,7 +183,7 @@ cleanup:
     return status;
 }
 
-/* The same, and with --strict only up to the first that is no text, which ends it. */
+/* The same; with --strict, up to the first line that is not text, which is an error. */
 static clm_status answer_as_asked(answering *a, const texts *t) {
     texts before = *t;
     clm_status wrong = CLM_OK;

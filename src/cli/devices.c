@@ -9,7 +9,7 @@
 #include "clm/selftest.h"
 #include "ops/tuning_file.h"
 
-/* A device, and what clm has found out about it. */
+/* A device, and what clm knows about it. */
 typedef struct entry {
     const clm_device_info *info;
     char failure[512]; /* why it cannot be opened; "" when it can */

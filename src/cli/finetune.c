@@ -119,7 +119,7 @@ static const char changeable[] =
 
 static const char not_recorded[] = "--out --resume --force --recipe --no-selftest --profile";
 
-/* Whether a person says yes; no where nobody can be asked. */
+/* Asks at the terminal; true for yes, false for any other answer or without a terminal. */
 static bool ask(const char *question) {
     char answer[16] = "";
     if (isatty(STDIN_FILENO) == 0 || isatty(STDERR_FILENO) == 0) {
@@ -258,7 +258,7 @@ static clm_status check_vocabulary(const inputs *in) {
     return CLM_OK;
 }
 
-/* All that can be found out before a device is opened or weights are read. */
+/* All checks that are possible before the device is opened and the weights are read. */
 static clm_status read_inputs(inputs *in, clm_run *run, const settings *s) {
     clm_status status = CLM_OK;
     CLM_TRY(clm_cli_resolve_path(&in->model, run, s->model));
@@ -291,7 +291,7 @@ static clm_status open_model(clm_model **model, clm_device *device, const settin
     return clm_model_open(model, device, in->model, &options);
 }
 
-/* To standard error, like all that is no result. */
+/* To standard error, like everything but results. */
 static clm_status print_profile(clm_device *device) {
     clm_kernel_time *times = NULL;
     size_t count = 0;
@@ -480,7 +480,7 @@ static const settings defaults = {.train = CLM_TRAIN_LAST_BLOCK,
                                   .seed = 123,
                                   .options = CLM_FINETUNE_OPTIONS_DEFAULT};
 
-/* The plots are a service: a run is no failure because they are. */
+/* A run does not fail because its plots do. */
 static void plot(const char *run) {
     const clm_status status = clm_report_plot_run(run);
     if (status != CLM_OK) {

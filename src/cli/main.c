@@ -55,8 +55,8 @@ static int no_such_command(const char *name) {
     return CLM_EXIT_USAGE;
 }
 
-/* The file or folder that an option names can be written: to find out otherwise after minutes of
- * work would be late. "-" is looked at when it is claimed. */
+/* Checks that the file or folder an option names can be written, before the command works for
+ * minutes. "-" is checked when it is claimed. */
 static clm_status check_output(const clm_cli_given *given) {
     if (given->option->kind == CLM_CLI_TARGET) {
         return clm_folder_check_writable(given->text);
@@ -66,7 +66,7 @@ static clm_status check_output(const clm_cli_given *given) {
                : CLM_OK;
 }
 
-/* "-" where a file is to be written is standard output, of which there is one. */
+/* As a file to write, "-" is standard output, which only one option may claim. */
 static int prepare_outputs(const clm_cli_arguments *arguments) {
     const char *owner = NULL;
     const char *path = NULL;

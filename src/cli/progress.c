@@ -13,7 +13,8 @@
 
 enum { LINE_CAPACITY = 256 };
 
-/* At a terminal so often at most; elsewhere only what takes long is told, and seldom. */
+/* The shortest time between lines at a terminal; elsewhere, the time before the first line and
+ * between later ones. */
 static const double redraw_seconds = 0.1;
 static const double silent_seconds = 10.0;
 static const double repeat_seconds = 30.0;
@@ -21,7 +22,7 @@ static const double repeat_seconds = 30.0;
 /* What clm_cli_progress_begin() was given last. */
 static clm_cli_progress *current;
 
-/* 80 where nobody knows. */
+/* 80 if unknown. */
 static size_t terminal_columns(void) {
     struct winsize size = {0};
     return ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0 ? size.ws_col : 80;
@@ -76,7 +77,7 @@ void clm_cli_progress_format(char *line, size_t capacity, const clm_progress *pr
     clm_string_free(&text);
 }
 
-/* Whether it is another than before. */
+/* Whether it differs from the last one. */
 static bool take_detail(clm_cli_progress *shown, const char *detail) {
     char text[sizeof shown->detail];
     (void)snprintf(text, sizeof text, "%s", detail != NULL ? detail : "");
@@ -93,8 +94,7 @@ static void show(void *context, const clm_progress *progress) {
     const double wait = shown->terminal ? redraw_seconds
                         : shown->drawn  ? repeat_seconds
                                         : silent_seconds;
-    /* What is new may take long until the next is told, and so may what gave way to other output.
-     */
+    /* A new stage may take long until its next report, and so may one whose line was cleared. */
     const bool is_new_detail = take_detail(shown, progress->detail);
     const bool at_once = shown->terminal && (is_new_detail || is_new || !shown->drawn);
     shown->stage = progress->stage;

@@ -1,4 +1,4 @@
-/* A command's options in the record of a run (run.json), so that the run goes on with them.
+/* A command's options in the record of a run (run.json), so that it can be resumed with them.
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #ifndef CLM_CLI_RESUME_H
@@ -13,24 +13,23 @@ typedef struct clm_cli_value {
     const char *text;
 } clm_cli_value;
 
-/* Sets what was not given to the values of a preset called `name` ("--recipe"), and tells what was
- * given otherwise. */
+/* Sets options that were not given to the values of the preset `name` ("--recipe"), and prints
+ * those given that differ from it. */
 clm_status clm_cli_apply_preset(const clm_cli_arguments *arguments, const char *name,
                                 const clm_cli_value *preset);
 
-/* For a run that goes on: what was neither given nor is in `preset` (NULL: none) is as it was
- * recorded. What differs is told where it is in `changeable` (names, separated by spaces), which
- * may be changed in the midst of a run; else it is CLM_ERROR_ARGUMENT, which names each, old and
- * new. */
+/* For a resumed run: options neither given nor in `preset` (NULL: none) take their recorded values.
+ * Of those that differ, the ones in `changeable` (names, separated by spaces) may be changed during
+ * a run, and are printed; any other is CLM_ERROR_ARGUMENT, which names each, old and new. */
 clm_status clm_cli_take_options(clm_run *run, const clm_cli_arguments *arguments,
                                 const clm_cli_value *preset, const char *changeable);
 
-/* Records all options but those of `except`, and where relative paths begin. */
+/* Records all options except those in `except`, and the folder of relative paths. */
 clm_status clm_cli_keep_options(clm_run *run, const clm_cli_arguments *arguments,
                                 const char *except);
 
-/* A path of an option as it can be opened from here, through *resolved (clm_free): a recorded one
- * is relative to where the run was started. */
+/* The path of an option as it can be opened now, through *resolved (clm_free): a recorded path is
+ * relative to the folder in which the run was started. */
 clm_status clm_cli_resolve_path(char **resolved, const clm_run *run, const char *path);
 
 #endif

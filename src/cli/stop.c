@@ -12,11 +12,11 @@
 static atomic_bool stop_requested;
 static atomic_bool end_requested;
 static atomic_bool is_saving;
-static atomic_bool nobody_asks;
+static atomic_bool ends_at_first;
 static _Atomic(const char *) notice = "stopping; once more ends at once\n";
 
-/* Those that end a process in good order, but for any that whoever started it had it ignore: nohup
- * does so with SIGHUP, and a shell with SIGINT for what it runs in the background. */
+/* The signals for an orderly stop, except those that were ignored when the process started: nohup
+ * ignores SIGHUP, and a shell ignores SIGINT for background jobs. */
 static void list_signals(sigset_t *signals) {
     static const int numbers[] = {SIGINT, SIGTERM, SIGHUP};
     (void)sigemptyset(signals);
@@ -28,18 +28,18 @@ static void list_signals(sigset_t *signals) {
     }
 }
 
-/* At once, whatever the other threads do: the line of progress gives way. */
+/* At once, whatever the other threads do. Replaces the line of progress. */
 static void acknowledge(void) {
     const char *text = atomic_load(&notice);
     const char *clear = isatty(STDERR_FILENO) != 0 ? "\r\033[K" : "";
     if (write(STDERR_FILENO, clear, strlen(clear)) < 0 ||
         write(STDERR_FILENO, text, strlen(text)) < 0) {
-        return; /* a terminal that hung up */
+        return; /* the terminal hung up */
     }
 }
 
-/* Waits for a signal that insists. A second hangup says no more than the first: a terminal that is
- * closed sends it for itself, and its shell once more. */
+/* Waits for a second SIGINT or SIGTERM. A second SIGHUP does not count: closing a terminal sends
+ * one from the terminal and one from its shell. */
 static int wait_for_second(const sigset_t *signals) {
     int number = SIGHUP;
     while (number == SIGHUP) {
@@ -54,13 +54,13 @@ static void *wait_for_signals(void *context) {
     int number = 0;
     list_signals(&signals);
     (void)sigwait(&signals, &number);
-    if (!atomic_load(&nobody_asks)) {
+    if (!atomic_load(&ends_at_first)) {
         atomic_store(&stop_requested, true);
         acknowledge();
         number = wait_for_second(&signals);
     }
     atomic_store(&end_requested, true);
-    if (atomic_load(&is_saving)) { /* a moment, to tidy up */
+    if (atomic_load(&is_saving)) { /* time to tidy up */
         const struct timespec moment = {.tv_sec = 1};
         (void)nanosleep(&moment, NULL);
     }
@@ -79,18 +79,18 @@ bool clm_cli_catch_stops(void) {
     }
     caught = true;
     list_signals(&signals);
-    /* Threads inherit what is blocked, those that the OpenCL drivers start too. */
+    /* Threads inherit the mask, including those that OpenCL drivers start. */
     (void)pthread_sigmask(SIG_BLOCK, &signals, NULL);
     if (pthread_create(&thread, NULL, wait_for_signals, NULL) == 0) {
         (void)pthread_detach(thread);
-    } else { /* better no good order than no end */
+    } else { /* better an abrupt end than none */
         (void)pthread_sigmask(SIG_UNBLOCK, &signals, NULL);
     }
     return true;
 }
 
 void clm_cli_let_stops_end(void) {
-    atomic_store(&nobody_asks, true);
+    atomic_store(&ends_at_first, true);
 }
 
 void clm_cli_say_on_stop(const char *text) {

@@ -1,4 +1,4 @@
-/* An end that a person or the system asks for: Ctrl-C (SIGINT), SIGTERM, or SIGHUP.
+/* Stopping on request: Ctrl-C (SIGINT), SIGTERM or SIGHUP.
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #ifndef CLM_CLI_STOP_H
@@ -6,25 +6,25 @@
 
 #include <stdbool.h>
 
-/* From now on the first signal asks for an end in good order, which is acknowledged on standard
- * error at once, and the second ends the process as if nobody caught it; only SIGINT and SIGTERM
- * count as a second. Signals that were ignored when the process was started stay ignored. A thread
- * of its own waits for them, and every other is spared: a compiler in an OpenCL driver (LLVM, in
- * PoCL) has its own handler, which takes the files of a build that is under way with it. So call
- * this before the first OpenCL call; again it does nothing. False when that was so. */
+/* From now on the first signal requests an orderly stop, acknowledged on standard error at once,
+ * and the second (SIGINT or SIGTERM only) ends the process as if it were not caught. Signals that
+ * were ignored when the process started stay ignored. A separate thread waits for the signals, and
+ * all other threads block them: the compiler in an OpenCL driver (LLVM, in PoCL) has its own
+ * handler, which removes the files of an unfinished build. So call this before the first OpenCL
+ * call. Further calls do nothing and return false. */
 bool clm_cli_catch_stops(void);
 
-/* What the first signal is acknowledged with, a line; static. */
+/* The line that acknowledges the first signal; static. */
 void clm_cli_say_on_stop(const char *text);
 
-/* Whether one came. `context` is not used: this is a should_stop of the options structures. */
+/* Whether a signal came: a should_stop of the options structures. `context` is not used. */
 bool clm_cli_stop_was_requested(void *context);
 
-/* Whether a second came: a should_abandon. Who asks is saving something, and gets a second to leave
- * it in good order. */
+/* Whether a second signal came: a should_abandon. From the first call on, the process gets one more
+ * second after that signal, to tidy up what it is saving. */
 bool clm_cli_end_was_requested(void *context);
 
-/* From now on the first signal ends the process as well: nobody asks any more. */
+/* From now on the first signal ends the process too, because no code checks for stops any more. */
 void clm_cli_let_stops_end(void);
 
 #endif

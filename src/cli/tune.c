@@ -48,7 +48,7 @@ static int run_candidate(int argc, char **argv) {
     if (status != CLM_OK) {
         return clm_cli_fail(status);
     }
-    /* Should the parent be gone: nobody else would end what hangs. */
+    /* If the parent is gone, nothing else would end a candidate that hangs. */
     (void)alarm(10U + (unsigned)strtoul(argv[7], NULL, 10));
     if (has_fault("crash", argv[6])) {
         (void)raise(SIGABRT);

@@ -17,8 +17,8 @@
 
 /* --- Tables --- */
 
-/* A file of numbers alone is read again as what it was only if no number is the name of another
- * class, and where one name is a number, labels are taken for names. */
+/* A file with only numbers reads back correctly only if no number is the name of another class; and
+ * if any name is a number, labels are read as names. */
 static clm_status check_numbers_read_back(const clm_table *table) {
     const bool numbers = clm_names_have_number(clm_table_label_names(table), table->name_count);
     for (int k = 0; numbers && k < table->name_count; k++) {

@@ -67,7 +67,7 @@ static size_t find_column(const clm_csv *csv, size_t row, const char *asked,
     return found;
 }
 
-/* Whether nothing but space stands in a row, which separators made one. */
+/* Whether a row has only white space between its separators. */
 static bool is_blank_row(const clm_csv *csv, size_t row) {
     size_t count = 0;
     const clm_csv_field *fields = clm_csv_row(csv, row, &count);

@@ -207,7 +207,7 @@ cleanup:
     clm_string_free(&key);
     clm_folder_close(&folder);
     clm_free(entry);
-    return CLM_OK; /* it is built anew */
+    return CLM_OK; /* it is built again */
 }
 
 static clm_status write_entry(const clm_folder *folder, const char *name, const clm_string *key,

@@ -37,7 +37,7 @@ static clm_status open_found(clm_device *device, const clm_found_device *found, 
     CLM_TRY(lower_largest_allocation(&device->info));
     device->profile = profile;
     CLM_TRY(clm_wait_limit_read(&device->limit_seconds));
-    uint64_t cache_bytes = 0; /* asked for again when an entry is stored; wrong, it is told now */
+    uint64_t cache_bytes = 0; /* read again when an entry is stored; checked here */
     CLM_TRY(clm_kernel_cache_limit(&cache_bytes));
     device->poison = getenv("CLM_POISON_BUFFERS") != NULL;
     cl_uint width = 0;

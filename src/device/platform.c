@@ -34,7 +34,7 @@ static void trim(char *text) {
     }
 }
 
-/* A driver that cannot answer leaves the field empty: that is no reason to refuse the device. */
+/* A driver that cannot answer leaves the field empty; the device can still be used. */
 static void device_text(cl_device_id id, cl_device_info what, char *text, size_t capacity) {
     char long_text[2048] = "";
     if (clGetDeviceInfo(id, what, sizeof long_text, long_text, NULL) != CL_SUCCESS) {
@@ -132,8 +132,7 @@ clm_status clm_device_describe(clm_device_info *info, cl_platform_id platform, c
     return read_extensions(info, id);
 }
 
-/* A driver that fails is no reason to refuse the others; only when there is none, it is the error.
- */
+/* Other drivers can still be used if one fails; its error is reported only if no device is left. */
 static void record_failure(clm_status *failure, cl_int code, const char *platform) {
     char what[256];
     (void)snprintf(what, sizeof what, "the devices of %s", platform);

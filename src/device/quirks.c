@@ -37,8 +37,8 @@ typedef struct quirk_row {
     unsigned types; /* bits 1 << clm_device_type; 0: any */
     int changes;
     const char *build_options; /* when the device has it */
-    /* Set before the first OpenCL call of a process, when nobody can know which devices there are;
-     * what the user has set stays. "%" stands for the machine's memory in MB. */
+    /* Set before the first OpenCL call of a process, when the devices are not known yet; variables
+     * that the user has set stay. "%" is replaced by the machine's memory in MB. */
     const char *variables[MOST_VARIABLES][2];
 } quirk_row;
 

@@ -100,7 +100,7 @@ bool clm_device_is_given_up(const clm_device *device) {
     return device->is_given_up;
 }
 
-/* The same message each time, so that whoever cleans up says nothing else. */
+/* The same message each time, so that cleaning up does not replace it. */
 static clm_status fail_given_up(const clm_device *device) {
     const char *kernel = device->hanging;
     return clm_fail(CLM_ERROR_TIMEOUT,

@@ -15,7 +15,7 @@
 
 #define MIB ((uint64_t)1 << 20)
 
-/* A file whose size nobody has written down here: `most` is what it may have. */
+/* A file whose size is not recorded here; `most` limits it. */
 #define UNKNOWN(model, revision, file, most) \
     { .name = (file), .url = HUB(model, revision, file), .most_bytes = (most) }
 

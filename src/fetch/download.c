@@ -32,7 +32,7 @@ typedef enum fault {
     FAULT_NONE = 0,
     FAULT_MISPLACED, /* the body is not the range that was asked for */
     FAULT_OVERLONG,  /* the body is longer than the file can be */
-    FAULT_ENCODED,   /* compressed, which nobody asked for */
+    FAULT_ENCODED,   /* compressed, which was not requested */
     FAULT_HEADERS    /* headers without end */
 } fault;
 
@@ -82,11 +82,11 @@ static void save_tag(const char *tag, const char *part) {
     tag_path(path, sizeof path, part);
     (void)unlink(path); /* also a link to elsewhere */
     if (tag[0] != '\0' && clm_file_write_own(path, tag, strlen(tag)) != CLM_OK) {
-        (void)unlink(path); /* then the next call begins anew */
+        (void)unlink(path); /* then the next call starts over */
     }
 }
 
-/* Begins anew, without letting go of the lock. */
+/* Starts over, and keeps the lock. */
 static void empty_part(int descriptor, const char *part) {
     save_tag("", part);
     if (ftruncate(descriptor, 0) != 0) {
@@ -106,7 +106,7 @@ static size_t on_header(char *line, size_t size, size_t count, void *context) {
     return size * count;
 }
 
-/* How many bytes may come; UINT64_MAX where nobody knows. */
+/* How many bytes are accepted; UINT64_MAX if unknown. */
 static uint64_t limit_of(const clm_download *download) {
     return download->size_bytes > 0   ? download->size_bytes
            : download->most_bytes > 0 ? download->most_bytes
@@ -189,7 +189,7 @@ static size_t on_body(char *bytes, size_t size, size_t count, void *context) {
     return length;
 }
 
-/* Tells how much is there; false when somebody wants an end. `total` is 0 where it is not known. */
+/* Reports how much has arrived; false if the watcher wants to stop. `total` is 0 if unknown. */
 static bool report_progress(const transfer *t, uint64_t total) {
     static const double least_s = 0.5; /* for a rate that says something */
     const uint64_t done = t->start + t->received;
@@ -365,7 +365,7 @@ static clm_status check_end(const transfer *t, long code, bool *again) {
     return CLM_OK;
 }
 
-/* An answer with a status that says that there is no file in it. */
+/* An answer whose status means that it contains no file. */
 static clm_status judge_code(const transfer *t, long code, bool *again) {
     const clm_download *download = t->download;
     const char *url = download->url;
@@ -463,7 +463,7 @@ cleanup:
     return status;
 }
 
-/* Waits in short pieces, so that somebody who wants to stop need not wait too. */
+/* Waits in short pieces, so that it can be stopped. */
 static bool wait_for(double seconds) {
     const struct timespec piece = {.tv_nsec = 50000000};
     for (double end = clm_seconds() + seconds; clm_seconds() < end;) {
@@ -507,8 +507,9 @@ static clm_status open_part(int *descriptor, const char *part, uint64_t *size_by
     return CLM_OK;
 }
 
-/* Requests until all is there, or the attempts are used up. One counts anew when the part grew past
- * where it has been before: a server that sends the same bytes again and again brings nothing. */
+/* Requests until the file is complete or the attempts are used up. Attempts are counted from 1
+ * again when the part grows beyond its largest size so far: sending the same bytes again is no
+ * progress. */
 static clm_status request_all(clm_download *download, int descriptor, uint64_t furthest) {
     const clm_fetch_options *options = download->options;
     double wait_s = options->wait_s;

@@ -52,8 +52,7 @@ static const char *wanted_sha256(const clm_fetch_file *file) {
     return file->member != NULL ? file->member_sha256 : file->sha256;
 }
 
-/* Mirrors hold <base>/<name>/<file>. `at` is where to look on; NULL when there is no further one.
- */
+/* Mirrors have <base>/<name>/<file>. `at` is the rest of the list; NULL after the last. */
 static clm_status next_url(clm_string *url, const char **at, const fetch_job *e) {
     clm_string_clear(url);
     if (e->mirrors[0] == '\0') {

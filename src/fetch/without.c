@@ -1,4 +1,4 @@
-/* What stands for fetch.c in a clm that was built without libcurl.
+/* Replaces fetch.c in a build without libcurl.
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #include "fetch/fetch.h"

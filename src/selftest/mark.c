@@ -60,8 +60,8 @@ static void read_lines(clm_selftest_mark *mark) {
 
 /* ---- the lock ---- */
 
-/* -1 when the file is locked or cannot be. One that was removed while this process came to it is
- * opened again: a lock on it would keep nobody out. */
+/* -1 if the file is locked or cannot be locked. If it was removed in the meantime it is opened
+ * again, since a lock on a removed file excludes no other process. */
 static int open_locked(const char *path, int flags) {
     for (int attempt = 0; attempt < 8; attempt++) {
         struct stat about;

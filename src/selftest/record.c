@@ -14,7 +14,7 @@
 #include "base/memory.h"
 #include "ops/tuning_file.h"
 
-/* Changes when what stands in the file does, or when the test looks at more than before. */
+/* Changes when the file's content does, or when the test covers more. */
 enum { FILE_FORMAT = 1 };
 
 const char *clm_selftest_outcome_name(clm_selftest_outcome outcome) {

@@ -1,4 +1,4 @@
-/* Which operations are tested, what stands in for one that is wrong, and what is made of it.
+/* The self-test: which operations are tested, what replaces a wrong one, and the result.
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #include "clm/selftest.h"
@@ -202,7 +202,7 @@ static clm_status check(clm_selftest_context *run, const operation *op, const va
     } else if (status == CLM_OK) {
         *right = true;
     } else if (status == CLM_ERROR_TIMEOUT) {
-        clm_selftest_mark_keep(run->mark); /* the device is given up: the next start goes on */
+        clm_selftest_mark_keep(run->mark); /* the device is given up; the next process continues */
     } else if (!is_outer(status)) {
         *right = false;
         *lasting = *lasting && status != CLM_ERROR_OPENCL;
@@ -414,8 +414,8 @@ static void forget_crashes(clm_selftest_mark *mark, const clm_selftest_options *
     }
 }
 
-/* Which GEMM the device uses, which the first time is measured: with a kernel in which a former
- * process ended, that is no start. */
+/* The GEMM that the device uses. The first time it is measured, but not with a kernel in which an
+ * earlier process crashed. */
 static clm_status find_gemm(clm_gemm_backend *gemm, clm_selftest_report *report,
                             clm_selftest_context *run) {
     static const char *const measuring = "measuring";
@@ -468,7 +468,7 @@ cleanup:
 clm_status clm_selftest_recall(clm_selftest_report *report, clm_device *device) {
     const clm_status status = clm_selftest_record_load(report, device);
     if (report->outcome != CLM_SELFTEST_UNKNOWN && clm_selftest_mark_is_left(device)) {
-        *report = (clm_selftest_report){0}; /* from before that test, which nobody has ended */
+        *report = (clm_selftest_report){0}; /* older than the unfinished test */
     }
     if (status == CLM_OK && report->outcome == CLM_SELFTEST_REFUSED) {
         return refuse(report, device,

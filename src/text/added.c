@@ -193,7 +193,7 @@ static clm_status cut(const clm_added *added, int pass, const clm_added_part *te
     clm_status status = CLM_OK;
     size_t count = 0;
     size_t searched = 0; /* a match may not start before the end of the last, taken or not */
-    size_t from = 0;     /* what stands before is in a part */
+    size_t from = 0;     /* everything before is in a part */
     size_t space = 0;    /* the end of the white space that was stripped last */
     if (added->passes[pass] != NULL) {
         CLM_TRY(find_matches(added->passes[pass], text, room, &count));

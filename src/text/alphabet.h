@@ -20,8 +20,8 @@ unsigned char clm_alphabet_byte(size_t n);
 /* Adds bytes as a vocabulary writes them. */
 void clm_alphabet_add(clm_string *out, const void *bytes, size_t count);
 
-/* The other way: writes the bytes of `count` bytes of UTF-8 to `bytes`, which has room for `count`,
- * and their number to *length. False when there is a character that stands for no byte. */
+/* The inverse: writes the bytes that `count` bytes of UTF-8 represent to `bytes` (room for
+ * `count`), and their number to *length. False if a character represents no byte. */
 bool clm_alphabet_read(const char *text, size_t count, unsigned char *bytes, size_t *length);
 
 #endif

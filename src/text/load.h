@@ -17,14 +17,14 @@ typedef struct clm_vocab_reader {
     clm_token *tokens;  /* [capacity], by id */
     const char **names; /* [capacity], as the file writes them; lent by its JSON */
     size_t capacity;
-    double beyond;        /* the highest id that is too high for the array, else 0 */
-    unsigned char *bytes; /* what the tokens' bytes are lent from */
+    double beyond;        /* the highest id beyond the array, else 0 */
+    unsigned char *bytes; /* owns the tokens' bytes */
 } clm_vocab_reader;
 
-/* Takes {"token": id, ...}. A token with a character that stands for no byte is no word. */
+/* Reads {"token": id, ...}. A token with a character that represents no byte cannot be merged. */
 clm_status clm_vocab_reader_take_vocab(clm_vocab_reader *reader, const cJSON *vocab);
 
-/* How many tokens there are, from id 0 on without a hole. */
+/* Counts the tokens; CLM_ERROR_FORMAT if an id is missing in between. */
 clm_status clm_vocab_reader_count(const clm_vocab_reader *reader, size_t *count);
 
 /* The tokens that are added to a vocabulary of *count tokens: those that tokenizer.json lists
@@ -38,8 +38,8 @@ clm_status clm_load_added(clm_added_token **added, size_t *added_count, clm_voca
 void clm_load_roles(clm_tokenizer *tokenizer, const clm_settings *settings);
 void clm_vocab_reader_free(clm_vocab_reader *reader);
 
-/* tokenizer.json beside its vocabulary and merges: what is not honoured and would change ids is
- * refused. The members, one by one:
+/* Checks tokenizer.json apart from its vocabulary and merges: anything unsupported that would
+ * change ids is refused. The members:
  *
  *   version         "1.0", else refused
  *   added_tokens    honoured: id, content, special, normalized, lstrip, rstrip, single_word
@@ -48,12 +48,13 @@ void clm_vocab_reader_free(clm_vocab_reader *reader);
  *                   add_prefix_space is honoured, but for GPT2Tokenizer that of
  *                   tokenizer_config.json counts; trim_offsets is irrelevant
  *   post_processor  null, ByteLevel (irrelevant: offsets), TemplateProcessing (honoured for a
- * single text), and a Sequence of these, else refused model           type BPE; vocab and merges;
- * ignore_merges is honoured where the class is not GPT2Tokenizer, which leaves it out; dropout
- * other than 0, continuing_subword_prefix and end_of_word_suffix are refused; byte_fallback,
+ *                   single text), and a Sequence of these, else refused
+ *   model           type BPE; vocab and merges; ignore_merges is honoured unless the class is
+ *                   GPT2Tokenizer, which ignores it; dropout other than 0,
+ *                   continuing_subword_prefix and end_of_word_suffix are refused; byte_fallback,
  *                   unk_token and fuse_unk are irrelevant, since each byte has a token
  *   decoder         irrelevant: clm decodes bytes
- *   truncation, padding   irrelevant: transformers sets them anew at each call */
+ *   truncation, padding   irrelevant: transformers sets them at each call */
 clm_status clm_json_check(const cJSON *json, const clm_settings *settings, const char *where);
 clm_status clm_json_list_added(clm_named_tokens *tokens, const cJSON *json, const char *where);
 clm_status clm_json_take_merges(clm_tokenizer *tokenizer, const cJSON *json, const char *where);
@@ -62,7 +63,7 @@ clm_status clm_json_take_merges(clm_tokenizer *tokenizer, const cJSON *json, con
 clm_status clm_json_take_scheme(clm_tokenizer *tokenizer, const cJSON *json,
                                 const clm_settings *settings, const char *where);
 
-/* The merges of one file, by rank. Start from `{0}` but for the tokenizer. */
+/* The merges of one file, by rank. Start from `{0}` with `tokenizer` set. */
 typedef struct clm_merge_list {
     const clm_tokenizer *tokenizer;
     clm_merge *merges;

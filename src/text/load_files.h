@@ -10,7 +10,7 @@
 /* A tokenizer from the files of a folder. */
 clm_status clm_load_files(clm_tokenizer **tokenizer, const clm_tokenizer_files *files);
 
-/* The same from a pair of files or a tokenizer.json alone, as where no other file is there. */
+/* The same from only a pair of files, or only a tokenizer.json. */
 clm_status clm_load_pair(clm_tokenizer **tokenizer, const clm_source *vocab,
                          const clm_source *merges);
 clm_status clm_load_tokenizer_json(clm_tokenizer **tokenizer, const clm_source *source);

@@ -9,8 +9,8 @@
 #include "text/alphabet.h"
 #include "text/tokenizer.h"
 
-/* Adds a token as vocabularies write it, without quotes: one that is text as it stands where its
- * name cannot be read as other bytes, any other by the characters of its bytes. */
+/* Adds a token as vocabularies write it, without quotes: an added token as plain text, unless that
+ * could be read as other bytes; any other token by the characters of its bytes. */
 static void add_name(clm_string *out, const clm_tokenizer *tokenizer, int32_t id) {
     size_t length = 0;
     const unsigned char *bytes = clm_token_bytes(tokenizer, id, &length);
@@ -116,7 +116,7 @@ cleanup:
     return status;
 }
 
-/* Whether the n-th of the frame's ids, both sides counted, stands before too. */
+/* Whether the n-th of the frame's ids, counted over both sides, occurs before. */
 static bool is_repeated(const clm_template *frame, size_t n) {
     const size_t before = frame->counts[0];
     const int32_t id = n < before ? frame->ids[0][n] : frame->ids[1][n - before];
@@ -231,8 +231,8 @@ static void add_roles(clm_string *out, const clm_tokenizer *tokenizer, int32_t p
     }
 }
 
-/* GPT2Tokenizer gives <|endoftext|> the roles that nothing else has, even when there is no such
- * token, and ignores ignore_merges; the other class takes tokenizer.json as it stands. */
+/* GPT2Tokenizer gives <|endoftext|> any role that is not taken, even if there is no such token, and
+ * ignores ignore_merges; the other class takes all of tokenizer.json. */
 static const char *class_of(const clm_tokenizer *tokenizer) {
     bool all = !tokenizer->ignore_merges;
     for (int role = clm_role_bos; role <= clm_role_unk; role++) {

@@ -1,18 +1,17 @@
-/* What the files beside a vocabulary say of its tokens: tokenizer_config.json,
+/* Settings of a tokenizer, from the files beside its vocabulary: tokenizer_config.json,
  * special_tokens_map.json, added_tokens.json, and config.json's tokenizer_class and model_type.
- *
- * They are read as transformers 5 reads them. Each member of tokenizer_config.json
+ * They are read as transformers 5 reads them. The members of tokenizer_config.json:
  *
  *   honoured    tokenizer_class, added_tokens_decoder, add_prefix_space, add_bos_token,
  *               add_eos_token, model_max_length, additional_special_tokens, extra_special_tokens,
  *               model_specific_special_tokens, bos_token, eos_token, unk_token, sep_token,
  *               pad_token, cls_token, mask_token, and any other name of a token that ends in _token
- *   refused     a tokenizer_class of another kind; vocab, merges and init_inputs, which would stand
- *               in for files
- *   irrelevant  the rest, none of which changes the ids of a text in transformers: padding_side and
- *               truncation_side (clm works on the right), split_special_tokens (the caller says),
- *               clean_up_tokenization_spaces and errors (decoding), chat_template, names of files,
- *               model_input_names, and what programs add
+ *   refused     any other tokenizer_class; vocab, merges and init_inputs, which would replace
+ *               files
+ *   irrelevant  all others, which do not change the ids of a text in transformers: padding_side and
+ *               truncation_side (clm pads and cuts on the right), split_special_tokens (the caller
+ *               decides), clean_up_tokenization_spaces and errors (decoding), chat_template, names
+ *               of files, model_input_names, and what other programs add
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #ifndef CLM_TEXT_SETTINGS_H
@@ -33,8 +32,8 @@ typedef struct clm_named_token {
     bool lstrip;
     bool rstrip;
     bool single_word;
-    bool named;   /* a member of its own names it, which makes it special wherever it is listed */
-    bool extra;   /* it makes a token of added_tokens.json special from the start */
+    bool named;   /* has a member of its own ("mask_token"), and so is special in any list */
+    bool extra;   /* makes the same token of added_tokens.json special */
     size_t place; /* in the list, which is sorted by id */
 } clm_named_token;
 
@@ -45,21 +44,21 @@ typedef struct clm_named_tokens {
 } clm_named_tokens;
 
 typedef struct clm_settings {
-    /* The class is GPT2Tokenizer: of tokenizer.json it takes vocabulary, merges, added tokens and
-     * post_processor, and all else is as in GPT-2. Otherwise tokenizer.json holds as it stands. */
+    /* The class is GPT2Tokenizer: it takes vocabulary, merges, added tokens and post_processor from
+     * tokenizer.json, and everything else is GPT-2's. Other classes take all of tokenizer.json. */
     bool gpt2;
     bool prefix_space; /* of GPT2Tokenizer */
-    bool add_bos;      /* where there is no tokenizer.json */
+    bool add_bos;      /* without tokenizer.json */
     bool add_eos;
-    bool lists_added;       /* added_tokens_decoder is there, */
-    clm_named_tokens added; /* with these; else those of added_tokens.json */
+    bool lists_added;       /* added_tokens_decoder exists */
+    clm_named_tokens added; /* of added_tokens_decoder, else of added_tokens.json */
     clm_named_token roles[clm_role_count];
-    clm_named_tokens extra; /* further special tokens, named or not */
+    clm_named_tokens extra; /* other special tokens, with a name or from a list */
     int32_t max_length;     /* model_max_length; 0: not stated */
-    cJSON *documents[4];    /* what all is lent from */
+    cJSON *documents[4];    /* own the strings above */
 } clm_settings;
 
-/* Where a tokenizer is read from; NULL where a file is not there. The vocabulary is in
+/* The files of a tokenizer, NULL if missing. The vocabulary is in
  * tokenizer.json or in a pair of files: vocab.json and merges.txt, or encoder.json and vocab.bpe.
  */
 typedef struct clm_tokenizer_files {
@@ -76,13 +75,13 @@ typedef struct clm_tokenizer_files {
 clm_status clm_settings_read(clm_settings *settings, const clm_tokenizer_files *files);
 void clm_settings_free(clm_settings *settings);
 
-/* {"content": ..., and the flags}, as tokenizer.json and added_tokens_decoder have it. `special` is
- * what holds when it does not say. */
+/* Reads {"content": ..., flags} of tokenizer.json or added_tokens_decoder. `special` is the default
+ * of that flag. */
 clm_status clm_named_token_read(clm_named_token *token, const cJSON *item, bool special,
                                 const char *where);
 clm_status clm_named_tokens_add(clm_named_tokens *list, const clm_named_token *token);
 
-/* By id; of several with one id, the one that was added last stays. */
+/* Sorts by id; of several with one id, the last added stays. */
 void clm_named_tokens_sort(clm_named_tokens *list);
 
 #endif

@@ -15,10 +15,10 @@ typedef struct clm_source {
     const char *where; /* names it in errors */
 } clm_source;
 
-/* Parses; a string with a NUL character, which no token has, is CLM_ERROR_FORMAT. */
+/* Parses; CLM_ERROR_FORMAT if a string contains a NUL character, which no token does. */
 clm_status clm_source_parse(cJSON **json, const clm_source *source);
 
-/* A token as it can stand in a message: quoted, escaped, cut when long. */
+/* A token as messages show it: quoted, escaped, and cut if long. */
 typedef struct clm_quoted {
     char text[96];
 } clm_quoted;

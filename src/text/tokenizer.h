@@ -34,9 +34,9 @@ typedef struct clm_word_slot {
     int32_t id; /* -1 in an empty slot */
 } clm_word_slot;
 
-/* Whether encoding a word's own bytes as one piece gives that token: true of nearly all, but not
- * by definition, and found out when it is first asked. Threads may find it out at the same time:
- * they find the same, so a relaxed store does. */
+/* Whether encoding a word's own bytes as one piece gives that token: true for nearly all words, and
+ * computed on first use. Threads that compute it at the same time get the same result, so a relaxed
+ * store suffices. */
 enum { clm_whole_unknown = 0, clm_whole_yes = 1, clm_whole_no = 2 };
 
 /* What a token is for, by the names of transformers. */
@@ -53,7 +53,7 @@ typedef enum clm_role {
 
 extern const char *const clm_role_names[clm_role_count];
 
-/* The ids that stand before (0) and behind (1) the ids of each text: BOS, EOS. */
+/* The ids before (0) and after (1) the ids of each text: BOS, EOS. */
 enum { clm_template_most = 16 };
 typedef struct clm_template {
     int32_t ids[2][clm_template_most];
@@ -69,20 +69,20 @@ struct clm_tokenizer {
     uint32_t *offsets;             /* [V + 1], into bytes */
     bool *special;                 /* [V] */
     atomic_uchar *whole;           /* [V] clm_whole_... */
-    int32_t listed_size;           /* lower ids are the vocabulary's, the others added tokens' */
-    clm_added *added;              /* NULL where there are none */
+    int32_t listed_size;           /* lower ids are the vocabulary's, the others are added */
+    clm_added *added;              /* NULL if there are none */
     int32_t roles[clm_role_count]; /* ids, or -1 */
-    int32_t max_length;            /* what a model reads, as the settings say; 0: they do not */
+    int32_t max_length;            /* model_max_length; 0: not stated */
     int32_t byte_ids[256];
     int32_t end_of_text; /* the id of <|endoftext|>, or -1 */
     bool prefix_space;   /* each text between added tokens that starts with no space gets one */
-    bool ignore_merges;  /* a piece that is a token is that token, whatever its merges give */
+    bool ignore_merges;  /* a piece that is a token is not split by merges */
     clm_template frame;
     clm_merge *merges; /* by rank */
     size_t merge_count;
     clm_pair_slot *pairs;
     size_t pair_mask;
-    uint64_t pair_key; /* clm_hash_key(), so that no file can make pairs meet */
+    uint64_t pair_key; /* clm_hash_key(), so that no file can force collisions */
     clm_word_slot *words;
     size_t word_mask;
     clm_splitter *splitter;
@@ -95,21 +95,20 @@ typedef struct clm_token {
     bool word; /* whether merging can give it */
 } clm_token;
 
-/* Makes a tokenizer without merges from the tokens 0 to count - 1, all of which are there.
+/* Makes a tokenizer without merges from the tokens 0 to count - 1; none is missing.
  * CLM_ERROR_FORMAT: two words have the same bytes, or a byte has no token. */
 clm_status clm_tokenizer_make(clm_tokenizer **tokenizer, const clm_token *tokens, size_t count);
 
 /* Adds the merges, by rank. The tokenizer owns `merges` (clm_free) from here on, also after a
- * failure. *repeated is the rank of the first pair that stood there before, else `count`. */
+ * failure. *repeated is the rank of the first pair that occurs again, else `count`. */
 clm_status clm_tokenizer_take_merges(clm_tokenizer *tokenizer, clm_merge *merges, size_t count,
                                      size_t *repeated);
 
-/* Takes the added tokens, whose ids are all below the number of tokens and whose contents differ.
- */
+/* Sets the added tokens. All ids are below the number of tokens, and no two contents are equal. */
 clm_status clm_tokenizer_take_added(clm_tokenizer *tokenizer, const clm_added_token *tokens,
                                     size_t count);
 
-/* The word with these bytes, or -1. */
+/* The id of the word with these bytes, or -1. */
 int32_t clm_tokenizer_find(const clm_tokenizer *tokenizer, const void *bytes, size_t length);
 
 static inline const unsigned char *clm_token_bytes(const clm_tokenizer *tokenizer, int32_t id,
@@ -138,7 +137,7 @@ static inline const clm_pair_slot *clm_tokenizer_pair(const clm_tokenizer *token
     }
 }
 
-/* What merging needs beside the stack, kept from one long piece to the next. Start from `{0}`. */
+/* Memory for merging long pieces, reused from one to the next. Start from `{0}`. */
 typedef struct clm_merge_space {
     struct clm_merge_node *nodes;
     size_t node_capacity;
@@ -151,7 +150,7 @@ clm_status clm_merge_piece(const clm_tokenizer *tokenizer, const unsigned char *
                            size_t length, clm_merge_space *space, int32_t *ids, size_t *count);
 void clm_merge_space_free(clm_merge_space *space);
 
-/* The number of slots, a power of two, of which `count` fill at most half. */
+/* The number of slots of a table for `count` entries: a power of two, at least twice as many. */
 size_t clm_text_slots(size_t count);
 
 #endif

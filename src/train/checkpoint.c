@@ -26,8 +26,7 @@ static const char *const suffixes[3] = {"", ".first_moment", ".second_moment"};
     "stage=%d step=%" SCNd64 " epoch=%d seconds=%31[0-9.] metrics_bytes=%" SCNu64 \
     " sampler_seed=%" SCNd64 " next_batch=%" SCNu64 " begun=%d drawn=%d"
 
-/* What no run takes; beyond, and with what is no number, the time it has taken is not to be told.
- */
+/* No run takes as long: a checkpoint with more seconds, or with NaN, is damaged. */
 #define MOST_SECONDS 1e12
 
 static clm_buffer *buffer_of(const clm_optimizer *optimizer, size_t parameter, int which) {

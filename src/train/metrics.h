@@ -17,8 +17,8 @@ typedef struct clm_metrics_writer {
     uint64_t size_bytes; /* of what belongs to the run */
 } clm_metrics_writer;
 
-/* Keeps the first `size_bytes` of the file in `run` and drops the rest, which a stopped run wrote
- * after its last checkpoint; 0 starts a new file. `run` stays
+/* Keeps the first `size_bytes` of the file in `run` and drops the rest, written after the last
+ * checkpoint; 0 starts a new file. `run` stays
  * open until the writer is closed. CLM_ERROR_FORMAT when the file is shorter than that.
  */
 clm_status clm_metrics_writer_open(clm_metrics_writer *metrics, const clm_folder *run,
@@ -33,17 +33,17 @@ clm_status clm_metrics_writer_start(clm_metrics_writer *metrics,
                                     const clm_finetune_options *options, int64_t train_rows,
                                     int64_t batches, int length);
 
-/* {"event":"note","text":...}: a warning, or something taken for granted. */
+/* {"event":"note","text":...}: a warning or a guess. */
 clm_status clm_metrics_writer_note(clm_metrics_writer *metrics, const char *text);
 
-/* Calls `take` for each line of the file that has this event, in order; CLM_ERROR_FORMAT for a line
- * that is no JSON. What `take` returns ends the walk unless it is CLM_OK. */
+/* Calls `take` for each line with this event, in order, until it fails. CLM_ERROR_FORMAT if such a
+ * line is not JSON. */
 clm_status clm_metrics_each(const clm_metrics_writer *metrics, const char *event,
                             clm_status (*take)(void *context, const cJSON *line, const char *where),
                             void *context);
 
-/* The line of a step, an evaluation, an epoch, or the end; other events write nothing. Numbers that
- * are not finite are null. */
+/* Writes the line of a step, an evaluation, an epoch, or the end; nothing for other events. Numbers
+ * that are not finite become null. */
 clm_status clm_metrics_writer_add(clm_metrics_writer *metrics, const clm_train_event *event);
 
 #endif

@@ -20,8 +20,8 @@ void clm_optimizer_free(clm_optimizer *optimizer);
  * adamw->step counts from 1. */
 clm_status clm_optimizer_step(clm_optimizer *optimizer, const clm_adamw *adamw);
 
-/* CLM_ERROR_NOT_FINITE when a trained parameter has an element that is no finite number: such a
- * state is not worth saving. Blocks. */
+/* CLM_ERROR_NOT_FINITE if an element of a trained parameter is not finite: such a state is not
+ * worth saving. Blocks. */
 clm_status clm_optimizer_check_finite(const clm_optimizer *optimizer);
 
 #endif

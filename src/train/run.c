@@ -378,7 +378,7 @@ void clm_run_close(clm_run *run) {
 
 /* ---- training begins ---- */
 
-/* The checkpoint first: without it nobody takes what is left for a run to resume. */
+/* The checkpoint first: without it, what is left cannot be mistaken for a run to resume. */
 static clm_status remove_old(const clm_run *run) {
     const char *const names[] = {clm_checkpoint_name, weights_name, clm_metrics_name, record_name};
     clm_status status = CLM_OK;

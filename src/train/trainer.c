@@ -489,7 +489,7 @@ static clm_status run_stages(clm_trainer *t) {
 
 /* ---- before the first stage ---- */
 
-static clm_status begin_afresh(clm_trainer *t) {
+static clm_status start_new_run(clm_trainer *t) {
     clm_status status = CLM_OK;
     CLM_TRY(clm_run_begin(t->run, clm_device_get_info(t->model->device)->name));
     CLM_TRY(clm_metrics_writer_open(&t->metrics, clm_run_open_folder(t->run), 0));
@@ -544,7 +544,7 @@ static clm_status train(clm_trainer *t) {
     clm_status status = CLM_OK;
     CLM_TRY(clm_trainer_prepare(t));
     clm_device_on_launch(t->model->device, before_kernel, t);
-    CLM_TRY(clm_run_is_resumed(t->run) ? resume_run(t) : begin_afresh(t));
+    CLM_TRY(clm_run_is_resumed(t->run) ? resume_run(t) : start_new_run(t));
     CLM_TRY(run_stages(t));
 cleanup:
     clm_device_on_launch(t->model->device, NULL, NULL);

@@ -271,7 +271,7 @@ clm_status clm_tune_list(clm_tune_candidate **candidates, int *count, const clm_
         set_row(candidate, kernel, stage->rows + (ptrdiff_t)i * kernel->count);
         *count += keep(candidate, device, best);
     }
-    /* The same at each call, so that a search that was stopped goes on with what it began. */
+    /* The same at each call, so that a stopped search continues with the same candidates. */
     clm_philox_start(&random, (uint64_t)preset, stage->name);
     for (int i = 0; i < stage->random_rows; i++) {
         *count += draw(&(*candidates)[*count], stage, &random, device, best);

@@ -141,7 +141,7 @@ static void expect_norm(double *out, const others *o, bool backward) {
     double *const y = x + C;
     double *const weight = y + C;
     double *const bias = weight + C;
-    double *const sums = bias + C; /* the gradients of weight and bias, which nobody wants */
+    double *const sums = bias + C; /* the gradients of weight and bias, which are not needed */
     for (size_t row = 0; row < count; row += (size_t)C) {
         double mean = 0;
         double rstd = 0;

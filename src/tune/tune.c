@@ -283,7 +283,7 @@ cleanup:
 
 /* ---- the search ---- */
 
-/* What is measured at first use as well. A CLBlast that takes the process with it is no candidate.
+/* The measurement that is also made at first use. CLBlast is ruled out if it crashes the process.
  */
 static clm_status run_quick(search *s) {
     clm_status status = CLM_OK;

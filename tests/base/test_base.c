@@ -175,7 +175,7 @@ static uint64_t unmix(uint64_t value) {
     return (value ^ value >> 32) * inverse;
 }
 
-static void nobody_chooses_a_hash(void **state) {
+static void hashes_cannot_be_chosen(void **state) {
     (void)state;
     enum { count = 4096 };
     static bool taken[count];
@@ -353,7 +353,7 @@ static void json_names_the_place(void **state) {
 }
 
 int main(int argc, char **argv) {
-    if (argc == 3 && strcmp(argv[1], "--print-key") == 0) { /* see nobody_chooses_a_hash() */
+    if (argc == 3 && strcmp(argv[1], "--print-key") == 0) { /* see hashes_cannot_be_chosen() */
         const uint64_t key = clm_hash_key();
         return write(atoi(argv[2]), &key, sizeof key) != (ssize_t)sizeof key;
     }
@@ -366,7 +366,7 @@ int main(int argc, char **argv) {
         cmocka_unit_test(allocation_overflow_is_refused),
         cmocka_unit_test(pages_are_aligned_zeroed_and_refused),
         cmocka_unit_test(a_file_appears_whole_or_not_at_all),
-        cmocka_unit_test(nobody_chooses_a_hash),
+        cmocka_unit_test(hashes_cannot_be_chosen),
         cmocka_unit_test(json_is_bounded),
         cmocka_unit_test(texts_are_shown),
         cmocka_unit_test(utf8_is_checked_as_the_standard_says),

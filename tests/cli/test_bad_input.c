@@ -405,7 +405,7 @@ static void bad_checkpoints(void **state) {
     clm_free(bytes);
 }
 
-static void answers_that_nobody_takes(void **state) {
+static void answers_without_a_reader(void **state) {
     (void)state;
     const clm_test_surroundings full = {.output = "/dev/full"};
     const clm_test_surroundings closed = {.output_is_closed_pipe = true};
@@ -438,7 +438,7 @@ int main(void) {
         cmocka_unit_test(numbers_that_explode),
         cmocka_unit_test(the_last_checkpoint_stays),
         cmocka_unit_test(bad_checkpoints),
-        cmocka_unit_test(answers_that_nobody_takes),
+        cmocka_unit_test(answers_without_a_reader),
     };
     return cmocka_run_group_tests(tests, make_run, NULL);
 }

@@ -295,7 +295,7 @@ static void a_signal_in_the_final_evaluation(void **state) {
     assert_equals_whole("final");
 }
 
-static void killed_before_the_first_checkpoint_it_starts_anew_by_force(void **state) {
+static void killed_before_the_first_checkpoint_it_starts_over_with_force(void **state) {
     (void)state;
     const char *const arguments[] = {LONG_RUN("fresh"), NULL};
     const pid_t child = clm_test_start(NULL, arguments);
@@ -415,7 +415,7 @@ int main(void) {
         cmocka_unit_test(a_signal_while_kernels_are_built),
         cmocka_unit_test(a_second_signal_ends_at_once),
         cmocka_unit_test(a_signal_in_the_final_evaluation),
-        cmocka_unit_test(killed_before_the_first_checkpoint_it_starts_anew_by_force),
+        cmocka_unit_test(killed_before_the_first_checkpoint_it_starts_over_with_force),
         cmocka_unit_test(killed_at_random_moments_it_ends_in_the_same_bits),
         cmocka_unit_test(more_steps_may_follow),
         cmocka_unit_test(resume_alone_goes_on_in_the_same_bits),

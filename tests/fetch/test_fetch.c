@@ -136,7 +136,7 @@ static void a_later_call_resumes(void **state) {
 }
 
 /* The server has another file by now: it says so by answering with the whole of it. */
-static void a_changed_file_is_fetched_anew(void **state) {
+static void a_changed_file_is_fetched_again(void **state) {
     (void)state;
     static unsigned char older[body_bytes];
     char folder[1024];
@@ -583,7 +583,7 @@ int main(void) {
         cmocka_unit_test(a_file_is_fetched_once),
         cmocka_unit_test(a_broken_connection_is_resumed),
         cmocka_unit_test(a_later_call_resumes),
-        cmocka_unit_test(a_changed_file_is_fetched_anew),
+        cmocka_unit_test(a_changed_file_is_fetched_again),
         cmocka_unit_test(a_part_without_a_tag_is_not_trusted),
         cmocka_unit_test(odd_answers_to_a_range_are_survived),
         cmocka_unit_test(corrupt_content_is_kept_aside),
