@@ -87,7 +87,9 @@ CLM_API clm_tensor clm_graph_append(clm_graph *graph, clm_tensor state, clm_tens
 /* Marks a tensor as an output. Tensors that no output needs are never computed. */
 CLM_API void clm_graph_output(clm_graph *graph, clm_tensor tensor, const char *name);
 
-/* Names a tensor, for people and as a boundary for recomputation, profiles and explanations. */
+/* Names a tensor, for people and as a boundary for recomputation, profiles and explanations: what
+ * enters each block. Where memory is saved, what follows the last mark is spared, since it still
+ * lives when its backward pass comes. */
 CLM_API void clm_graph_mark(clm_graph *graph, clm_tensor tensor, const char *name);
 
 /* The shape of a tensor through *rank and shape[]; a rank of 0 after an error. */

@@ -176,36 +176,50 @@ static bool overlap(const storage *a, const storage *b) {
     return a->begin <= b->end && b->begin <= a->end;
 }
 
-/* The lowest offset in a buffer at which `s` lies beside all that lives at the same time. */
+/* The lowest offset in a buffer at which `s` lies beside all that lives at the same time. The first
+ * `placed` storages are sorted by buffer and offset. */
 static size_t lowest_offset(const laying *l, const storage *s, size_t buffer, size_t placed) {
     size_t offset = 0;
-    for (bool moved = true; moved;) {
-        moved = false;
-        for (size_t i = 0; i < placed; i++) {
-            const clm_layout_part *other = l->storages[i].part;
-            if (other->buffer == buffer && (l->options->apart || overlap(s, &l->storages[i])) &&
-                offset < other->offset_bytes + other->size_bytes &&
-                other->offset_bytes < offset + s->size_bytes) {
-                offset = other->offset_bytes + other->size_bytes;
-                moved = true;
-            }
+    for (size_t i = 0; i < placed; i++) {
+        const clm_layout_part *other = l->storages[i].part;
+        if (other->buffer != buffer || !overlap(s, &l->storages[i])) {
+            continue;
         }
+        if (offset + s->size_bytes <= other->offset_bytes) {
+            break;
+        }
+        const size_t end = other->offset_bytes + other->size_bytes;
+        offset = end > offset ? end : offset;
     }
     return offset;
 }
 
-static clm_status place_storage(laying *l, size_t index) {
+/* Puts the storage after the first `placed` among them. */
+static void sort_in(laying *l, size_t placed) {
+    const storage s = l->storages[placed];
+    size_t at = placed;
+    for (; at > 0; at--) {
+        const clm_layout_part *before = l->storages[at - 1].part;
+        if (before->buffer < s.part->buffer ||
+            (before->buffer == s.part->buffer && before->offset_bytes <= s.part->offset_bytes)) {
+            break;
+        }
+    }
+    memmove(&l->storages[at + 1], &l->storages[at], (placed - at) * sizeof s);
+    l->storages[at] = s;
+}
+
+static void place_storage(laying *l, size_t index) {
     const storage *s = &l->storages[index];
     clm_layout *layout = l->layout;
-    size_t buffer = 0;
+    size_t buffer = l->options->apart ? layout->buffer_count : 0;
     size_t offset = 0;
-    for (; buffer < layout->buffer_count && !l->options->apart; buffer++) {
+    for (; buffer < layout->buffer_count; buffer++) {
         offset = lowest_offset(l, s, buffer, index);
         if (offset + s->size_bytes <= l->options->most_bytes) {
             break;
         }
     }
-    buffer = l->options->apart ? layout->buffer_count : buffer;
     if (buffer == layout->buffer_count) {
         layout->buffer_count++;
         layout->buffer_bytes[buffer] = 0;
@@ -215,7 +229,7 @@ static clm_status place_storage(laying *l, size_t index) {
     if (offset + s->size_bytes > layout->buffer_bytes[buffer]) {
         layout->buffer_bytes[buffer] = offset + s->size_bytes;
     }
-    return CLM_OK;
+    sort_in(l, index);
 }
 
 /* Each root that is allocated, from its first use to its last. Inputs are written before the first
@@ -288,7 +302,7 @@ clm_status clm_layout_make(clm_layout *layout, const clm_graph *graph,
     collect_storages(&l);
     qsort(l.storages, l.storage_count, sizeof *l.storages, compare_sizes);
     for (size_t i = 0; i < l.storage_count; i++) {
-        CLM_TRY(place_storage(&l, i));
+        place_storage(&l, i);
     }
 cleanup:
     clm_free(l.last_use);
