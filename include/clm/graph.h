@@ -65,6 +65,7 @@ typedef struct clm_parameter_options {
     float spread;
     bool decays;   /* pretraining usually decays it: matrices, not biases and norms */
     bool optional; /* may be missing from a file, and is then initialised by `init` */
+    bool exact;    /* stored as floats, whatever the precision: small matrices such as a head */
 } clm_parameter_options;
 
 /* A tensor that belongs to the model, found by name in its files. A second call with the same name

@@ -146,9 +146,9 @@ typedef struct clm_memory_estimate {
     uint64_t total_bytes;
 } clm_memory_estimate;
 
-/* Computes it before anything is allocated; needs no device. CLM_ERROR_SHAPE for impossible sizes,
- * CLM_ERROR_MEMORY. */
-CLM_API clm_status clm_model_estimate_memory(const clm_model_config *config,
+/* Computes it before anything is allocated; what kernels need depends on the device and its
+ * settings. CLM_ERROR_SHAPE for impossible sizes, CLM_ERROR_MEMORY. */
+CLM_API clm_status clm_model_estimate_memory(clm_device *device, const clm_model_config *config,
                                              const clm_memory_plan *plan,
                                              clm_memory_estimate *estimate);
 

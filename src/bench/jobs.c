@@ -86,7 +86,7 @@ static clm_status check_size(clm_bench_subject *subject, clm_train_policy policy
         return CLM_OK;
     }
     const clm_memory_plan plan = {.train = policy, .B = B, .T = T};
-    const clm_status status = clm_model_estimate_memory(config, &plan, &needs);
+    const clm_status status = clm_model_estimate_memory(subject->device, config, &plan, &needs);
     if (status == CLM_OK && (needs.total_bytes > info->memory_size_bytes ||
                              needs.largest_buffer_bytes > info->max_allocation_size_bytes)) {
         const double mib = 1024.0 * 1024.0;
@@ -119,8 +119,8 @@ static clm_status keep_features(clm_bench_subject *subject) {
     const size_t bytes =
         (size_t)batch->count * clm_model_feature_count(model, batch->T) * sizeof(float);
     clm_status status = CLM_OK;
-    CLM_TRY(clm_activations_reserve(model, batch->count, batch->T, true));
-    CLM_TRY(clm_model_forward_frozen(model, batch->tokens, batch->lengths, batch->count, batch->T));
+    CLM_TRY(
+        clm_model_compute_features(model, batch->tokens, batch->lengths, batch->count, batch->T));
     CLM_TRY(clm_buffer_create(&subject->buffers[0], subject->device, bytes, "features"));
     CLM_TRY(clm_buffer_copy(subject->buffers[0], 0, clm_model_features(model), 0, bytes));
 cleanup:
@@ -157,24 +157,21 @@ cleanup:
 }
 
 /* As clm_batch_forward() does it with the trainer's features. */
-static clm_status forward(clm_bench_subject *subject, bool training) {
+static clm_status pass(clm_bench_subject *subject, float scale) {
     clm_batch *batch = &subject->batch;
     const clm_buffer *features = subject->buffers[0];
     clm_status status = CLM_OK;
-    if (features == NULL) {
-        return clm_batch_forward(batch, 0, batch->count, training);
+    if (features != NULL) {
+        CLM_TRY(clm_buffer_copy(clm_model_features(subject->model), 0, features, 0,
+                                clm_buffer_size_bytes(features)));
     }
-    CLM_TRY(clm_buffer_copy(clm_model_features(subject->model), 0, features, 0,
-                            clm_buffer_size_bytes(features)));
-    CLM_TRY(clm_batch_forward_trained(batch, 0, batch->count, training));
+    CLM_TRY(clm_batch_pass(batch, 0, batch->count, scale, features != NULL));
 cleanup:
     return status;
 }
 
 /* The trainer reads a step's losses while the next one runs; the benchmark does not. */
 static clm_status train_step(clm_bench_subject *subject) {
-    clm_model *model = subject->model;
-    const int B = subject->batch.count;
     const clm_adamw adamw = {.learning_rate = 5e-5,
                              .beta1 = 0.9,
                              .beta2 = 0.999,
@@ -183,12 +180,8 @@ static clm_status train_step(clm_bench_subject *subject) {
                              .step = 1,
                              .gradient_scale = 1.0};
     clm_status status = CLM_OK;
-    CLM_TRY(clm_model_zero_gradients(model));
-    CLM_TRY(forward(subject, true));
-    CLM_TRY(clm_crossentropy_backward(
-        model->device, model->activations.dlogits, model->activations.logits, subject->batch.sums,
-        subject->batch.device_labels, 1.0F / (float)B, B, model->config.n_labels));
-    CLM_TRY(clm_model_backward(model));
+    CLM_TRY(clm_parameters_zero_gradients(subject->model->parameters));
+    CLM_TRY(pass(subject, 1.0F / (float)subject->batch.count));
     CLM_TRY(clm_optimizer_step(&subject->optimizer, &adamw));
 cleanup:
     return status;
@@ -203,7 +196,7 @@ static clm_status run_train(clm_bench_subject *subject) {
         CLM_TRY(train_step(subject));
     }
     if (evaluated_steps > 0) {
-        CLM_TRY(forward(subject, false));
+        CLM_TRY(pass(subject, 0.0F));
         CLM_TRY(clm_batch_mean_loss(&subject->batch, &loss));
     }
 cleanup:

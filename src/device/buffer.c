@@ -167,6 +167,14 @@ static void poison(const clm_buffer *buffer) {
     }
 }
 
+static void note_used(const clm_buffer *buffer) {
+    clm_device *device = buffer->device;
+    device->used_bytes += buffer->capacity_bytes;
+    if (device->used_bytes + device->pool_bytes > device->peak_bytes) {
+        device->peak_bytes = device->used_bytes + device->pool_bytes;
+    }
+}
+
 clm_status clm_buffer_create(clm_buffer **buffer, clm_device *device, size_t size_bytes,
                              const char *what) {
     *buffer = NULL;
@@ -191,13 +199,31 @@ clm_status clm_buffer_create(clm_buffer **buffer, clm_device *device, size_t siz
     }
     made->size_bytes = size_bytes;
     made->next = NULL;
-    device->used_bytes += capacity_bytes;
-    if (device->used_bytes + device->pool_bytes > device->peak_bytes) {
-        device->peak_bytes = device->used_bytes + device->pool_bytes;
-    }
+    note_used(made);
     poison(made);
     *buffer = made;
     return CLM_OK;
+}
+
+clm_status clm_buffer_create_exact(clm_buffer **buffer, clm_device *device, size_t size_bytes,
+                                   const char *what) {
+    clm_buffer *made = NULL;
+    clm_status status = CLM_OK;
+    *buffer = NULL;
+    CLM_TRY(clm_device_check(device));
+    CLM_TRY(clm_allocate(&made, 1, sizeof *made, what));
+    *made = (clm_buffer){.device = device, .size_bytes = size_bytes, .is_exact = true};
+    made->capacity_bytes = size_bytes > 0 ? size_bytes : sizeof(float);
+    status = create_memory(made, what);
+    if (status != CLM_OK) {
+        destroy(made);
+        goto cleanup;
+    }
+    note_used(made);
+    poison(made);
+    *buffer = made;
+cleanup:
+    return status;
 }
 
 clm_status clm_scratch_take(clm_device *device, size_t bytes, clm_buffer **scratch,
@@ -317,6 +343,10 @@ void clm_buffer_release(clm_buffer *buffer) {
     }
     clm_device *device = buffer->device;
     device->used_bytes -= buffer->capacity_bytes;
+    if (buffer->is_exact) {
+        destroy(buffer); /* OpenCL keeps it until the queue has done with it */
+        return;
+    }
     device->pool_bytes += buffer->capacity_bytes;
     buffer->next = device->pool;
     device->pool = buffer;

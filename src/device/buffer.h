@@ -13,6 +13,7 @@ struct clm_buffer {
     size_t size_bytes;     /* what was asked for */
     size_t capacity_bytes; /* what the driver gave */
     bool is_outside;       /* part of another buffer, or the host's memory; never in the pool */
+    bool is_exact;         /* not rounded, and not for the pool */
     clm_buffer **parts;    /* NULL for a buffer in one piece; else `memory` is */
     size_t part_count;
 };

@@ -77,6 +77,11 @@ typedef struct clm_buffer clm_buffer;
 clm_status clm_buffer_create(clm_buffer **buffer, clm_device *device, size_t size_bytes,
                              const char *what);
 
+/* The same of exactly this size, for what is large and lives long: the pool neither gives nor gets
+ * it. */
+clm_status clm_buffer_create_exact(clm_buffer **buffer, clm_device *device, size_t size_bytes,
+                                   const char *what);
+
 /* A read-only buffer for kernels over bytes that the host already has, through *buffer. On CPU
  * devices it uses the memory in place, so nothing is copied and mapped pages that are never read
  * are not even loaded; elsewhere it is a copy. `host` must be writable memory (drivers may write

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/keyed_hash.h"
 #include "base/memory.h"
 #include "base/number.h"
 #include "base/string.h"
@@ -140,6 +141,7 @@ void clm_graph_free(clm_graph *graph) {
         clm_free(graph->outputs[i].name);
     }
     clm_free(graph->tensors);
+    clm_free(graph->named);
     clm_free(graph->nodes);
     clm_free(graph->outputs);
     clm_free(graph);
@@ -188,6 +190,44 @@ cleanup:
 
 /* ---- tensors ---- */
 
+/* Where the input or parameter of that name is in the table, or the free place where it would be.
+ */
+static uint32_t *place_of_name(const clm_graph *graph, clm_tensor_kind kind, const char *name) {
+    size_t at = (size_t)clm_keyed_hash(name, strlen(name));
+    for (;; at++) {
+        uint32_t *place = &graph->named[at & (graph->named_size - 1)];
+        const clm_tensor_about *about = &graph->tensors[*place];
+        if (*place == 0 || (about->kind == kind && strcmp(about->name, name) == 0)) {
+            return place;
+        }
+    }
+}
+
+/* Room in the table for one more. */
+static clm_status reserve_name(clm_graph *graph) {
+    uint32_t *before = graph->named;
+    const size_t size = graph->named_size;
+    uint32_t *larger = NULL;
+    if (2 * (graph->named_count + 1) < size) {
+        return CLM_OK;
+    }
+    const clm_status status =
+        clm_allocate(&larger, size > 0 ? 2 * size : 16, sizeof *larger, "a graph's names");
+    if (status != CLM_OK) {
+        return status;
+    }
+    graph->named = larger;
+    graph->named_size = size > 0 ? 2 * size : 16;
+    for (size_t i = 0; i < size; i++) {
+        if (before[i] != 0) {
+            const clm_tensor_about *about = &graph->tensors[before[i]];
+            *place_of_name(graph, about->kind, about->name) = before[i];
+        }
+    }
+    clm_free(before);
+    return CLM_OK;
+}
+
 uint32_t clm_graph_add_tensor(clm_graph *graph, const clm_tensor_about *about, const char *name) {
     if (graph->status != CLM_OK) {
         return 0;
@@ -196,6 +236,10 @@ uint32_t clm_graph_add_tensor(clm_graph *graph, const clm_tensor_about *about, c
     clm_status status =
         clm_reserve(&graph->tensors, &graph->tensor_capacity, (size_t)graph->tensor_count + 1,
                     sizeof *graph->tensors, "a graph's tensors");
+    const bool is_named = about->kind == CLM_TENSOR_INPUT || about->kind == CLM_TENSOR_PARAMETER;
+    if (status == CLM_OK && is_named) {
+        status = reserve_name(graph);
+    }
     if (status == CLM_OK && name != NULL) {
         status = clm_duplicate(&copy, name);
     }
@@ -204,6 +248,10 @@ uint32_t clm_graph_add_tensor(clm_graph *graph, const clm_tensor_about *about, c
     }
     graph->tensors[graph->tensor_count] = *about;
     graph->tensors[graph->tensor_count].name = copy;
+    if (is_named) {
+        *place_of_name(graph, about->kind, name) = graph->tensor_count;
+        graph->named_count++;
+    }
     return graph->tensor_count++;
 }
 
@@ -246,13 +294,10 @@ static clm_tensor add_named(clm_graph *graph, clm_tensor_about about, const char
                                        kind, name != NULL ? name : "", CLM_TENSOR_RANK_MOST));
         return (clm_tensor){0};
     }
-    for (uint32_t i = 1; i < graph->tensor_count; i++) {
-        const clm_tensor_about *other = &graph->tensors[i];
-        if (other->kind != about.kind || strcmp(other->name, name) != 0) {
-            continue;
-        }
-        if (again && clm_shape_equal(&other->shape, &about.shape)) {
-            return (clm_tensor){graph->number, i};
+    const uint32_t other = graph->named_size > 0 ? *place_of_name(graph, about.kind, name) : 0;
+    if (other != 0) {
+        if (again && clm_shape_equal(&graph->tensors[other].shape, &about.shape)) {
+            return (clm_tensor){graph->number, other};
         }
         (void)clm_graph_stick(graph, clm_fail(CLM_ERROR_ARGUMENT, "%s \"%s\" is there already%s",
                                               kind, name, again ? ", with another shape" : ""));
@@ -426,4 +471,35 @@ clm_tensor clm_graph_apply(clm_graph *graph, const clm_operation *operation,
     }
     const clm_node *node = clm_graph_add_node(graph, operation, ids, with);
     return node != NULL ? (clm_tensor){graph->number, node->outputs[0]} : (clm_tensor){0};
+}
+
+uint32_t clm_graph_find_output(const clm_graph *graph, const char *name) {
+    for (uint32_t i = 0; i < graph->output_count; i++) {
+        if (strcmp(graph->outputs[i].name, name) == 0) {
+            return graph->outputs[i].tensor;
+        }
+    }
+    return 0;
+}
+
+void clm_graph_drop_outputs(clm_graph *graph) {
+    for (uint32_t i = 0; i < graph->output_count; i++) {
+        clm_free(graph->outputs[i].name);
+    }
+    graph->output_count = 0;
+}
+
+void clm_graph_make_input(clm_graph *graph, uint32_t tensor, const char *name) {
+    clm_tensor_about *about = &graph->tensors[tensor];
+    clm_node *node = &graph->nodes[about->node];
+    char *copy = NULL;
+    if (clm_graph_stick(graph, clm_duplicate(&copy, name)) != CLM_OK) {
+        return;
+    }
+    for (int k = 0; k < CLM_NODE_OUTPUTS; k++) {
+        node->outputs[k] = node->outputs[k] == tensor ? 0 : node->outputs[k];
+    }
+    clm_free(about->name);
+    about->name = copy;
+    about->kind = CLM_TENSOR_INPUT;
 }

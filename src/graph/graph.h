@@ -106,6 +106,9 @@ struct clm_graph {
     uint32_t node_count;
     uint32_t backward; /* after the graph was derived: the first node of the backward pass */
     size_t node_capacity;
+    /* Inputs and parameters by their names: open addressing, 0 for none, a power of two. */
+    uint32_t *named;
+    size_t named_count, named_size;
     clm_graph_result *outputs;
     uint32_t output_count;
     size_t output_capacity;
@@ -127,6 +130,11 @@ typedef struct clm_reference_call {
 typedef struct clm_place {
     struct clm_buffer *buffer;
     size_t offset, width, stride;
+    /* Of a weight that is packed for products instead; no buffer then. While scratch is worked out,
+     * it may not be loaded yet: then only its storage is known. */
+    bool is_packed;
+    const struct clm_gemm_packed *packed;
+    clm_dtype storage;
 } clm_place;
 
 /* One call of an operation's kernels. Operands that are not given or wanted have no buffer. */
@@ -204,6 +212,15 @@ clm_tensor clm_graph_apply(clm_graph *graph, const clm_operation *operation,
 
 /* A tensor of `about` and a copy of `name`, NULL for none; 0 after an error. */
 uint32_t clm_graph_add_tensor(clm_graph *graph, const clm_tensor_about *about, const char *name);
+
+/* The tensor of the output of that name; 0: there is none. */
+uint32_t clm_graph_find_output(const clm_graph *graph, const char *name);
+
+/* Takes all outputs' marks away; the tensors stay. */
+void clm_graph_drop_outputs(clm_graph *graph);
+
+/* Makes an input of the result of a node, which does not compute it any more. */
+void clm_graph_make_input(clm_graph *graph, uint32_t tensor, const char *name);
 
 /* Keeps the first error and its message; returns `status`. */
 clm_status clm_graph_stick(clm_graph *graph, clm_status status);

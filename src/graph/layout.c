@@ -19,7 +19,8 @@ typedef struct laying {
     clm_layout *layout;
     const clm_graph *graph;
     const clm_layout_options *options;
-    uint32_t *last_use; /* by root: the last node that reads or writes it; outputs: beyond all */
+    uint32_t *last_use; /* by root: the last node that reads or writes it; outputs: beyond all;
+                           UNUSED: none */
     storage *storages;
     size_t storage_count;
 } laying;
@@ -33,6 +34,8 @@ static size_t bytes_of(const clm_graph *graph, uint32_t tensor) {
     const clm_tensor_about *about = clm_graph_about(graph, tensor);
     return (size_t)clm_shape_count(&about->shape) * clm_dtype_size(about->type);
 }
+
+#define UNUSED UINT32_MAX
 
 static bool is_dense(const clm_layout_tensor *tensor) {
     return tensor->width == tensor->stride;
@@ -113,9 +116,10 @@ static clm_status check_node(const laying *l, const clm_node *node) {
 
 /* ---- how long memory is used ---- */
 
-static bool is_allocated(const clm_graph *graph, uint32_t root) {
-    const clm_tensor_kind kind = clm_graph_about(graph, root)->kind;
-    return kind == CLM_TENSOR_INPUT || kind == CLM_TENSOR_VALUE;
+static bool is_allocated(const laying *l, uint32_t root) {
+    const clm_tensor_kind kind = clm_graph_about(l->graph, root)->kind;
+    return (kind == CLM_TENSOR_INPUT || kind == CLM_TENSOR_VALUE) &&
+           (l->options->outside == NULL || !l->options->outside[root]);
 }
 
 static uint32_t root_of(const laying *l, uint32_t tensor) {
@@ -123,7 +127,9 @@ static uint32_t root_of(const laying *l, uint32_t tensor) {
 }
 
 static void find_last_uses(laying *l) {
-    memset(l->last_use, 0, l->graph->tensor_count * sizeof *l->last_use);
+    for (uint32_t i = 0; i < l->graph->tensor_count; i++) {
+        l->last_use[i] = UNUSED;
+    }
     for (uint32_t i = 0; i < l->graph->node_count; i++) {
         const clm_node *node = &l->graph->nodes[i];
         for (int k = 0; k < CLM_NODE_INPUTS; k++) {
@@ -148,7 +154,7 @@ static void share(laying *l, uint32_t index) {
         const uint32_t in = node->inputs[k];
         const uint32_t root = root_of(l, in);
         if ((node->operation->overwrites >> k & 1U) == 0 || in == 0 || l->last_use[root] != index ||
-            !is_allocated(l->graph, root) || !is_dense(&tensors[in]) ||
+            !is_allocated(l, root) || !is_allocated(l, out) || !is_dense(&tensors[in]) ||
             bytes_of(l->graph, root) != bytes_of(l->graph, out)) {
             continue;
         }
@@ -245,9 +251,8 @@ static void collect_storages(laying *l) {
     }
     for (uint32_t i = 1; i < l->graph->tensor_count; i++) {
         const clm_tensor_about *about = clm_graph_about(l->graph, i);
-        const bool used = about->kind == CLM_TENSOR_INPUT || l->last_use[i] > 0 ||
-                          (l->graph->node_count > 0 && first_use[i] != UINT32_MAX);
-        if (root_of(l, i) == i && is_allocated(l->graph, i) && used) {
+        const bool used = l->last_use[i] != UNUSED;
+        if (root_of(l, i) == i && is_allocated(l, i) && used) {
             const size_t bytes = bytes_of(l->graph, i);
             l->storages[l->storage_count++] =
                 (storage){.part = &l->layout->tensors[i].part,

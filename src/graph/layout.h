@@ -32,6 +32,7 @@ typedef struct clm_layout_options {
     uint64_t most_bytes;         /* in one buffer */
     bool apart;                  /* tensors share memory only if they are the same elements */
     const size_t *scratch_bytes; /* by node; NULL: none needs any */
+    const bool *outside; /* by tensor: not allocated here, and shared with no other; NULL: none */
 } clm_layout_options;
 
 /* Free it in any case. CLM_ERROR_UNSUPPORTED, naming operation and tensor, if an operation that

@@ -9,15 +9,20 @@
 #include "graph/transform.h"
 
 struct clm_plan {
+    clm_workspace_user user; /* of the workspace; the first member */
+    clm_workspace *workspace;
     clm_device *device;
+    clm_parameters *parameters;
     clm_graph *graph;
     clm_layout layout;
-    clm_buffer **workspace;   /* layout.buffer_count of them */
-    clm_buffer **parts;       /* by tensor: where a root lies in them, or the parameter's */
-    clm_buffer **scratch;     /* by node */
-    clm_buffer **gradients;   /* by tensor of a parameter */
-    const int32_t **host_ids; /* by tensor: what was bound last */
-    bool poison;              /* as in the options */
+    bool *outside;                 /* by tensor: roots in memory of the caller's */
+    clm_stored_parameter **stored; /* by tensor of a parameter */
+    clm_buffer **parts;            /* by tensor: of roots, in the workspace or of the caller's */
+    clm_buffer **scratch;          /* by node */
+    const int32_t **host_ids;      /* by tensor: what was bound last */
+    bool *is_bound;                /* by tensor: of inputs, for this execution */
+    bool is_allocated;
+    bool poison; /* as in the options */
 };
 
 const clm_graph *clm_plan_graph(const clm_plan *plan) {
@@ -28,34 +33,49 @@ void clm_plan_memory(const clm_plan *plan, uint64_t *total_bytes, uint64_t *larg
     *total_bytes = 0;
     *largest_bytes = 0;
     for (size_t i = 0; i < plan->layout.buffer_count; i++) {
-        const uint64_t size_bytes = plan->layout.buffer_bytes[i];
-        *total_bytes += size_bytes;
+        *total_bytes += plan->layout.buffer_bytes[i];
+    }
+    for (uint32_t i = 1; i < plan->graph->tensor_count; i++) {
+        const uint64_t size_bytes = plan->layout.tensors[i].part.size_bytes;
+        *largest_bytes = size_bytes > *largest_bytes ? size_bytes : *largest_bytes;
+    }
+    for (uint32_t i = 0; i < plan->graph->node_count; i++) {
+        const uint64_t size_bytes = plan->layout.scratch[i].size_bytes;
         *largest_bytes = size_bytes > *largest_bytes ? size_bytes : *largest_bytes;
     }
 }
 
 /* ---- making ---- */
 
-static uint32_t output_named(const clm_graph *graph, const char *name) {
-    for (uint32_t i = 0; i < graph->output_count; i++) {
-        if (strcmp(graph->outputs[i].name, name) == 0) {
-            return graph->outputs[i].tensor;
+static bool trains_stored(void *context, const char *name) {
+    const clm_stored_parameter *stored = clm_parameters_find(context, name);
+    return stored != NULL && stored->trained;
+}
+
+static clm_status check_kernels(const clm_graph *graph) {
+    for (uint32_t i = 0; i < graph->node_count; i++) {
+        const clm_operation *operation = graph->nodes[i].operation;
+        if (operation->enqueue == NULL && !clm_layout_is_view(&graph->nodes[i])) {
+            return clm_fail(CLM_ERROR_UNSUPPORTED, "%s has no kernels yet", operation->name);
         }
     }
-    return 0;
+    return CLM_OK;
 }
 
 static clm_status transform(clm_plan *plan, const clm_graph *graph,
                             const clm_plan_options *options) {
     clm_status status = CLM_OK;
-    CLM_TRY(clm_graph_narrow(&plan->graph, graph));
+    CLM_TRY(options->whole_rows ? clm_graph_copy(&plan->graph, graph)
+                                : clm_graph_narrow(&plan->graph, graph));
     if (options->loss != NULL) {
-        const uint32_t loss = output_named(plan->graph, options->loss);
+        const uint32_t loss = clm_graph_find_output(plan->graph, options->loss);
         if (loss == 0) {
             status = clm_fail(CLM_ERROR_ARGUMENT, "the graph has no output \"%s\"", options->loss);
             goto cleanup;
         }
-        CLM_TRY(clm_graph_derive(plan->graph, loss, options->trains, options->context));
+        CLM_TRY(options->trains != NULL
+                    ? clm_graph_derive(plan->graph, loss, options->trains, options->context)
+                    : clm_graph_derive(plan->graph, loss, trains_stored, plan->parameters));
     }
     CLM_TRY(clm_graph_prune(plan->graph));
     if (options->loss != NULL && options->recompute) {
@@ -65,69 +85,155 @@ static clm_status transform(clm_plan *plan, const clm_graph *graph,
         CLM_TRY(clm_graph_halve(plan->graph, options->kept));
     }
     CLM_TRY(clm_graph_fuse(plan->graph));
-    for (uint32_t i = 0; i < plan->graph->node_count; i++) {
-        const clm_operation *operation = plan->graph->nodes[i].operation;
-        if (operation->enqueue == NULL && !clm_layout_is_view(&plan->graph->nodes[i])) {
-            status = clm_fail(CLM_ERROR_UNSUPPORTED, "%s has no kernels yet", operation->name);
-            goto cleanup;
-        }
-    }
+    CLM_TRY(check_kernels(plan->graph));
 cleanup:
     return status;
 }
 
-/* A call without its buffers. */
+static bool is_among(const char *const *names, const char *name) {
+    for (size_t i = 0; names != NULL && names[i] != NULL; i++) {
+        if (strcmp(names[i], name) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* What each tensor without a node is, or whose memory it is in. */
+static clm_status find_storage(clm_plan *plan, const clm_plan_options *options) {
+    const clm_graph *graph = plan->graph;
+    for (uint32_t i = 1; i < graph->tensor_count; i++) {
+        const clm_tensor_about *about = clm_graph_about(graph, i);
+        if (about->kind == CLM_TENSOR_PARAMETER) {
+            plan->stored[i] = clm_parameters_find(plan->parameters, about->name);
+            if (plan->stored[i] == NULL) {
+                return clm_fail(CLM_ERROR_NOT_FOUND, "the model has no parameter %s", about->name);
+            }
+        }
+        plan->outside[i] =
+            about->kind == CLM_TENSOR_STATE ||
+            (about->kind == CLM_TENSOR_INPUT && is_among(options->bound, about->name));
+    }
+    for (uint32_t i = 0; i < graph->output_count; i++) {
+        uint32_t tensor = graph->outputs[i].tensor;
+        const clm_tensor_about *about = clm_graph_about(graph, tensor);
+        while (about->kind == CLM_TENSOR_VALUE &&
+               graph->nodes[about->node].operation == &clm_operation_reshape) {
+            tensor = graph->nodes[about->node].inputs[0];
+            about = clm_graph_about(graph, tensor);
+        }
+        plan->outside[tensor] =
+            plan->outside[tensor] || is_among(options->bound, graph->outputs[i].name);
+    }
+    return CLM_OK;
+}
+
+static clm_place place_of(const clm_plan *plan, uint32_t tensor) {
+    const clm_tensor_about *about = clm_graph_about(plan->graph, tensor);
+    const clm_layout_tensor *at = &plan->layout.tensors[tensor];
+    if (tensor == 0 || about->kind == CLM_TENSOR_SEED) {
+        return (clm_place){0};
+    }
+    clm_place place = {.buffer = plan->parts[at->root],
+                       .offset = at->first,
+                       .width = at->width,
+                       .stride = at->stride,
+                       .storage = about->type};
+    const clm_stored_parameter *stored = plan->stored[at->root];
+    if (stored != NULL) {
+        const clm_parameter_packing *packing =
+            clm_parameter_columns(stored, (int64_t)at->first, (int64_t)at->width);
+        place.buffer = about->kind == CLM_TENSOR_GRADIENT ? stored->gradient : stored->value;
+        place.is_packed = packing != NULL;
+        place.packed = packing != NULL ? packing->packed : NULL;
+        place.storage = stored->storage;
+    }
+    return place;
+}
+
 static clm_device_call call_of(const clm_plan *plan, const clm_node *node) {
     clm_device_call call = {.device = plan->device, .node = node};
     for (int k = 0; k < CLM_NODE_INPUTS; k++) {
+        call.in[k] = place_of(plan, node->inputs[k]);
         call.in_shape[k] = clm_node_shape(plan->graph, node, k);
+        call.host_ids[k] = plan->host_ids[node->inputs[k]];
     }
     for (int k = 0; k < CLM_NODE_OUTPUTS; k++) {
+        call.out[k] = place_of(plan, node->outputs[k]);
         call.out_shape[k] = &clm_graph_about(plan->graph, node->outputs[k])->shape;
     }
     return call;
 }
 
+/* Twice: what scratch an operation needs depends on how its operands lie. */
 static clm_status lay_out(clm_plan *plan, const clm_plan_options *options) {
     const clm_graph *graph = plan->graph;
-    clm_status status = CLM_OK;
+    clm_layout_options lay = {
+        .alignment_bytes = clm_device_part_alignment_bytes(plan->device),
+        .most_bytes = clm_device_get_info(plan->device)->max_allocation_size_bytes,
+        .apart = options->apart,
+        .outside = plan->outside};
     size_t *scratch_bytes = NULL;
+    bool any = false;
+    clm_status status = CLM_OK;
     CLM_TRY(clm_allocate(&scratch_bytes, graph->node_count, sizeof *scratch_bytes, "a plan"));
+    CLM_TRY(clm_layout_make(&plan->layout, graph, &lay));
     for (uint32_t i = 0; i < graph->node_count; i++) {
         const clm_operation *operation = graph->nodes[i].operation;
         if (operation->scratch_bytes != NULL) {
             const clm_device_call call = call_of(plan, &graph->nodes[i]);
             scratch_bytes[i] = operation->scratch_bytes(&call);
+            any = any || scratch_bytes[i] > 0;
         }
     }
-    const clm_layout_options lay = {
-        .alignment_bytes = clm_device_part_alignment_bytes(plan->device),
-        .most_bytes = clm_device_get_info(plan->device)->max_allocation_size_bytes,
-        .apart = options->apart,
-        .scratch_bytes = scratch_bytes};
-    CLM_TRY(clm_layout_make(&plan->layout, graph, &lay));
+    if (any) {
+        clm_layout_free(&plan->layout);
+        lay.scratch_bytes = scratch_bytes;
+        CLM_TRY(clm_layout_make(&plan->layout, graph, &lay));
+    }
 cleanup:
     clm_free(scratch_bytes);
     return status;
 }
 
-clm_status clm_plan_make(clm_plan **plan, clm_device *device, const clm_graph *graph,
-                         const clm_plan_options *options) {
+static void release_parts(clm_workspace_user *user) {
+    clm_plan *plan = (clm_plan *)(void *)user;
+    for (uint32_t i = 1; plan->parts != NULL && i < plan->graph->tensor_count; i++) {
+        if (plan->layout.tensors != NULL && plan->layout.tensors[i].part.size_bytes > 0) {
+            clm_buffer_release(plan->parts[i]);
+        }
+        plan->parts[i] = NULL;
+    }
+    for (uint32_t i = 0; plan->scratch != NULL && i < plan->graph->node_count; i++) {
+        clm_buffer_release(plan->scratch[i]);
+        plan->scratch[i] = NULL;
+    }
+    plan->is_allocated = false;
+}
+
+clm_status clm_plan_make(clm_plan **plan, clm_workspace *workspace, const clm_graph *graph,
+                         clm_parameters *parameters, const clm_plan_options *options) {
     *plan = NULL;
     clm_status status = CLM_OK;
     clm_plan *made = NULL;
     CLM_TRY(clm_allocate(&made, 1, sizeof *made, "a plan"));
-    made->device = device;
+    made->workspace = workspace;
+    made->user.release_parts = release_parts;
+    clm_workspace_join(workspace, &made->user);
+    made->device = clm_workspace_device(workspace);
+    made->parameters = parameters;
     made->poison = options->poison;
     CLM_TRY(transform(made, graph, options));
     const size_t count = made->graph->tensor_count;
-    CLM_TRY(lay_out(made, options));
+    const size_t nodes = made->graph->node_count;
+    CLM_TRY(clm_allocate(&made->outside, count, sizeof *made->outside, "a plan"));
+    CLM_TRY(clm_allocate(&made->stored, count, sizeof *made->stored, "a plan"));
     CLM_TRY(clm_allocate(&made->parts, count, sizeof *made->parts, "a plan"));
-    CLM_TRY(clm_allocate(&made->scratch, made->graph->node_count, sizeof *made->scratch, "a plan"));
-    CLM_TRY(clm_allocate(&made->gradients, count, sizeof *made->gradients, "a plan"));
+    CLM_TRY(clm_allocate(&made->scratch, nodes, sizeof *made->scratch, "a plan"));
     CLM_TRY(clm_allocate(&made->host_ids, count, sizeof *made->host_ids, "a plan"));
-    CLM_TRY(clm_allocate(&made->workspace, made->layout.buffer_count, sizeof *made->workspace,
-                         "a plan"));
+    CLM_TRY(clm_allocate(&made->is_bound, count, sizeof *made->is_bound, "a plan"));
+    CLM_TRY(find_storage(made, options));
+    CLM_TRY(lay_out(made, options));
     *plan = made;
     made = NULL;
 cleanup:
@@ -139,93 +245,109 @@ void clm_plan_free(clm_plan *plan) {
     if (plan == NULL) {
         return;
     }
-    for (uint32_t i = 1; plan->parts != NULL && i < plan->graph->tensor_count; i++) {
-        const clm_tensor_kind kind = clm_graph_about(plan->graph, i)->kind;
-        if (kind != CLM_TENSOR_PARAMETER && kind != CLM_TENSOR_STATE) {
-            clm_buffer_release(plan->parts[i]);
-        }
-    }
-    for (uint32_t i = 0; plan->scratch != NULL && i < plan->graph->node_count; i++) {
-        clm_buffer_release(plan->scratch[i]);
-    }
-    for (size_t i = 0; plan->workspace != NULL && i < plan->layout.buffer_count; i++) {
-        clm_buffer_release(plan->workspace[i]);
-    }
+    release_parts(&plan->user);
+    clm_workspace_leave(plan->workspace, &plan->user);
     clm_layout_free(&plan->layout);
     clm_graph_free(plan->graph);
-    clm_free(plan->parts);
-    clm_free(plan->scratch);
-    clm_free(plan->gradients);
+    clm_free(plan->outside);
+    clm_free((void *)plan->stored);
+    clm_free((void *)plan->parts);
+    clm_free((void *)plan->scratch);
     clm_free((void *)plan->host_ids);
-    clm_free(plan->workspace);
+    clm_free(plan->is_bound);
     clm_free(plan);
-}
-
-static clm_status make_part(const clm_plan *plan, clm_buffer **part, const clm_layout_part *at) {
-    return at->size_bytes == 0
-               ? CLM_OK
-               : clm_buffer_create_part(part, plan->workspace[at->buffer], at->offset_bytes,
-                                        at->size_bytes, "a plan's tensor");
-}
-
-clm_status clm_plan_allocate(clm_plan *plan,
-                             clm_status (*find)(void *context, const char *name,
-                                                clm_plan_parameter *found),
-                             void *context) {
-    const clm_layout *layout = &plan->layout;
-    clm_status status = CLM_OK;
-    for (size_t i = 0; i < layout->buffer_count; i++) {
-        CLM_TRY(clm_buffer_create(&plan->workspace[i], plan->device, layout->buffer_bytes[i],
-                                  "a plan's workspace"));
-    }
-    for (uint32_t i = 1; i < plan->graph->tensor_count; i++) {
-        const clm_tensor_about *about = clm_graph_about(plan->graph, i);
-        const clm_layout_tensor *at = &layout->tensors[i];
-        if (about->kind == CLM_TENSOR_PARAMETER) {
-            clm_plan_parameter found = {0};
-            CLM_TRY(find(context, about->name, &found));
-            plan->parts[i] = found.value;
-            plan->gradients[i] = found.gradient;
-        } else if (at->root == i) {
-            CLM_TRY(make_part(plan, &plan->parts[i], &at->part));
-        }
-    }
-    for (uint32_t i = 0; i < plan->graph->node_count; i++) {
-        CLM_TRY(make_part(plan, &plan->scratch[i], &layout->scratch[i]));
-    }
-cleanup:
-    return status;
 }
 
 /* ---- executing ---- */
 
-static clm_place place_of(const clm_plan *plan, uint32_t tensor) {
-    const clm_tensor_about *about = clm_graph_about(plan->graph, tensor);
-    const clm_layout_tensor *at = &plan->layout.tensors[tensor];
-    if (tensor == 0 || about->kind == CLM_TENSOR_SEED) {
-        return (clm_place){0};
+static clm_status make_part(const clm_plan *plan, clm_buffer **part, const clm_layout_part *at) {
+    return at->size_bytes == 0
+               ? CLM_OK
+               : clm_buffer_create_part(part, clm_workspace_buffer(plan->workspace, at->buffer),
+                                        at->offset_bytes, at->size_bytes, "a plan's tensor");
+}
+
+clm_status clm_plan_allocate(clm_plan *plan) {
+    const clm_layout *layout = &plan->layout;
+    clm_status status = CLM_OK;
+    if (plan->is_allocated) {
+        return CLM_OK;
     }
-    return (clm_place){.buffer = about->kind == CLM_TENSOR_GRADIENT ? plan->gradients[at->root]
-                                                                    : plan->parts[at->root],
-                       .offset = at->first,
-                       .width = at->width,
-                       .stride = at->stride};
+    CLM_TRY(clm_workspace_reserve(plan->workspace, layout->buffer_bytes, layout->buffer_count));
+    for (uint32_t i = 1; i < plan->graph->tensor_count; i++) {
+        CLM_TRY(make_part(plan, &plan->parts[i], &layout->tensors[i].part));
+    }
+    for (uint32_t i = 0; i < plan->graph->node_count; i++) {
+        CLM_TRY(make_part(plan, &plan->scratch[i], &layout->scratch[i]));
+    }
+    plan->is_allocated = true;
+cleanup:
+    if (status != CLM_OK) {
+        release_parts(&plan->user);
+    }
+    return status;
+}
+
+static uint32_t find_bound(const clm_plan *plan, const char *name) {
+    const clm_graph *graph = plan->graph;
+    for (uint32_t i = 1; i < graph->tensor_count; i++) {
+        const clm_tensor_about *about = clm_graph_about(graph, i);
+        if ((about->kind == CLM_TENSOR_INPUT || about->kind == CLM_TENSOR_STATE) &&
+            strcmp(about->name, name) == 0) {
+            return i;
+        }
+    }
+    return clm_graph_find_output(graph, name);
+}
+
+/* What no output needs is no input any more. */
+static bool is_used(const clm_plan *plan, uint32_t tensor) {
+    const uint32_t root = plan->layout.tensors[tensor].root;
+    return plan->outside[root] || plan->layout.tensors[root].part.size_bytes > 0;
 }
 
 static clm_status bind(clm_plan *plan, const clm_plan_binding *binding) {
+    const uint32_t tensor = find_bound(plan, binding->name);
+    const clm_tensor_about *about = clm_graph_about(plan->graph, tensor);
+    const uint32_t root = plan->layout.tensors[tensor].root;
+    const size_t size_bytes = (size_t)clm_shape_count(&about->shape) * clm_dtype_size(about->type);
+    if (tensor == 0 || !is_used(plan, tensor)) {
+        return CLM_OK;
+    }
+    if (about->kind == CLM_TENSOR_STATE && binding->state != NULL) {
+        plan->is_bound[root] = true;
+        return clm_state_lend(binding->state, about, &plan->parts[root]);
+    }
+    if (plan->outside[root]
+            ? binding->buffer == NULL || clm_buffer_size_bytes(binding->buffer) < size_bytes
+            : binding->host == NULL) {
+        return clm_fail(CLM_ERROR_ARGUMENT, "\"%s\" needs %s", binding->name,
+                        about->kind == CLM_TENSOR_STATE ? "a state"
+                        : plan->outside[root]           ? "a buffer of its size"
+                                                        : "host memory");
+    }
+    plan->is_bound[root] = true;
+    if (plan->outside[root]) {
+        plan->parts[root] = binding->buffer;
+        return CLM_OK;
+    }
+    plan->host_ids[tensor] = about->type == CLM_I32 ? binding->host : NULL;
+    return clm_buffer_write(plan->parts[root], 0, binding->host, size_bytes);
+}
+
+static clm_status check_bound(const clm_plan *plan) {
     for (uint32_t i = 1; i < plan->graph->tensor_count; i++) {
         const clm_tensor_about *about = clm_graph_about(plan->graph, i);
-        if (about->kind == CLM_TENSOR_STATE && binding->state != NULL &&
-            strcmp(about->name, binding->input) == 0) {
-            return clm_state_lend(binding->state, about, &plan->parts[i]);
-        }
-        if (about->kind == CLM_TENSOR_INPUT && strcmp(about->name, binding->input) == 0) {
-            plan->host_ids[i] = about->type == CLM_I32 ? binding->host : NULL;
-            return clm_buffer_write(plan->parts[i], 0, binding->host,
-                                    (size_t)clm_shape_count(&about->shape) * sizeof(float));
+        const bool is_input = about->kind == CLM_TENSOR_INPUT && is_used(plan, i);
+        if ((is_input || plan->outside[i]) && !plan->is_bound[i]) {
+            return clm_fail(CLM_ERROR_ARGUMENT, "%s \"%s\" is not bound",
+                            about->kind == CLM_TENSOR_STATE   ? "state"
+                            : about->kind == CLM_TENSOR_INPUT ? "input"
+                                                              : "output",
+                            about->name != NULL ? about->name : "");
         }
     }
-    return CLM_OK; /* what no output needs is no input any more */
+    return CLM_OK;
 }
 
 static clm_status enqueue_node(const clm_plan *plan, uint32_t index, float seed) {
@@ -233,24 +355,19 @@ static clm_status enqueue_node(const clm_plan *plan, uint32_t index, float seed)
     clm_device_call call = call_of(plan, node);
     call.seed = seed;
     call.scratch = plan->scratch[index];
-    for (int k = 0; k < CLM_NODE_INPUTS; k++) {
-        call.in[k] = place_of(plan, node->inputs[k]);
-        call.host_ids[k] = plan->host_ids[node->inputs[k]];
-    }
-    for (int k = 0; k < CLM_NODE_OUTPUTS; k++) {
-        call.out[k] = place_of(plan, node->outputs[k]);
-    }
     return node->operation->enqueue(&call);
 }
 
 static clm_status poison_part(const clm_plan *plan, const clm_layout_part *part) {
-    return clm_buffer_poison(plan->workspace[part->buffer], part->offset_bytes, part->size_bytes);
+    return clm_buffer_poison(clm_workspace_buffer(plan->workspace, part->buffer),
+                             part->offset_bytes, part->size_bytes);
 }
 
 static clm_status poison_all(const clm_plan *plan) {
     clm_status status = CLM_OK;
     for (size_t i = 0; status == CLM_OK && plan->poison && i < plan->layout.buffer_count; i++) {
-        status = clm_buffer_poison(plan->workspace[i], 0, plan->layout.buffer_bytes[i]);
+        status = clm_buffer_poison(clm_workspace_buffer(plan->workspace, i), 0,
+                                   plan->layout.buffer_bytes[i]);
     }
     return status;
 }
@@ -270,34 +387,16 @@ static clm_status poison_after(const clm_plan *plan, uint32_t index) {
     return status;
 }
 
-static clm_status check_states(const clm_plan *plan) {
-    for (uint32_t i = 1; i < plan->graph->tensor_count; i++) {
-        const clm_tensor_about *about = clm_graph_about(plan->graph, i);
-        if (about->kind == CLM_TENSOR_STATE && plan->parts[i] == NULL) {
-            return clm_fail(CLM_ERROR_ARGUMENT, "state \"%s\" is not bound", about->name);
-        }
-    }
-    return CLM_OK;
-}
-
-/* They are bound for one execution. */
-static void forget_states(clm_plan *plan) {
-    for (uint32_t i = 1; i < plan->graph->tensor_count; i++) {
-        if (clm_graph_about(plan->graph, i)->kind == CLM_TENSOR_STATE) {
-            plan->parts[i] = NULL;
-        }
-    }
-}
-
 clm_status clm_plan_enqueue(clm_plan *plan, const clm_plan_binding *bindings, size_t count,
                             float seed) {
     const clm_graph *graph = plan->graph;
     clm_status status = CLM_OK;
+    CLM_TRY(clm_plan_allocate(plan));
     CLM_TRY(poison_all(plan));
     for (size_t i = 0; i < count; i++) {
         CLM_TRY(bind(plan, &bindings[i]));
     }
-    CLM_TRY(check_states(plan));
+    CLM_TRY(check_bound(plan));
     for (uint32_t i = 0; i < graph->node_count; i++) {
         if (!clm_layout_is_view(&graph->nodes[i])) {
             CLM_TRY(enqueue_node(plan, i, seed));
@@ -305,11 +404,14 @@ clm_status clm_plan_enqueue(clm_plan *plan, const clm_plan_binding *bindings, si
         CLM_TRY(poison_after(plan, i));
     }
 cleanup:
-    forget_states(plan);
+    for (uint32_t i = 1; i < graph->tensor_count; i++) {
+        plan->parts[i] = plan->outside[i] ? NULL : plan->parts[i];
+        plan->is_bound[i] = false;
+    }
     return status;
 }
 
 clm_buffer *clm_plan_output(const clm_plan *plan, const char *name) {
-    const uint32_t tensor = output_named(plan->graph, name);
+    const uint32_t tensor = clm_graph_find_output(plan->graph, name);
     return tensor != 0 ? plan->parts[plan->layout.tensors[tensor].root] : NULL;
 }

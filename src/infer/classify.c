@@ -11,7 +11,7 @@
 #include "base/string.h"
 #include "clm/infer.h"
 #include "clm/text.h"
-#include "model/gpt2.h"
+#include "model/opened.h"
 
 struct clm_classifier {
     clm_tokenizer *tokenizer;

@@ -12,7 +12,7 @@ static clm_status estimate(const clm_fit *fit, const clm_memory_plan *plan,
     clm_memory_plan some = *plan;
     some.B = some.B > 0 ? some.B : 1;
     some.T = fit->plan.B > 0 ? some.T : 1;
-    return clm_model_estimate_memory(fit->config, &some, need);
+    return clm_model_estimate_memory(fit->device, fit->config, &some, need);
 }
 
 static bool has_room_for(const clm_device_info *device, const clm_memory_estimate *need) {
@@ -26,7 +26,7 @@ static bool fits(const clm_fit *fit, const clm_memory_plan *plan, clm_memory_est
         clm_error_clear();
         return false;
     }
-    return has_room_for(fit->device, need);
+    return has_room_for(fit->info, need);
 }
 
 /* The largest batch up to the plan's that fits, by bisection; 0 when none does. */
@@ -110,7 +110,7 @@ static void add_options_for_any_batch(clm_string *ways, const clm_fit *fit) {
 }
 
 static clm_status fail(const clm_fit *fit, const clm_memory_estimate *need) {
-    const clm_device_info *device = fit->device;
+    const clm_device_info *device = fit->info;
     clm_string what = {0};
     clm_string ways = {0};
     if (fit->plan.B > 0) {
@@ -164,7 +164,7 @@ static void log_need(const clm_fit *fit, const clm_memory_estimate *need) {
     clm_log(CLM_LOG_INFO,
             "memory: %.0f MiB of %.0f on the device (parameters %.0f, gradients %.0f, moments "
             "%.0f, activations %.0f) for batches of %d x %d tokens%s",
-            (double)need->total_bytes / MIB, (double)fit->device->memory_size_bytes / MIB,
+            (double)need->total_bytes / MIB, (double)fit->info->memory_size_bytes / MIB,
             (double)need->parameters_bytes / MIB, (double)need->gradients_bytes / MIB,
             (double)need->moments_bytes / MIB, (double)need->activations_bytes / MIB, fit->plan.B,
             fit->plan.T, clm_string_status(&note) == CLM_OK && note.length > 0 ? note.text : "");
@@ -174,7 +174,7 @@ static void log_need(const clm_fit *fit, const clm_memory_estimate *need) {
 clm_status clm_fit_has_room(bool *has_room, const clm_fit *fit) {
     clm_memory_estimate need;
     const clm_status status = estimate(fit, &fit->plan, &need);
-    *has_room = status == CLM_OK && has_room_for(fit->device, &need);
+    *has_room = status == CLM_OK && has_room_for(fit->info, &need);
     return status;
 }
 
@@ -187,5 +187,5 @@ clm_status clm_fit_check(const clm_fit *fit) {
     if (fit->plan.B > 0) {
         log_need(fit, &need);
     }
-    return has_room_for(fit->device, &need) ? CLM_OK : fail(fit, &need);
+    return has_room_for(fit->info, &need) ? CLM_OK : fail(fit, &need);
 }

@@ -9,7 +9,8 @@
 
 typedef struct clm_fit {
     const clm_model_config *config;
-    const clm_device_info *device;
+    clm_device *device;
+    const clm_device_info *info; /* what of it counts: its name and sizes of memory */
     clm_memory_plan
         plan;       /* B: texts of a pass. 0: any number, as before anything is known of texts */
     int accumulate; /* passes of a step */

@@ -10,8 +10,10 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "model/config.h"
+#include "model/declare.h"
 #include "model/formats/safetensors.h"
 #include "model/head_fold.h"
+#include "model/tasks/classify.h"
 
 typedef struct saver {
     const clm_model_config *config;
@@ -22,8 +24,8 @@ typedef struct saver {
     bool with_bias;   /* score.bias is written */
 } saver;
 
-static clm_status read_whole(const saver *s, clm_parameter_kind kind, float **values) {
-    const clm_parameter *parameter = clm_parameter_find(&s->table, kind, -1);
+static clm_status read_whole(const saver *s, const char *name, float **values) {
+    const clm_parameter *parameter = clm_parameter_named(&s->table, name);
     clm_status status = clm_allocate(values, parameter->count, sizeof **values, parameter->name);
     return status == CLM_OK ? s->read(s->read_context, parameter, *values) : status;
 }
@@ -33,9 +35,9 @@ static clm_status fold_head(saver *s, const char *path) {
     float *weight = NULL;
     float *bias = NULL;
     bool folded = false;
-    CLM_TRY(read_whole(s, CLM_PARAMETER_SCORE_WEIGHT, &weight));
-    CLM_TRY(read_whole(s, CLM_PARAMETER_SCORE_BIAS, &bias));
-    CLM_TRY(read_whole(s, CLM_PARAMETER_LN_F_BIAS, &s->ln_f_bias));
+    CLM_TRY(read_whole(s, "score.weight", &weight));
+    CLM_TRY(read_whole(s, "score.bias", &bias));
+    CLM_TRY(read_whole(s, "ln_f.bias", &s->ln_f_bias));
     CLM_TRY(clm_head_fold_bias(weight, bias, s->ln_f_bias, (size_t)s->config->n_labels,
                                (size_t)s->config->n_embd, &folded));
     s->with_bias = !folded;
@@ -52,14 +54,14 @@ cleanup:
 }
 
 static bool is_written(const saver *s, const clm_parameter *parameter) {
-    return parameter->kind != CLM_PARAMETER_SCORE_BIAS || s->with_bias;
+    return strcmp(parameter->name, "score.bias") != 0 || s->with_bias;
 }
 
 static clm_status declare_all(const saver *s, clm_safetensors_writer *writer) {
     clm_status status = clm_safetensors_writer_metadata(writer, "format", "pt");
     for (size_t i = 0; i < s->table.count && status == CLM_OK; i++) {
         const clm_parameter *p = &s->table.parameters[i];
-        bool head = p->kind >= CLM_PARAMETER_SCORE_WEIGHT;
+        const bool head = clm_classify_is_head(p->name);
         char name[sizeof p->name + 12];
         (void)snprintf(name, sizeof name, "%s%s", head ? "" : "transformer.", p->name);
         if (is_written(s, p)) {
@@ -83,7 +85,7 @@ static clm_status add_all(const saver *s, clm_safetensors_writer *writer) {
         if (!is_written(s, p)) {
             continue;
         }
-        if (p->kind == CLM_PARAMETER_LN_F_BIAS && s->ln_f_bias != NULL) {
+        if (s->ln_f_bias != NULL && strcmp(p->name, "ln_f.bias") == 0) {
             source = s->ln_f_bias;
         } else {
             CLM_TRY(s->read(s->read_context, p, values));
@@ -130,7 +132,7 @@ clm_status clm_model_folder_write_in(const clm_folder *folder, const clm_model_c
                                      clm_parameter_reader read, void *context) {
     clm_status status = CLM_OK;
     saver s = {.config = config, .read = read, .read_context = context};
-    CLM_TRY(clm_parameter_table_make(&s.table, config));
+    CLM_TRY(clm_model_declare(&s.table, config));
     CLM_TRY(write_weights(&s, folder));
     CLM_TRY(clm_model_config_write_in(config, folder));
 cleanup:

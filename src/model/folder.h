@@ -8,7 +8,7 @@
 #include "base/folder.h"
 #include "clm/config.h"
 #include "clm/model.h"
-#include "model/parameters.h"
+#include "graph/parameters.h"
 
 /* Writes the `parameter->count` floats of one parameter of the model to `out`. */
 typedef clm_status (*clm_parameter_reader)(void *context, const clm_parameter *parameter,

@@ -2,7 +2,8 @@
 #include "base/memory.h"
 #include "base/progress.h"
 #include "model/folder.h"
-#include "model/gpt2.h"
+#include "model/opened.h"
+#include "model/tasks/classify.h"
 
 typedef struct saving {
     const clm_model *model;
@@ -13,14 +14,12 @@ typedef struct saving {
 static clm_status read_parameter(void *context, const clm_parameter *about, float *out) {
     saving *s = context;
     const clm_model *model = s->model;
-    const clm_model_parameter *parameter = clm_model_find(model, about->kind, about->layer);
-    const bool head =
-        about->kind == CLM_PARAMETER_SCORE_WEIGHT || about->kind == CLM_PARAMETER_SCORE_BIAS;
-    const int64_t count = (int64_t)model->table.count;
+    const clm_stored_parameter *parameter = clm_parameters_find(model->parameters, about->name);
+    const int64_t count = (int64_t)model->parameters->table.count;
     /* A few are read twice: the head is folded into what lies before it. */
     clm_progress_tell("saving the model", s->done < count ? s->done : count, count, "tensors");
     s->done++;
-    if (parameter->trained || (head && model->new_head)) {
+    if (parameter->trained || (model->new_head && clm_classify_is_head(about->name))) {
         return clm_buffer_read(parameter->value, 0, out, about->count * sizeof *out);
     }
     return clm_weights_read(model->weights, about, out);

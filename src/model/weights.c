@@ -13,8 +13,10 @@
 #include "base/random.h"
 #include "base/string.h"
 #include "model/config.h"
+#include "model/declare.h"
 #include "model/folder_kind.h"
 #include "model/formats/safetensors.h"
+#include "model/gpt2.h"
 
 struct clm_weights {
     char *model; /* as it was given, for errors */
@@ -37,7 +39,7 @@ static const char *without_prefix(const char *name) {
 /* The tensor of that name, with or without the prefix, and the file it is in; NULL when missing. */
 static const clm_safetensors_tensor *find(const clm_weights *weights, const char *name,
                                           clm_safetensors **file) {
-    char longer[prefix_length + 64];
+    char longer[prefix_length + sizeof((clm_parameter *)NULL)->name];
     (void)snprintf(longer, sizeof longer, "%s%s", prefix, name);
     for (size_t i = 0; i < weights->file_count; i++) {
         const clm_safetensors_tensor *tensor = clm_safetensors_find(weights->files[i], name);
@@ -76,9 +78,9 @@ static clm_status check_tensor(const clm_safetensors *file, const clm_safetensor
         return clm_fail(CLM_ERROR_SHAPE,
                         "%s: tensor \"%.100s\": its shape is %s, and the model's config needs %s%s",
                         path, tensor->name, has, needs,
-                        parameter->kind == CLM_PARAMETER_WTE_WEIGHT
+                        strcmp(parameter->name, "wte.weight") == 0
                             ? ": the vocabulary or the width differs"
-                        : parameter->kind == CLM_PARAMETER_SCORE_WEIGHT
+                        : strcmp(parameter->name, "score.weight") == 0
                             ? ": its rows are the classes of \"id2label\", two where there is none"
                             : "");
     }
@@ -102,7 +104,7 @@ static clm_status check_parameters(const clm_weights *weights) {
         const clm_safetensors_tensor *tensor = find(weights, parameter->name, &file);
         if (tensor != NULL) {
             CLM_TRY(check_tensor(file, tensor, parameter));
-        } else if (parameter->kind != CLM_PARAMETER_SCORE_BIAS && missing_count++ < named) {
+        } else if (!parameter->optional && missing_count++ < named) {
             clm_string_add_format(&missing, missing_count > 1 ? ", %s" : "%s", parameter->name);
         }
     }
@@ -175,7 +177,7 @@ cleanup:
 
 static bool is_mask_buffer(const char *name) {
     const char *rest = NULL;
-    return clm_parameter_layer(name, &rest) >= 0 &&
+    return clm_gpt2_layer(name, &rest) >= 0 &&
            (strcmp(rest, "attn.bias") == 0 || strcmp(rest, "attn.masked_bias") == 0);
 }
 
@@ -185,7 +187,7 @@ static clm_status check_name(const clm_weights *weights, size_t file_index,
     const clm_safetensors *file = weights->files[file_index];
     const char *name = without_prefix(tensor->name);
     const char *rest = NULL;
-    int layer = clm_parameter_layer(name, &rest);
+    int layer = clm_gpt2_layer(name, &rest);
     if (is_mask_buffer(name)) {
         return CLM_OK;
     }
@@ -384,7 +386,7 @@ static clm_status deduce_config(clm_weights *weights) {
     for (size_t i = 0; i < clm_safetensors_count(weights->files[0]); i++) {
         const char *rest = NULL;
         const char *name = without_prefix(clm_safetensors_at(weights->files[0], i)->name);
-        int layer = clm_parameter_layer(name, &rest);
+        int layer = clm_gpt2_layer(name, &rest);
         config->n_layer = layer >= config->n_layer ? layer + 1 : config->n_layer;
     }
     status = clm_model_config_check(config);
@@ -431,7 +433,7 @@ clm_status clm_weights_open(clm_weights **weights, const char *model) {
     } else {
         CLM_TRY(open_file(fresh, model));
     }
-    CLM_TRY(clm_parameter_table_make(&fresh->table, &fresh->config));
+    CLM_TRY(clm_model_declare(&fresh->table, &fresh->config));
     if (!fresh->random) {
         CLM_TRY(check_names(fresh));
         CLM_TRY(check_parameters(fresh));
@@ -479,7 +481,7 @@ clm_status clm_weights_read_part(const clm_weights *weights, const clm_parameter
     unsigned char *raw = NULL;
     CLM_TRY(own_entry(weights, parameter, &own));
     const clm_safetensors_tensor *tensor = find(weights, own->name, &file);
-    if (tensor == NULL) { /* score.bias: all others were found when the model was opened */
+    if (tensor == NULL) { /* an optional one: all others were found when it was opened */
         memset(out, 0, count * sizeof *out);
         goto cleanup;
     }
@@ -539,7 +541,7 @@ void clm_parameter_fill(const clm_parameter *parameter, uint64_t seed, float *ou
     if (parameter->init == CLM_INIT_NORMAL) {
         clm_philox stream;
         clm_philox_start(&stream, seed, parameter->name);
-        clm_philox_normal(&stream, out, parameter->count, 0.0F, parameter->init_std);
+        clm_philox_normal(&stream, out, parameter->count, 0.0F, parameter->spread);
         return;
     }
     for (size_t i = 0; i < parameter->count; i++) {

@@ -9,7 +9,7 @@
 
 #include "base/error.h"
 #include "clm/config.h"
-#include "model/parameters.h"
+#include "graph/parameters.h"
 
 typedef struct clm_weights clm_weights;
 

@@ -12,8 +12,8 @@
 
 #include "graph/derive.h"
 #include "graph/reference.h"
-#include "model/gpt2.h"
-#include "model/gpt2_graph.h"
+#include "model/opened.h"
+#include "model/tasks/classify.h"
 #include "ops/ops.h"
 #include "reference/adamw.h"
 #include "selftest/run.h"
@@ -47,21 +47,12 @@ static bool trains_all(void *context, const char *name) {
 }
 
 static clm_status describe(chain *c) {
-    const int64_t tokens[] = {B, c->T};
-    const int64_t one_each[] = {B};
     clm_status status = CLM_OK;
     CLM_TRY(clm_graph_create(&c->graph));
     clm_graph *g = c->graph;
-    const clm_tensor hidden =
-        clm_gpt2_describe(g, &c->model->config, clm_graph_input(g, "tokens", CLM_I32, 2, tokens));
-    const clm_tensor logits = clm_classifier_describe(
-        g, &c->model->config, hidden, clm_graph_input(g, "rows", CLM_I32, 1, one_each));
-    const clm_tensor losses =
-        clm_graph_crossentropy(g, logits, clm_graph_input(g, "targets", CLM_I32, 1, one_each));
-    clm_graph_output(g, logits, "logits");
-    clm_graph_output(g, losses, "losses");
+    clm_classify_describe(g, &c->model->config, B, c->T, true);
     CLM_TRY(clm_graph_status(g));
-    CLM_TRY(clm_graph_derive(g, losses.id, trains_all, NULL));
+    CLM_TRY(clm_graph_derive(g, clm_graph_find_output(g, "losses"), trains_all, NULL));
     CLM_TRY(clm_reference_run_make(&c->plain, g));
     memcpy(c->plain.ids[clm_graph_find(g, CLM_TENSOR_INPUT, "tokens")], c->tokens,
            (size_t)B * (size_t)c->T * sizeof *c->tokens);
@@ -80,7 +71,7 @@ static uint32_t tensor_of(const chain *c, const clm_parameter *about) {
 
 /* Forward and backward, from the present values. */
 static clm_status plain_step(chain *c) {
-    const clm_parameter_table *table = &c->model->table;
+    const clm_parameter_table *table = &c->model->parameters->table;
     for (size_t i = 0; i < table->count; i++) {
         double *values = c->plain.values[tensor_of(c, &table->parameters[i])];
         for (size_t k = 0; k < table->parameters[i].count; k++) {
@@ -117,12 +108,13 @@ static float *plain_gradient(const chain *c, const clm_parameter *about) {
 /* Sizes with which activations stay near 1, and no gradient vanishes. */
 static float scale_of(const clm_parameter *parameter) {
     const bool is_norm = parameter->init == CLM_INIT_ONE;
-    return is_norm ? 0.3F : parameter->rank == 1 ? 0.2F : parameter->layer < 0 ? 0.5F : 0.15F;
+    const bool in_block = strncmp(parameter->name, "h.", 2) == 0;
+    return is_norm ? 0.3F : parameter->rank == 1 ? 0.2F : in_block ? 0.15F : 0.5F;
 }
 
 static clm_status make_values(chain *c) {
     clm_selftest_context *run = c->run;
-    const clm_parameter_table *table = &c->model->table;
+    const clm_parameter_table *table = &c->model->parameters->table;
     clm_status status = CLM_OK;
     for (size_t i = 0; i < table->count; i++) {
         const clm_parameter *about = &table->parameters[i];
@@ -132,7 +124,7 @@ static clm_status make_values(chain *c) {
             c->values[i][k] = (about->init == CLM_INIT_ONE ? 1.0F : 0.0F) +
                               scale_of(about) * (2.0F * clm_philox_uniform(&run->random) - 1.0F);
         }
-        CLM_TRY(clm_buffer_write(c->model->parameters[i].value, 0, c->values[i],
+        CLM_TRY(clm_buffer_write(c->model->parameters->stored[i].value, 0, c->values[i],
                                  about->count * sizeof(float)));
     }
     for (size_t i = 0; i < (size_t)B * (size_t)c->T; i++) {
@@ -153,7 +145,7 @@ static clm_status make_chain(chain *c) {
     options.n_labels = LABELS;
     CLM_TRY(clm_model_open(&c->model, run->device, source, &options));
     CLM_TRY(clm_optimizer_make(&c->optimizer, c->model));
-    c->values = (float **)clm_selftest_doubles(run, c->model->table.count);
+    c->values = (float **)clm_selftest_doubles(run, c->model->parameters->table.count);
     CLM_TRY(run->status);
     CLM_TRY(make_values(c));
     CLM_TRY(describe(c));
@@ -161,15 +153,14 @@ cleanup:
     return status;
 }
 
-static clm_status device_losses(const chain *c, const clm_value *losses, const clm_value *sums,
-                                const clm_value *targets, bool training) {
-    const clm_activations *a = &c->model->activations;
-    clm_status status = CLM_OK;
-    CLM_TRY(clm_model_forward(c->model, c->tokens, NULL, B, c->T, training));
-    CLM_TRY(clm_crossentropy_forward(c->run->device, losses->buffer, sums->buffer, NULL, a->logits,
-                                     targets->buffer, B, LABELS));
-cleanup:
-    return status;
+/* Losses, and gradients of their mean. */
+static clm_status device_pass(const chain *c, const clm_value *losses, bool training) {
+    return clm_model_pass(c->model, &(clm_pass){.B = B,
+                                                .T = c->T,
+                                                .tokens = c->tokens,
+                                                .targets = c->targets,
+                                                .losses = losses->buffer,
+                                                .scale = training ? 1.0F / B : 0.0F});
 }
 
 /* What a buffer of the model holds, against `expected`, within a share of the largest of that. */
@@ -186,13 +177,14 @@ static void compare_model(const chain *c, const char *name, clm_buffer *got, con
 /* Rounding grows through two blocks, forward and backward, to some 1e-6 of what a gradient is made
  * of; its largest element is the measure of that. */
 static clm_status compare_gradients(const chain *c) {
-    for (size_t i = 0; i < c->model->table.count && c->run->status == CLM_OK; i++) {
-        const clm_parameter *about = &c->model->table.parameters[i];
+    for (size_t i = 0; i < c->model->parameters->table.count && c->run->status == CLM_OK; i++) {
+        const clm_parameter *about = &c->model->parameters->table.parameters[i];
         const float *gradient = plain_gradient(c, about);
-        char name[64];
+        char name[128];
         (void)snprintf(name, sizeof name, "gradient of %s", about->name);
         if (c->run->status == CLM_OK) {
-            compare_model(c, name, c->model->parameters[i].gradient, gradient, about->count, 1e-4);
+            compare_model(c, name, c->model->parameters->stored[i].gradient, gradient, about->count,
+                          1e-4);
         }
     }
     return c->run->status;
@@ -205,17 +197,18 @@ static clm_status update(chain *c) {
     clm_selftest_context *run = c->run;
     clm_status status = CLM_OK;
     CLM_TRY(clm_optimizer_step(&c->optimizer, &settings));
-    for (size_t i = 0; i < c->model->table.count; i++) {
-        const clm_parameter *about = &c->model->table.parameters[i];
+    for (size_t i = 0; i < c->model->parameters->table.count; i++) {
+        const clm_parameter *about = &c->model->parameters->table.parameters[i];
         float *moments = clm_selftest_floats(run, 2 * about->count);
         float *gradient = plain_gradient(c, about);
-        char name[64];
+        char name[128];
         CLM_TRY(run->status);
         (void)snprintf(name, sizeof name, "%s after AdamW", about->name);
         clm_reference_adamw_step(c->values[i], gradient, moments, moments + about->count,
                                  about->count, &reference);
         /* A gradient that is off by 1e-5 moves a step by lr / epsilon times as much at most. */
-        compare_model(c, name, c->model->parameters[i].value, c->values[i], about->count, 1e-4);
+        compare_model(c, name, c->model->parameters->stored[i].value, c->values[i], about->count,
+                      1e-4);
     }
 cleanup:
     return status;
@@ -227,23 +220,18 @@ clm_status clm_selftest_training_step(clm_selftest_context *run) {
     chain c = {.run = run, .T = T};
     clm_status status = CLM_OK;
     CLM_TRY(make_chain(&c));
-    const clm_activations *a = &c.model->activations;
-    const clm_value targets = clm_selftest_copy(run, c.targets, B);
-    const clm_value losses = clm_selftest_empty(run, B),
-                    sums = clm_selftest_empty(run, 2 * (size_t)B);
+    const clm_value losses = clm_selftest_empty(run, B);
     CLM_TRY(run->status);
     clm_selftest_shape(run, "%s, B=%d, T=%d, forward", source, B, T);
     CLM_TRY(plain_step(&c));
     const float *logits_right = plain_output(&c, 0, (size_t)B * LABELS);
     const float *losses_right = plain_output(&c, 1, B);
     CLM_TRY(run->status);
-    CLM_TRY(device_losses(&c, &losses, &sums, &targets, true));
-    compare_model(&c, "logits", a->logits, logits_right, (size_t)B * LABELS, 2e-5);
+    CLM_TRY(device_pass(&c, &losses, true));
+    compare_model(&c, "logits", clm_model_pass_logits(c.model), logits_right, (size_t)B * LABELS,
+                  2e-5);
     clm_selftest_compare_floats(run, "losses", &losses, losses_right, 5e-5, 0.0);
     clm_selftest_shape(run, "%s, B=%d, T=%d, backward", source, B, T);
-    CLM_TRY(clm_crossentropy_backward(run->device, a->dlogits, a->logits, sums.buffer,
-                                      targets.buffer, 1.0F / B, B, LABELS));
-    CLM_TRY(clm_model_backward(c.model));
     CLM_TRY(compare_gradients(&c));
     clm_selftest_shape(run, "%s, B=%d, T=%d, AdamW", source, B, T);
     CLM_TRY(update(&c));
@@ -251,7 +239,7 @@ clm_status clm_selftest_training_step(clm_selftest_context *run) {
     CLM_TRY(plain_step(&c));
     const float *losses_after = plain_output(&c, 1, B);
     CLM_TRY(run->status);
-    CLM_TRY(device_losses(&c, &losses, &sums, &targets, false));
+    CLM_TRY(device_pass(&c, &losses, false));
     clm_selftest_compare_floats(run, "losses", &losses, losses_after, 2e-4, 0.0);
 cleanup:
     clm_reference_run_free(&c.plain);

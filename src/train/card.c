@@ -9,7 +9,7 @@
 #include "base/json.h"
 #include "base/log.h"
 #include "base/memory.h"
-#include "model/gpt2.h"
+#include "model/opened.h"
 
 static const char card_name[] = "README.md";
 
@@ -140,8 +140,8 @@ static void add_training(clm_string *out, const clm_trainer *t) {
     clm_string_add_format(out, "| the head sees | the last %s |\n",
                           is_padded(t) ? "position, behind the padding" : "token of each text");
     clm_string_add_format(out, "| trained | %s: %zu of %zu parameters |\n",
-                          clm_train_policy_name(model->policy), clm_model_trained_count(model),
-                          clm_model_parameter_count(model));
+                          clm_train_policy_name(model->trained.policy),
+                          clm_model_trained_count(model), clm_model_parameter_count(model));
     clm_string_add_format(
         out, "| steps | %" PRId64 ", each of %d texts, in %d epochs of %" PRId64 " |\n",
         t->state.step, clm_trainer_step_texts(t), o->epochs, t->batches);

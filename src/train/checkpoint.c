@@ -30,7 +30,7 @@ static const char *const suffixes[3] = {"", ".first_moment", ".second_moment"};
 #define MOST_SECONDS 1e12
 
 static clm_buffer *buffer_of(const clm_optimizer *optimizer, size_t parameter, int which) {
-    return which == 0   ? optimizer->model->parameters[parameter].value
+    return which == 0   ? optimizer->model->parameters->stored[parameter].value
            : which == 1 ? optimizer->first_moments.tensors[parameter]
                         : optimizer->second_moments.tensors[parameter];
 }
@@ -43,12 +43,12 @@ static clm_status tensor_name(clm_string *name, const clm_parameter *about, int 
 }
 
 static clm_status declare(clm_safetensors_writer *writer, const clm_optimizer *optimizer) {
-    const clm_model *model = optimizer->model;
+    const clm_parameters *parameters = optimizer->model->parameters;
     clm_string name = {0};
     clm_status status = CLM_OK;
-    for (size_t i = 0; i < model->table.count; i++) {
-        const clm_parameter *about = model->parameters[i].about;
-        for (int which = 0; which < 3 && model->parameters[i].trained; which++) {
+    for (size_t i = 0; i < parameters->table.count; i++) {
+        const clm_parameter *about = parameters->stored[i].about;
+        for (int which = 0; which < 3 && parameters->stored[i].trained; which++) {
             CLM_TRY(tensor_name(&name, about, which));
             CLM_TRY(clm_safetensors_writer_declare(writer, name.text, CLM_F32, about->rank,
                                                    about->shape));
@@ -77,19 +77,19 @@ static clm_status tell_saving(const saving *s) {
 }
 
 static clm_status add_tensors(saving *s, const clm_optimizer *optimizer) {
-    const clm_model *model = optimizer->model;
+    const clm_parameters *parameters = optimizer->model->parameters;
     float *values = NULL;
     clm_status status = CLM_OK;
     size_t largest = 0;
-    for (size_t i = 0; i < model->table.count; i++) {
-        const size_t count = model->parameters[i].trained ? model->parameters[i].about->count : 0;
+    for (size_t i = 0; i < parameters->table.count; i++) {
+        const size_t count = parameters->stored[i].trained ? parameters->stored[i].about->count : 0;
         s->all_bytes += 3 * count * sizeof *values;
         largest = count > largest ? count : largest;
     }
     CLM_TRY(clm_allocate(&values, largest, sizeof *values, "a checkpoint"));
-    for (size_t i = 0; i < model->table.count; i++) {
-        const size_t size_bytes = model->parameters[i].about->count * sizeof *values;
-        for (int which = 0; which < 3 && model->parameters[i].trained; which++) {
+    for (size_t i = 0; i < parameters->table.count; i++) {
+        const size_t size_bytes = parameters->stored[i].about->count * sizeof *values;
+        for (int which = 0; which < 3 && parameters->stored[i].trained; which++) {
             CLM_TRY(tell_saving(s));
             CLM_TRY(clm_buffer_read(buffer_of(optimizer, i, which), 0, values, size_bytes));
             CLM_TRY(clm_safetensors_writer_add(s->writer, values, size_bytes));
@@ -159,12 +159,12 @@ cleanup:
 /* With `write` false only looks whether all is there, so that a bad checkpoint changes nothing. */
 static clm_status read_tensors(const clm_safetensors *file, const clm_optimizer *optimizer,
                                bool write) {
-    const clm_model *model = optimizer->model;
+    const clm_parameters *parameters = optimizer->model->parameters;
     clm_string name = {0};
     clm_status status = CLM_OK;
-    for (size_t i = 0; i < model->table.count; i++) {
-        const clm_parameter *about = model->parameters[i].about;
-        for (int which = 0; which < 3 && model->parameters[i].trained; which++) {
+    for (size_t i = 0; i < parameters->table.count; i++) {
+        const clm_parameter *about = parameters->stored[i].about;
+        for (int which = 0; which < 3 && parameters->stored[i].trained; which++) {
             const clm_safetensors_tensor *tensor = NULL;
             CLM_TRY(tensor_name(&name, about, which));
             CLM_TRY(find_tensor(&tensor, file, name.text, CLM_F32, about->count * sizeof(float)));

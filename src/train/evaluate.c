@@ -17,10 +17,6 @@ clm_status clm_batch_make(clm_batch *batch, clm_model *model, int capacity, int 
     CLM_TRY(clm_allocate(&batch->lengths, rows, sizeof *batch->lengths, "a batch"));
     CLM_TRY(clm_allocate(&batch->losses, rows, sizeof *batch->losses, "a batch"));
     CLM_TRY(clm_allocate(&batch->logits, rows * n_labels, sizeof *batch->logits, "a batch"));
-    CLM_TRY(clm_buffer_create(&batch->device_labels, model->device, pass_rows * sizeof(int32_t),
-                              "labels"));
-    CLM_TRY(clm_buffer_create(&batch->sums, model->device, pass_rows * 2 * sizeof(float),
-                              "softmax sums"));
     if (pass < capacity) {
         CLM_TRY(clm_buffer_create(&batch->pass_losses, model->device, pass_rows * sizeof(float),
                                   "losses"));
@@ -38,8 +34,6 @@ void clm_batch_free(clm_batch *batch) {
     clm_free(batch->lengths);
     clm_free(batch->losses);
     clm_free(batch->logits);
-    clm_buffer_release(batch->device_labels);
-    clm_buffer_release(batch->sums);
     clm_buffer_release(batch->device_losses);
     clm_buffer_release(batch->pass_losses);
     *batch = (clm_batch){0};
@@ -60,36 +54,32 @@ clm_status clm_batch_take(clm_batch *batch, const clm_dataset *dataset, const in
     return clm_dataset_gather(dataset, rows, count, batch->tokens, batch->labels);
 }
 
-clm_status clm_batch_forward(clm_batch *batch, int first, int count, bool training) {
-    clm_model *model = batch->model;
-    clm_status status = CLM_OK;
-    if (batch->features != NULL) {
-        CLM_TRY(clm_features_take(batch->features, batch->set, batch->rows + first, (size_t)count));
-    } else {
-        /* All of it before the first half, which the second must find where it was left. */
-        CLM_TRY(clm_activations_reserve(model, count, batch->T, training));
-        CLM_TRY(clm_model_forward_frozen(model, batch->tokens + (size_t)first * (size_t)batch->T,
-                                         batch->lengths + first, count, batch->T));
-    }
-    CLM_TRY(clm_batch_forward_trained(batch, first, count, training));
-cleanup:
-    return status;
-}
-
-clm_status clm_batch_forward_trained(clm_batch *batch, int first, int count, bool training) {
-    clm_model *model = batch->model;
+clm_status clm_batch_pass(clm_batch *batch, int first, int count, float scale, bool from_features) {
     clm_buffer *losses = batch->pass_losses != NULL ? batch->pass_losses : batch->device_losses;
+    const int32_t *tokens = batch->tokens + (size_t)first * (size_t)batch->T;
     clm_status status = CLM_OK;
-    CLM_TRY(clm_model_forward_trained(model, batch->lengths + first, count, batch->T, training));
-    CLM_TRY(clm_buffer_write(batch->device_labels, 0, batch->labels + first,
-                             (size_t)count * sizeof *batch->labels));
-    CLM_TRY(clm_crossentropy_forward(model->device, losses, training ? batch->sums : NULL, NULL,
-                                     model->activations.logits, batch->device_labels, count,
-                                     model->config.n_labels));
+    CLM_TRY(clm_model_pass(batch->model, &(clm_pass){.B = count,
+                                                     .T = batch->T,
+                                                     .tokens = from_features ? NULL : tokens,
+                                                     .lengths = batch->lengths + first,
+                                                     .targets = batch->labels + first,
+                                                     .losses = losses,
+                                                     .scale = scale}));
     if (losses != batch->device_losses) {
         CLM_TRY(clm_buffer_copy(batch->device_losses, (size_t)first * sizeof(float), losses, 0,
                                 (size_t)count * sizeof(float)));
     }
+cleanup:
+    return status;
+}
+
+clm_status clm_batch_forward(clm_batch *batch, int first, int count, float scale) {
+    const bool from_features = batch->features != NULL;
+    clm_status status = CLM_OK;
+    if (from_features) {
+        CLM_TRY(clm_features_take(batch->features, batch->set, batch->rows + first, (size_t)count));
+    }
+    CLM_TRY(clm_batch_pass(batch, first, count, scale, from_features));
 cleanup:
     return status;
 }
@@ -99,18 +89,11 @@ static int pass_at(const clm_batch *batch, int first) {
 }
 
 clm_status clm_batch_backward(clm_batch *batch) {
-    clm_model *model = batch->model;
     const float scale = 1.0F / (float)batch->count;
     clm_status status = CLM_OK;
-    for (int first = 0; first < batch->count; first += batch->pass) {
-        const int count = pass_at(batch, first);
-        CLM_TRY(clm_batch_forward(batch, first, count, true));
-        CLM_TRY(clm_crossentropy_backward(
-            model->device, model->activations.dlogits, model->activations.logits, batch->sums,
-            batch->device_labels, scale, count, model->config.n_labels));
-        CLM_TRY(clm_model_backward(model));
+    for (int first = 0; first < batch->count && status == CLM_OK; first += batch->pass) {
+        status = clm_batch_forward(batch, first, pass_at(batch, first), scale);
     }
-cleanup:
     return status;
 }
 
@@ -131,8 +114,8 @@ static clm_status evaluate_batch(clm_batch *batch, double *loss, int64_t *correc
     clm_status status = CLM_OK;
     for (int first = 0; first < batch->count; first += batch->pass) {
         const size_t count = (size_t)pass_at(batch, first);
-        CLM_TRY(clm_batch_forward(batch, first, (int)count, false));
-        CLM_TRY(clm_buffer_read(batch->model->activations.logits, 0,
+        CLM_TRY(clm_batch_forward(batch, first, (int)count, 0.0F));
+        CLM_TRY(clm_buffer_read(clm_model_pass_logits(batch->model), 0,
                                 batch->logits + (size_t)first * n_labels,
                                 count * n_labels * sizeof *batch->logits));
     }

@@ -21,8 +21,6 @@ typedef struct clm_batch {
     int32_t *lengths;
     float *losses;
     float *logits;
-    clm_buffer *device_labels; /* (pass) */
-    clm_buffer *sums; /* (pass,2): of cross-entropy's forward pass, for its backward pass */
     clm_buffer *device_losses; /* (capacity) */
     clm_buffer *pass_losses;   /* (pass); NULL where a pass has the whole batch */
     int count;                 /* rows of the present batch */
@@ -36,11 +34,13 @@ void clm_batch_free(clm_batch *batch);
 clm_status clm_batch_take(clm_batch *batch, const clm_dataset *dataset, const int32_t *rows,
                           size_t count);
 
-/* Enqueues the forward pass and the losses of `count` rows from `first` on, at most a pass. */
-clm_status clm_batch_forward(clm_batch *batch, int first, int count, bool training);
+/* Enqueues a pass of `count` rows from `first` on: the losses, and the gradient of their sum times
+ * `scale`, which is added to the model's gradients; none for a scale of 0. `from_features`: those
+ * of these rows are in clm_model_features(). */
+clm_status clm_batch_pass(clm_batch *batch, int first, int count, float scale, bool from_features);
 
-/* The same from the features of these rows, which stand in clm_model_features(). */
-clm_status clm_batch_forward_trained(clm_batch *batch, int first, int count, bool training);
+/* The same for rows whose features, if there are any, have to be taken first. */
+clm_status clm_batch_forward(clm_batch *batch, int first, int count, float scale);
 
 /* Enqueues forward and backward passes of the whole batch: the losses, and the gradient of their
  * mean, which is added to the model's gradients. */

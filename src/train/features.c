@@ -12,6 +12,7 @@
 #include "base/keyed_hash.h"
 #include "base/log.h"
 #include "base/memory.h"
+#include "ops/ops.h"
 
 /* A text of its own: the first row with these tokens. */
 typedef struct slot {
@@ -58,8 +59,19 @@ static bool has_halves(const clm_features *f) {
     return f->storage != CLM_FEATURES_F32;
 }
 
-static clm_dtype halves_type(const clm_features *f) {
-    return f->storage == CLM_FEATURES_F16 ? CLM_F16 : CLM_BF16;
+/* Floats to 16 bits, and back. */
+static clm_status narrow(const clm_features *f, clm_buffer *halves, const clm_buffer *floats,
+                         size_t count) {
+    return f->storage == CLM_FEATURES_F16
+               ? clm_convert_f32_to_f16(f->model->device, halves, floats, count)
+               : clm_convert_f32_to_bf16(f->model->device, halves, floats, count);
+}
+
+static clm_status widen(const clm_features *f, clm_buffer *floats, const clm_buffer *halves,
+                        size_t count) {
+    return f->storage == CLM_FEATURES_F16
+               ? clm_convert_f16_to_f32(f->model->device, floats, halves, count)
+               : clm_convert_bf16_to_f32(f->model->device, floats, halves, count);
 }
 
 /* ---- which texts there are ---- */
@@ -455,11 +467,11 @@ static clm_status compute(clm_features *f, size_t count) {
     if (f->on_compute != NULL) {
         f->on_compute(f->context, f->filled_count, f->kept_count);
     }
-    CLM_TRY(clm_model_forward_frozen(model, f->tokens, f->lengths, f->width, f->T));
+    CLM_TRY(clm_model_compute_features(model, f->tokens, f->lengths, f->width, f->T));
     f->computed += width;
     const clm_buffer *from = clm_model_features(model);
     if (has_halves(f)) {
-        CLM_TRY(clm_model_narrow(model, halves_type(f), f->halves, from, width * f->count));
+        CLM_TRY(narrow(f, f->halves, from, width * f->count));
         from = f->halves;
     }
     for (size_t i = 0; i < count; i++) {
@@ -479,7 +491,7 @@ static clm_status load_all(clm_features *f, clm_buffer *to, size_t count) {
         CLM_TRY(load(f, f->wanted[i], halves ? f->halves : to, i));
     }
     if (halves) {
-        CLM_TRY(clm_model_widen(f->model, halves_type(f), to, f->halves, count * f->count));
+        CLM_TRY(widen(f, to, f->halves, count * f->count));
     }
 cleanup:
     return status;
@@ -508,7 +520,7 @@ static clm_status gather(clm_features *f, size_t count, size_t computed) {
         }
     }
     if (halves) {
-        CLM_TRY(clm_model_widen(f->model, halves_type(f), features, f->gathered, count * f->count));
+        CLM_TRY(widen(f, features, f->gathered, count * f->count));
     } else {
         CLM_TRY(clm_buffer_copy(features, 0, f->gathered, 0, count * f->slot_bytes));
     }
@@ -532,7 +544,7 @@ clm_status clm_features_take(clm_features *features, const clm_dataset *set, con
         f->wanted[i] = f->slot_of[s][rows[i]];
         missing = missing || !is_stored(f, f->wanted[i]);
     }
-    CLM_TRY(clm_activations_reserve(f->model, f->width, f->T, false));
+    CLM_TRY(clm_model_reserve_features(f->model, f->width, f->T));
     if (!missing) {
         return load_all(f, clm_model_features(f->model), count);
     }

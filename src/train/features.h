@@ -8,7 +8,7 @@
 
 #include "clm/data.h"
 #include "clm/train.h"
-#include "model/gpt2.h"
+#include "model/opened.h"
 
 enum { CLM_FEATURES_SETS_MOST = 3 };
 

@@ -8,9 +8,9 @@
 clm_status clm_optimizer_make(clm_optimizer *optimizer, clm_model *model) {
     *optimizer = (clm_optimizer){.model = model};
     clm_status status = CLM_OK;
-    CLM_TRY(
-        clm_arena_make(&optimizer->first_moments, model->device, &model->trained, "first moments"));
-    CLM_TRY(clm_arena_make(&optimizer->second_moments, model->device, &model->trained,
+    CLM_TRY(clm_arena_make(&optimizer->first_moments, model->device, &model->parameters->trained,
+                           "first moments"));
+    CLM_TRY(clm_arena_make(&optimizer->second_moments, model->device, &model->parameters->trained,
                            "second moments"));
     CLM_TRY(clm_arena_zero(&optimizer->first_moments));
     CLM_TRY(clm_arena_zero(&optimizer->second_moments));
@@ -25,29 +25,29 @@ void clm_optimizer_free(clm_optimizer *optimizer) {
 }
 
 clm_status clm_optimizer_step(clm_optimizer *optimizer, const clm_adamw *adamw) {
-    clm_model *model = optimizer->model;
+    clm_parameters *parameters = optimizer->model->parameters;
     clm_adamw settings = *adamw;
     clm_status status = CLM_OK;
     settings.zero_gradient = true;
-    for (size_t i = 0; i < model->trained.buffer_count; i++) {
-        CLM_TRY(clm_adamw_step(model->device, model->values.buffers[i], model->gradients.buffers[i],
-                               optimizer->first_moments.buffers[i],
-                               optimizer->second_moments.buffers[i],
-                               model->trained.buffer_counts[i], &settings));
+    for (size_t i = 0; i < parameters->trained.buffer_count; i++) {
+        CLM_TRY(clm_adamw_step(
+            parameters->device, parameters->values.buffers[i], parameters->gradients.buffers[i],
+            optimizer->first_moments.buffers[i], optimizer->second_moments.buffers[i],
+            parameters->trained.buffer_counts[i], &settings));
     }
-    model->gradients_are_zero = true;
+    parameters->gradients_are_zero = true;
 cleanup:
     return status;
 }
 
 clm_status clm_optimizer_check_finite(const clm_optimizer *optimizer) {
-    const clm_model *model = optimizer->model;
+    const clm_parameters *parameters = optimizer->model->parameters;
     enum { chunk = 65536 };
     float *values = NULL;
     clm_status status = CLM_OK;
     CLM_TRY(clm_allocate(&values, chunk, sizeof *values, "parameters"));
-    for (size_t i = 0; i < model->table.count; i++) {
-        const clm_model_parameter *parameter = &model->parameters[i];
+    for (size_t i = 0; i < parameters->table.count; i++) {
+        const clm_stored_parameter *parameter = &parameters->stored[i];
         const size_t count = parameter->trained ? parameter->about->count : 0;
         for (size_t at = 0; at < count; at += chunk) {
             const size_t size = count - at < chunk ? count - at : chunk;

@@ -4,7 +4,8 @@
 #ifndef CLM_TRAIN_OPTIMIZER_H
 #define CLM_TRAIN_OPTIMIZER_H
 
-#include "model/gpt2.h"
+#include "model/opened.h"
+#include "ops/ops.h"
 
 typedef struct clm_optimizer {
     clm_model *model;

@@ -34,9 +34,9 @@ static clm_status make_fingerprint(clm_trainer *t) {
         "train %s, batch %d%s, lr %.9g, weight decay %.9g, betas %.9g %.9g, eps "
         "%.9g, eval every %d over %d, seed %" PRIu64 ", data %016" PRIx64
         ", pooling %s%s%s%s%s%s, %zu parameters, model %s",
-        clm_train_policy_name(model->policy), o->batch, passes, o->learning_rate, o->weight_decay,
-        o->beta1, o->beta2, o->epsilon, o->eval_every, o->eval_batches, o->seed, data,
-        model->config.pooling == CLM_POOLING_LAST_TOKEN ? "last-token" : "last-position",
+        clm_train_policy_name(model->trained.policy), o->batch, passes, o->learning_rate,
+        o->weight_decay, o->beta1, o->beta2, o->epsilon, o->eval_every, o->eval_batches, o->seed,
+        data, model->config.pooling == CLM_POOLING_LAST_TOKEN ? "last-token" : "last-position",
         o->feature_storage == CLM_FEATURES_F16    ? ", features f16"
         : o->feature_storage == CLM_FEATURES_BF16 ? ", features bf16"
                                                   : "",
@@ -44,7 +44,7 @@ static clm_status make_fingerprint(clm_trainer *t) {
         model->frozen_storage != CLM_F32 ? clm_dtype_name(model->frozen_storage) : "",
         model->kept_storage != CLM_F32 ? ", kept " : "",
         model->kept_storage != CLM_F32 ? clm_dtype_name(model->kept_storage) : "",
-        model->table.total, o->source != NULL ? o->source : "");
+        model->parameters->table.total, o->source != NULL ? o->source : "");
     return clm_string_status(&t->fingerprint);
 }
 
@@ -121,7 +121,7 @@ clm_status clm_finetune_check(const clm_finetune_options *options, const clm_dat
 }
 
 static clm_status check_data(const clm_trainer *t) {
-    if (t->model->policy == CLM_TRAIN_NOTHING) {
+    if (t->model->trained.policy == CLM_TRAIN_NOTHING) {
         return clm_fail(CLM_ERROR_ARGUMENT, "the model was opened without anything to train");
     }
     return check_sets(t->options, t->train, t->validation, t->test, t->model->config.n_labels);
@@ -134,7 +134,8 @@ static clm_memory_plan plan_of(const clm_trainer *t) {
 /* Says what training needs, and what would fit when it does not. */
 static clm_status check_memory(const clm_trainer *t) {
     return clm_fit_check(&(clm_fit){.config = &t->model->config,
-                                    .device = clm_device_get_info(t->model->device),
+                                    .device = t->model->device,
+                                    .info = clm_device_get_info(t->model->device),
                                     .plan = plan_of(t),
                                     .accumulate = t->options->accumulate});
 }
@@ -187,7 +188,7 @@ static clm_status make_features(clm_trainer *t) {
     clm_memory_estimate need;
     clm_status status = CLM_OK;
     const clm_memory_plan plan = plan_of(t);
-    CLM_TRY(clm_model_estimate_memory(&t->model->config, &plan, &need));
+    CLM_TRY(clm_model_estimate_memory(t->model->device, &t->model->config, &plan, &need));
     CLM_TRY(clm_features_make(&t->features, t->model, sets, sizeof sets / sizeof *sets,
                               &(clm_features_plan){.place = o->features,
                                                    .storage = o->feature_storage,

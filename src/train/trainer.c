@@ -189,7 +189,6 @@ cleanup:
  * the device up, and its own work, the next batch, costs nothing. */
 static clm_status train_step(clm_trainer *t, const int32_t *rows, size_t count) {
     const clm_finetune_options *options = t->options;
-    clm_model *model = t->model;
     clm_pending_step *step = &t->steps[t->state.step % 2];
     const clm_adamw adamw = {.learning_rate = options->learning_rate,
                              .beta1 = options->beta1,
@@ -204,7 +203,7 @@ static clm_status train_step(clm_trainer *t, const int32_t *rows, size_t count) 
     step->count = count;
     memcpy(step->rows, rows, count * sizeof *rows);
     CLM_TRY(clm_batch_take(&t->batch, t->train, rows, count));
-    CLM_TRY(clm_model_zero_gradients(model));
+    CLM_TRY(clm_parameters_zero_gradients(t->model->parameters));
     CLM_TRY(clm_batch_backward(&t->batch));
     t->may_stop = false; /* parameters change all together */
     CLM_TRY(clm_optimizer_step(&t->optimizer, &adamw));

@@ -8,6 +8,7 @@
 
 #include "base/memory.h"
 #include "fuzz.h"
+#include "model/declare.h"
 #include "train/checkpoint.h"
 
 static const char *const words[] = {"__metadata__",
@@ -72,7 +73,8 @@ clm_status __wrap_clm_buffer_read(const clm_buffer *buffer, size_t offset_bytes,
 static clm_optimizer *make_optimizer(void) {
     static clm_optimizer optimizer;
     static clm_model model;
-    static clm_model_parameter parameters[most_parameters];
+    static clm_parameters store;
+    static clm_stored_parameter parameters[most_parameters];
     static clm_buffer *first[most_parameters];
     static clm_buffer *second[most_parameters];
     if (optimizer.model != NULL) {
@@ -81,18 +83,20 @@ static clm_optimizer *make_optimizer(void) {
     clm_model_config config = CLM_MODEL_CONFIG_DEFAULT;
     config.n_vocab = config.n_ctx = config.n_embd = config.n_labels = 2;
     config.n_head = config.n_layer = 1;
-    FUZZ_CHECK(clm_parameter_table_make(&model.table, &config) == CLM_OK);
-    FUZZ_CHECK(model.table.count <= most_parameters);
-    for (size_t i = 0; i < model.table.count; i++) {
-        const clm_parameter *about = &model.table.parameters[i];
+    FUZZ_CHECK(clm_model_declare(&store.table, &config) == CLM_OK);
+    FUZZ_CHECK(store.table.count <= most_parameters);
+    for (size_t i = 0; i < store.table.count; i++) {
+        const clm_parameter *about = &store.table.parameters[i];
         parameters[i].about = about;
-        parameters[i].trained = about->kind >= CLM_PARAMETER_LN_F_WEIGHT;
+        parameters[i].trained =
+            strncmp(about->name, "ln_f.", 5) == 0 || strncmp(about->name, "score.", 6) == 0;
         parameters[i].value = buffer_at(3 * i);
         first[i] = buffer_at(3 * i + 1);
         second[i] = buffer_at(3 * i + 2);
     }
     model.config = config;
-    model.parameters = parameters;
+    store.stored = parameters;
+    model.parameters = &store;
     optimizer.model = &model;
     optimizer.first_moments.tensors = first;
     optimizer.second_moments.tensors = second;

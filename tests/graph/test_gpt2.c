@@ -10,7 +10,7 @@
 #include "graph/derive.h"
 #include "graph/reference.h"
 #include "graph/transform.h"
-#include "model/gpt2_graph.h"
+#include "model/tasks/classify.h"
 #include "support/test_golden.h"
 #include "support/test_support.h"
 
@@ -29,21 +29,12 @@ static void *golden(const char *file, const char *name, size_t *count) {
 }
 
 static clm_graph *describe(uint32_t *losses, uint32_t *logits) {
-    const int64_t tokens[] = {B, T};
-    const int64_t each[] = {B};
     clm_graph *g = NULL;
     assert_ok(clm_graph_create(&g));
-    const clm_tensor hidden =
-        clm_gpt2_describe(g, &config, clm_graph_input(g, "tokens", CLM_I32, 2, tokens));
-    const clm_tensor scores =
-        clm_classifier_describe(g, &config, hidden, clm_graph_input(g, "rows", CLM_I32, 1, each));
-    const clm_tensor loss =
-        clm_graph_crossentropy(g, scores, clm_graph_input(g, "targets", CLM_I32, 1, each));
-    clm_graph_output(g, scores, "logits");
-    clm_graph_output(g, loss, "losses");
+    clm_classify_describe(g, &config, B, T, true);
     assert_ok(clm_graph_status(g));
-    *losses = loss.id;
-    *logits = scores.id;
+    *losses = clm_graph_find_output(g, "losses");
+    *logits = clm_graph_find_output(g, "logits");
     return g;
 }
 

@@ -10,9 +10,10 @@
 #include "graph/plan.h"
 #include "graph/reference.h"
 #include "graph_cases.h"
+#include "stored.h"
 #include "support/test_devices.h"
 
-enum { MOST_PARAMETERS = 32, POOL = 16, VOCABULARY = 11, CONTEXT = 9, LABELS = 3 };
+enum { POOL = 16, VOCABULARY = 11, CONTEXT = 9, LABELS = 3 };
 
 /* A short list, since kernels are built for shapes. */
 typedef struct sizes {
@@ -107,56 +108,10 @@ static clm_graph *random_graph(const sizes *s) {
 /* ---- running them ---- */
 
 typedef struct store {
-    clm_device *device;
+    clm_parameters *parameters;
+    clm_workspace *workspace;
     const clm_reference_run *drawn;
-    struct {
-        const char *name; /* the graph's */
-        clm_buffer *value, *gradient;
-        size_t count;
-    } parameters[MOST_PARAMETERS];
-    size_t count;
 } store;
-
-static store make_store(clm_device *device, const clm_reference_run *drawn) {
-    store made = {.device = device, .drawn = drawn};
-    for (uint32_t i = 1; i < drawn->graph->tensor_count; i++) {
-        const clm_tensor_about *about = clm_graph_about(drawn->graph, i);
-        const size_t count = (size_t)clm_shape_count(&about->shape);
-        if (about->kind != CLM_TENSOR_PARAMETER) {
-            continue;
-        }
-        float *values = malloc(count * sizeof *values);
-        assert_non_null(values);
-        for (size_t k = 0; k < count; k++) {
-            values[k] = (float)drawn->values[i][k];
-        }
-        assert_true(made.count < MOST_PARAMETERS);
-        made.parameters[made.count].name = about->name;
-        made.parameters[made.count].value = clm_test_buffer(device, values, count);
-        made.parameters[made.count].gradient = clm_test_buffer(device, NULL, count);
-        made.parameters[made.count++].count = count;
-        free(values);
-    }
-    return made;
-}
-
-static void free_store(store *s) {
-    for (size_t i = 0; i < s->count; i++) {
-        clm_test_buffer_check(s->parameters[i].value, s->parameters[i].count);
-        clm_test_buffer_check(s->parameters[i].gradient, s->parameters[i].count);
-    }
-}
-
-static clm_status find(void *context, const char *name, clm_plan_parameter *found) {
-    const store *s = context;
-    for (size_t i = 0; i < s->count; i++) {
-        if (strcmp(s->parameters[i].name, name) == 0) {
-            *found = (clm_plan_parameter){s->parameters[i].value, s->parameters[i].gradient};
-            return CLM_OK;
-        }
-    }
-    return clm_fail(CLM_ERROR_NOT_FOUND, "%s", name);
-}
 
 typedef struct result {
     float *values; /* losses, then gradients of the store's parameters */
@@ -180,24 +135,24 @@ static result run(store *s, const clm_graph *graph, const clm_plan_options *opti
     result r = {0};
     clm_plan *plan = NULL;
     uint64_t largest_bytes = 0;
-    const clm_plan_binding bindings[] = {{.input = "ids", .host = ids_of(s, "ids")},
-                                         {.input = "targets", .host = ids_of(s, "targets")},
-                                         {.input = "rows", .host = ids_of(s, "rows")}};
-    assert_ok(clm_plan_make(&plan, s->device, graph, options));
+    const clm_plan_binding bindings[] = {{.name = "ids", .host = ids_of(s, "ids")},
+                                         {.name = "targets", .host = ids_of(s, "targets")},
+                                         {.name = "rows", .host = ids_of(s, "rows")}};
+    assert_ok(clm_plan_make(&plan, s->workspace, graph, s->parameters, options));
     clm_plan_memory(plan, &r.bytes, &largest_bytes);
-    assert_ok(clm_plan_allocate(plan, find, s));
     for (int pass = options->apart ? 0 : 1; pass < 2; pass++) {
-        for (size_t i = 0; i < s->count; i++) {
-            assert_ok(clm_buffer_zero(s->parameters[i].gradient, 0,
-                                      s->parameters[i].count * sizeof(float)));
-        }
+        s->parameters->gradients_are_zero = false;
+        assert_ok(clm_parameters_zero_gradients(s->parameters));
         assert_ok(clm_plan_enqueue(plan, bindings, 3, 1.0F));
     }
     const clm_graph *made = clm_plan_graph(plan);
     read_to(&r, clm_plan_output(plan, "losses"),
             (size_t)clm_shape_count(&clm_graph_about(made, made->outputs[0].tensor)->shape));
-    for (size_t i = 0; i < s->count; i++) {
-        read_to(&r, s->parameters[i].gradient, s->parameters[i].count);
+    for (size_t i = 0; i < s->parameters->table.count; i++) {
+        const clm_stored_parameter *stored = &s->parameters->stored[i];
+        if (stored->trained) {
+            read_to(&r, stored->gradient, stored->about->count);
+        }
     }
     clm_plan_free(plan);
     return r;
@@ -223,7 +178,7 @@ typedef struct tally {
 
 /* Without rounding the same bits. With it, products of random matrices enlarge a difference now and
  * then, so a few graphs may exceed the bound. */
-static void check_savings(store *s, const clm_graph *g, unsigned bits, tally *t) {
+static void check_savings(store *s, const clm_graph *g, tally *t) {
     static const struct {
         bool recompute;
         clm_dtype kept;
@@ -234,11 +189,8 @@ static void check_savings(store *s, const clm_graph *g, unsigned bits, tally *t)
                 {true, CLM_BF16, 0x1p-5}};
     result plain = {0};
     for (int i = 0; i < 4; i++) {
-        clm_plan_options options = {.loss = "losses",
-                                    .trains = clm_test_trains_by_bit,
-                                    .context = &bits,
-                                    .recompute = ways[i].recompute,
-                                    .kept = ways[i].kept};
+        clm_plan_options options = {
+            .loss = "losses", .recompute = ways[i].recompute, .kept = ways[i].kept};
         const result saved = run(s, g, &options);
         const int another = 1 + (t->graphs + i) % 3;
         options.apart = another / 2 != 0;
@@ -275,10 +227,14 @@ static void random_graphs_on(clm_device *device) {
         clm_reference_run drawn = {0};
         assert_ok(clm_reference_run_make(&drawn, g));
         clm_test_draw_values(&drawn, &draw);
-        store st = make_store(device, &drawn);
-        /* The head is always trained. */
-        check_savings(&st, g, clm_test_random() | 1U << ('j' - 'a'), &t);
-        free_store(&st);
+        unsigned bits = clm_test_random() | 1U << ('j' - 'a'); /* the head is always trained */
+        store st = {
+            .drawn = &drawn,
+            .parameters = clm_test_stored(device, &drawn, "losses", clm_test_trains_by_bit, &bits)};
+        assert_ok(clm_workspace_create(&st.workspace, device));
+        check_savings(&st, g, &t);
+        clm_parameters_free(st.parameters);
+        clm_workspace_free(st.workspace);
         clm_reference_run_free(&drawn);
         clm_graph_free(g);
     }

@@ -11,7 +11,7 @@
 #include "graph/restore.h"
 #include "graph/transform.h"
 #include "graph_cases.h"
-#include "model/gpt2_graph.h"
+#include "model/tasks/classify.h"
 
 enum { B = CLM_TEST_B, T = CLM_TEST_T, C = CLM_TEST_C, POOL = 24 };
 static const clm_test_draw usual = {.scale = 0.7, .vocabulary = 5, .rows_of = B * T, .classes = 2};
@@ -318,18 +318,14 @@ static void of_gpt2_is_kept_what_must_be(void **state) {
         {2, {true, CLM_BF16}, 0, 0, 7, 0, 3, 1},
     };
     clm_model_config config = CLM_MODEL_CONFIG_DEFAULT;
-    const int64_t tokens[] = {B, T};
-    const int64_t each[] = {B};
     clm_graph *g = NULL;
     config.n_layer = 3;
     config.n_embd = 8;
     config.n_head = 2;
     config.n_labels = 2;
     assert_ok(clm_graph_create(&g));
-    const clm_tensor hidden =
-        clm_gpt2_describe(g, &config, clm_graph_input(g, "tokens", CLM_I32, 2, tokens));
-    const clm_tensor rows = clm_graph_input(g, "rows", CLM_I32, 1, each);
-    (void)clm_test_loss(g, clm_classifier_describe(g, &config, hidden, rows));
+    clm_classify_describe(g, &config, B, T, true);
+    assert_ok(clm_graph_status(g));
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         int first = cases[i].first;
         clm_graph *saved = derived(g, &cases[i].how, trains_from, &first);

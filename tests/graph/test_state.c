@@ -9,7 +9,8 @@
 
 #include "graph/plan.h"
 #include "graph_cases.h"
-#include "model/gpt2_graph.h"
+#include "model/gpt2.h"
+#include "stored.h"
 #include "support/test_devices.h"
 
 /* Two sequences, whose prompts have 9 and 5 tokens, and 32 more tokens each. */
@@ -201,44 +202,6 @@ typedef struct device_pass {
     clm_state *states[2 * L]; /* shared by those that have any */
 } device_pass;
 
-enum { MOST_PARAMETERS = 64 };
-typedef struct parameters {
-    size_t count;
-    const char *names[MOST_PARAMETERS];
-    clm_buffer *values[MOST_PARAMETERS];
-} parameters;
-
-static clm_status find_parameter(void *context, const char *name, clm_plan_parameter *found) {
-    const parameters *p = context;
-    for (size_t i = 0; i < p->count; i++) {
-        if (strcmp(p->names[i], name) == 0) {
-            *found = (clm_plan_parameter){.value = p->values[i]};
-            return CLM_OK;
-        }
-    }
-    return clm_fail(CLM_ERROR_NOT_FOUND, "no parameter %s", name);
-}
-
-/* Names are lent by the graph of `run`. */
-static void upload_parameters(parameters *p, clm_device *device, const clm_reference_run *run) {
-    for (uint32_t i = 1; i < run->graph->tensor_count; i++) {
-        const clm_tensor_about *about = clm_graph_about(run->graph, i);
-        const size_t count = (size_t)clm_shape_count(&about->shape);
-        if (about->kind != CLM_TENSOR_PARAMETER) {
-            continue;
-        }
-        assert_true(p->count < MOST_PARAMETERS);
-        float *values = malloc(count * sizeof *values);
-        assert_non_null(values);
-        for (size_t k = 0; k < count; k++) {
-            values[k] = (float)run->values[i][k];
-        }
-        p->names[p->count] = about->name;
-        p->values[p->count++] = clm_test_buffer(device, values, count);
-        free(values);
-    }
-}
-
 static const char *const state_names[2 * L] = {"h.0.attn.k", "h.0.attn.v", "h.1.attn.k",
                                                "h.1.attn.v"};
 
@@ -246,12 +209,12 @@ static void run_plan(pass *p, const int32_t *tokens, const int32_t *first, const
                      double *logits) {
     device_pass *d = p->context;
     const size_t count = (size_t)(B * p->T * V);
-    clm_plan_binding bindings[3 + 2 * L] = {{.input = "tokens", .host = tokens},
-                                            {.input = "first", .host = first},
-                                            {.input = "positions", .host = positions}};
+    clm_plan_binding bindings[3 + 2 * L] = {{.name = "tokens", .host = tokens},
+                                            {.name = "first", .host = first},
+                                            {.name = "positions", .host = positions}};
     size_t bound = d->states[0] != NULL ? 3 : 1;
     for (size_t i = 0; d->states[0] != NULL && i < sizeof d->states / sizeof *d->states; i++) {
-        bindings[bound++] = (clm_plan_binding){.input = state_names[i], .state = d->states[i]};
+        bindings[bound++] = (clm_plan_binding){.name = state_names[i], .state = d->states[i]};
     }
     assert_ok(clm_plan_enqueue(d->plan, bindings, bound, 1.0F));
     float *values = malloc(count * sizeof *values);
@@ -264,12 +227,11 @@ static void run_plan(pass *p, const int32_t *tokens, const int32_t *first, const
     free(values);
 }
 
-static pass make_plan(device_pass *d, clm_device *device, int64_t T, bool with_states,
-                      parameters *p) {
+static pass make_plan(device_pass *d, clm_workspace *workspace, int64_t T, bool with_states,
+                      clm_parameters *parameters) {
     const clm_plan_options options = {0};
     clm_graph *g = describe(T, with_states);
-    assert_ok(clm_plan_make(&d->plan, device, g, &options));
-    assert_ok(clm_plan_allocate(d->plan, find_parameter, p));
+    assert_ok(clm_plan_make(&d->plan, workspace, g, parameters, &options));
     clm_graph_free(g);
     return (pass){run_plan, d, T};
 }
@@ -280,15 +242,16 @@ static void devices_decode_on(clm_device *device) {
     static decoded d;
     const int64_t shape[] = {B, CAPACITY, H, D};
     reference_pass drawn;
-    parameters p = {0};
+    clm_workspace *workspace = NULL;
     device_pass prompt_plan = {0};
     device_pass step_plan = {0};
     device_pass whole_plan = {0};
     (void)make_reference(&drawn, PROMPT, true, NULL);
-    upload_parameters(&p, device, &drawn.run);
-    pass prompt = make_plan(&prompt_plan, device, PROMPT, true, &p);
-    pass step = make_plan(&step_plan, device, 1, true, &p);
-    pass whole = make_plan(&whole_plan, device, ALL, false, &p);
+    clm_parameters *parameters = clm_test_stored(device, &drawn.run, NULL, NULL, NULL);
+    assert_ok(clm_workspace_create(&workspace, device));
+    pass prompt = make_plan(&prompt_plan, workspace, PROMPT, true, parameters);
+    pass step = make_plan(&step_plan, workspace, 1, true, parameters);
+    pass whole = make_plan(&whole_plan, workspace, ALL, false, parameters);
     for (int i = 0; i < 2 * L; i++) {
         assert_ok(clm_state_create(&prompt_plan.states[i], device, CLM_F32, 4, shape));
         assert_true(clm_state_size_bytes(prompt_plan.states[i]) >=
@@ -300,14 +263,17 @@ static void devices_decode_on(clm_device *device) {
     const bool same = compare_with_whole(&d, &whole, 2e-5);
     print_message("logits with states and without are %s\n", same ? "the same bits" : "close");
     /* Not bound, and of another shape. */
-    const clm_plan_binding tokens = {.input = "tokens", .host = d.tokens[0]};
-    assert_status(CLM_ERROR_ARGUMENT, clm_plan_enqueue(step_plan.plan, &tokens, 1, 1.0F));
+    const int32_t zeros[B] = {0};
+    const clm_plan_binding inputs[] = {{.name = "tokens", .host = d.tokens[0]},
+                                       {.name = "first", .host = zeros},
+                                       {.name = "positions", .host = zeros}};
+    assert_status(CLM_ERROR_ARGUMENT, clm_plan_enqueue(step_plan.plan, inputs, 3, 1.0F));
     assert_message_has("state \"h.0.attn.");
     assert_message_has("is not bound");
     clm_state *other = NULL;
     const int64_t wrong[] = {B, CAPACITY + 1, H, D};
     assert_ok(clm_state_create(&other, device, CLM_F32, 4, wrong));
-    const clm_plan_binding misfit = {.input = "h.1.attn.v", .state = other};
+    const clm_plan_binding misfit = {.name = "h.1.attn.v", .state = other};
     assert_status(CLM_ERROR_SHAPE, clm_plan_enqueue(step_plan.plan, &misfit, 1, 1.0F));
     assert_message_has(
         "state \"h.1.attn.v\" (2,43,3,8): what is bound to it has the shape "
@@ -320,6 +286,8 @@ static void devices_decode_on(clm_device *device) {
     clm_plan_free(prompt_plan.plan);
     clm_plan_free(step_plan.plan);
     clm_plan_free(whole_plan.plan);
+    clm_parameters_free(parameters);
+    clm_workspace_free(workspace);
     free_reference(&drawn);
 }
 

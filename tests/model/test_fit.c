@@ -1,7 +1,8 @@
-/* What is said of memory: whether it is enough, and what would be. No device is needed.
+/* What is said of memory: whether it is enough, and what would be. Devices are only asked what
+ * their kernels need.
  *
  * SPDX-License-Identifier: Apache-2.0 */
-#include "support/test_support.h"
+#include "support/test_devices.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -13,25 +14,26 @@ enum { T = 120, mib = 1 << 20 };
 
 static const clm_model_config gpt2 = CLM_MODEL_CONFIG_DEFAULT;
 
+static clm_device *device;
+
 static clm_memory_estimate estimate(const clm_memory_plan *plan) {
     clm_memory_estimate need;
-    assert_ok(clm_model_estimate_memory(&gpt2, plan, &need));
+    assert_ok(clm_model_estimate_memory(device, &gpt2, plan, &need));
     return need;
 }
 
 static clm_status check(const clm_memory_plan *plan, int accumulate, uint64_t memory_bytes,
                         uint64_t piece_bytes) {
-    const clm_device_info device = {.name = "a device",
-                                    .memory_size_bytes = memory_bytes,
-                                    .max_allocation_size_bytes = piece_bytes};
-    return clm_fit_check(
-        &(clm_fit){.config = &gpt2, .device = &device, .plan = *plan, .accumulate = accumulate});
+    const clm_device_info info = {.name = "a device",
+                                  .memory_size_bytes = memory_bytes,
+                                  .max_allocation_size_bytes = piece_bytes};
+    return clm_fit_check(&(clm_fit){
+        .config = &gpt2, .device = device, .info = &info, .plan = *plan, .accumulate = accumulate});
 }
 
 static const clm_memory_plan all = {.train = CLM_TRAIN_ALL, .B = 8, .T = T};
 
-static void enough_is_enough(void **state) {
-    (void)state;
+static void enough_is_enough(void) {
     const clm_memory_estimate need = estimate(&all);
     assert_ok(check(&all, 1, need.total_bytes, need.largest_buffer_bytes));
     assert_status(CLM_ERROR_DEVICE_MEMORY,
@@ -50,8 +52,7 @@ static bool fits(int B, bool recompute, uint64_t memory_bytes) {
 }
 
 /* Whatever the memory, the message names the batch that a plain search finds. */
-static void the_message_says_what_fits(void **state) {
-    (void)state;
+static void the_message_says_what_fits(void) {
     int told = 0;
     for (uint64_t memory_bytes = estimate(&all).total_bytes - 1; memory_bytes > 1900ULL * mib;
          memory_bytes -= 37ULL * mib) {
@@ -84,8 +85,7 @@ static void the_message_says_what_fits(void **state) {
     assert_true(told > 5);
 }
 
-static void steps_keep_their_texts(void **state) {
-    (void)state;
+static void steps_keep_their_texts(void) {
     clm_memory_plan plan = all;
     plan.B = 5;
     const uint64_t four_bytes =
@@ -97,8 +97,7 @@ static void steps_keep_their_texts(void **state) {
     assert_message_has("parameters 475, gradients 475, moments 949");
 }
 
-static void frozen_weights_may_be_halved_and_fewer_trained(void **state) {
-    (void)state;
+static void frozen_weights_may_be_halved_and_fewer_trained(void) {
     clm_memory_plan plan = all;
     plan.train = CLM_TRAIN_LAST_BLOCK;
     plan.B = 1;
@@ -113,8 +112,7 @@ static void frozen_weights_may_be_halved_and_fewer_trained(void **state) {
 }
 
 /* Before anything is known of texts: no batch is to blame. */
-static void a_model_alone_may_be_too_large(void **state) {
-    (void)state;
+static void a_model_alone_may_be_too_large(void) {
     clm_memory_plan plan = {.train = CLM_TRAIN_ALL};
     assert_ok(check(&plan, 1, 2000ULL * mib, 128 * mib));
     assert_status(CLM_ERROR_DEVICE_MEMORY, check(&plan, 1, 1000 * mib, 128 * mib));
@@ -127,13 +125,23 @@ static void a_model_alone_may_be_too_large(void **state) {
     assert_message_has("What fits: --precision f16 (");
 }
 
+static void on_device(clm_device *each) {
+    device = each;
+    enough_is_enough();
+    the_message_says_what_fits();
+    steps_keep_their_texts();
+    frozen_weights_may_be_halved_and_fewer_trained();
+    a_model_alone_may_be_too_large();
+}
+
+static void fits_are_told(void **state) {
+    (void)state;
+    clm_test_each_device(on_device);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(enough_is_enough),
-        cmocka_unit_test(the_message_says_what_fits),
-        cmocka_unit_test(steps_keep_their_texts),
-        cmocka_unit_test(frozen_weights_may_be_halved_and_fewer_trained),
-        cmocka_unit_test(a_model_alone_may_be_too_large),
+        cmocka_unit_test(fits_are_told),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return cmocka_run_group_tests(tests, NULL, clm_test_close_devices);
 }

@@ -10,6 +10,7 @@
 
 #include "base/file.h"
 #include "base/memory.h"
+#include "model/declare.h"
 #include "model/folder.h"
 #include "model/formats/safetensors.h"
 #include "model/weights.h"
@@ -20,7 +21,7 @@ static clm_status read_parameter(void *context, const clm_parameter *parameter, 
     clm_parameter noisy = *parameter;
     float shift = noisy.init == CLM_INIT_ONE ? 1.0F : 0.0F;
     noisy.init = CLM_INIT_NORMAL;
-    noisy.init_std = 0.2F;
+    noisy.spread = 0.2F;
     clm_parameter_fill(&noisy, 11, out);
     for (size_t i = 0; i < parameter->count; i++) {
         out[i] += shift;
@@ -33,7 +34,7 @@ static clm_status write_original(const char *path, const clm_model_config *confi
     clm_parameter_table table = {0};
     clm_safetensors_writer *writer = NULL;
     float *values = NULL;
-    CLM_TRY(clm_parameter_table_make(&table, config));
+    CLM_TRY(clm_model_declare(&table, config));
     CLM_TRY(clm_allocate(&values, table.total, sizeof *values, "a model"));
     CLM_TRY(clm_safetensors_writer_open(&writer, path));
     CLM_TRY(clm_safetensors_writer_metadata(writer, "format", "pt"));

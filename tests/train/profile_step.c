@@ -16,8 +16,7 @@ static void check(clm_status status) {
 }
 
 static void step(clm_model *model, clm_optimizer *optimizer, const int32_t *tokens,
-                 clm_buffer *labels, clm_buffer *losses, clm_buffer *sums, int B, int T,
-                 int number) {
+                 const int32_t *labels, clm_buffer *losses, int B, int T, int number) {
     const clm_adamw adamw = {.learning_rate = 5e-5,
                              .beta1 = 0.9,
                              .beta2 = 0.999,
@@ -25,14 +24,13 @@ static void step(clm_model *model, clm_optimizer *optimizer, const int32_t *toke
                              .weight_decay = 0.1,
                              .step = number,
                              .gradient_scale = 1.0};
-    check(clm_model_zero_gradients(model));
-    check(clm_model_forward(model, tokens, NULL, B, T, true));
-    check(clm_crossentropy_forward(model->device, losses, sums, NULL, model->activations.logits,
-                                   labels, B, 2));
-    check(clm_crossentropy_backward(model->device, model->activations.dlogits,
-                                    model->activations.logits, sums, labels, 1.0F / (float)B, B,
-                                    2));
-    check(clm_model_backward(model));
+    check(clm_parameters_zero_gradients(model->parameters));
+    check(clm_model_pass(model, &(clm_pass){.B = B,
+                                            .T = T,
+                                            .tokens = tokens,
+                                            .targets = labels,
+                                            .losses = losses,
+                                            .scale = 1.0F / (float)B}));
     check(clm_optimizer_step(optimizer, &adamw));
     check(clm_device_finish(model->device));
 }
@@ -58,36 +56,33 @@ int main(int argc, char **argv) {
     clm_device *device = NULL;
     clm_model *model = NULL;
     clm_optimizer optimizer;
-    clm_buffer *labels = NULL, *losses = NULL, *sums = NULL;
+    clm_buffer *losses = NULL;
     options.n_labels = 2;
     check(clm_train_policy_parse(&options.train, argc > 2 ? argv[2] : "last-block"));
     check(clm_device_open(&device, &device_options));
     check(clm_model_open(&model, device, source, &options));
     check(clm_optimizer_make(&optimizer, model));
-    check(clm_buffer_create(&labels, device, (size_t)B * sizeof(int32_t), "labels"));
     check(clm_buffer_create(&losses, device, (size_t)B * sizeof(float), "losses"));
-    check(clm_buffer_create(&sums, device, (size_t)B * 2 * sizeof(float), "softmax sums"));
-    check(clm_buffer_zero(labels, 0, (size_t)B * sizeof(int32_t)));
     int32_t *tokens = calloc((size_t)B * (size_t)T, sizeof *tokens);
-    if (tokens == NULL) {
+    int32_t *labels = calloc((size_t)B, sizeof *labels);
+    if (tokens == NULL || labels == NULL) {
         return 1;
     }
     for (int i = 0; i < B * T; i++) {
         tokens[i] = i * 7919 % clm_model_get_config(model)->n_vocab;
     }
-    step(model, &optimizer, tokens, labels, losses, sums, B, T, 1);
+    step(model, &optimizer, tokens, labels, losses, B, T, 1);
     clm_kernel_time *warm_up = NULL;
     size_t count = 0;
     check(clm_device_profile(device, &warm_up, &count));
     clm_kernel_times_free(warm_up);
     for (int i = 0; i < steps; i++) {
-        step(model, &optimizer, tokens, labels, losses, sums, B, T, i + 2);
+        step(model, &optimizer, tokens, labels, losses, B, T, i + 2);
     }
     print_profile(device, steps);
     free(tokens);
-    clm_buffer_release(labels);
+    free(labels);
     clm_buffer_release(losses);
-    clm_buffer_release(sums);
     clm_optimizer_free(&optimizer);
     clm_model_close(model);
     clm_device_close(device);

@@ -159,7 +159,7 @@ static void assert_features(clm_model *model, clm_features *features, const clm_
     assert_ok(clm_features_take(features, set, rows, count));
     assert_ok(clm_buffer_read(clm_model_features(model), 0, got, size_bytes));
     assert_ok(clm_dataset_gather(set, rows, count, tokens, NULL));
-    assert_ok(clm_model_forward_frozen(model, tokens, NULL, (int)count, 3));
+    assert_ok(clm_model_compute_features(model, tokens, NULL, (int)count, 3));
     assert_ok(clm_buffer_read(clm_model_features(model), 0, want, size_bytes));
     assert_memory_equal(got, want, size_bytes);
 }

@@ -11,7 +11,7 @@
 
 #include "base/memory.h"
 #include "device/internal.h"
-#include "model/gpt2.h"
+#include "model/opened.h"
 
 /* Rows of its token embedding take 64 bytes, 125 KiB all together; nothing else of it has 16 KiB.
  */
@@ -300,9 +300,9 @@ static void auto_precision_takes_what_fits(clm_device *device) {
     clm_model_options options = {.train = CLM_TRAIN_ALL, .n_labels = 2};
     assert_ok(clm_model_open(&model, device, source, &options));
     clm_memory_plan plan = {.train = CLM_TRAIN_ALL, .B = B, .T = T};
-    assert_ok(clm_model_estimate_memory(&model->config, &plan, &floats));
+    assert_ok(clm_model_estimate_memory(device, &model->config, &plan, &floats));
     plan.kept_storage = CLM_F16;
-    assert_ok(clm_model_estimate_memory(&model->config, &plan, &halves));
+    assert_ok(clm_model_estimate_memory(device, &model->config, &plan, &halves));
     assert_true(halves.total_bytes < floats.total_bytes);
     const struct {
         uint64_t memory_bytes;
@@ -322,7 +322,7 @@ static void auto_precision_takes_what_fits(clm_device *device) {
     device->info.memory_size_bytes = memory_bytes;
     assert_ok(clm_model_open(&model, device, source, &options));
     assert_int_equal(model->frozen_storage, CLM_F32);
-    assert_ok(clm_model_estimate_memory(&model->config, &plan, &floats));
+    assert_ok(clm_model_estimate_memory(device, &model->config, &plan, &floats));
     clm_model_close(model);
     device->info.memory_size_bytes = floats.total_bytes - 1;
     assert_ok(clm_model_open(&model, device, source, &options));

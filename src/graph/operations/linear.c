@@ -78,6 +78,7 @@ static clm_status enqueue(const clm_device_call *call) {
                                           .K = (int)clm_shape_last(call->in_shape[X]),
                                           .a = call->in[X].buffer,
                                           .b = call->in[WEIGHT].buffer,
+                                          .b_packed = call->in[WEIGHT].packed,
                                           .b_transposed = is_out_in(call->node),
                                           .b_offset = call->in[WEIGHT].offset,
                                           .ldb = stride_of(&call->in[WEIGHT]),

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "model/arena.h"
+#include "graph/arena.h"
 #include "support/test_devices.h"
 
 enum { tensors = 6 };

@@ -2,8 +2,8 @@
  * large buffers, so that an operation on all elements takes one launch instead of one per tensor.
  *
  * SPDX-License-Identifier: Apache-2.0 */
-#ifndef CLM_MODEL_ARENA_H
-#define CLM_MODEL_ARENA_H
+#ifndef CLM_GRAPH_ARENA_H
+#define CLM_GRAPH_ARENA_H
 
 #include "device/device.h"
 

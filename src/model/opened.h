@@ -1,0 +1,110 @@
+/* An opened model: its parameters on the device, and its passes.
+ *
+ * SPDX-License-Identifier: Apache-2.0 */
+#ifndef CLM_MODEL_OPENED_H
+#define CLM_MODEL_OPENED_H
+
+#include "clm/model.h"
+#include "graph/parameters.h"
+#include "graph/plan.h"
+#include "model/weights.h"
+
+/* What is trained, for clm_trains_by_policy(). */
+typedef struct clm_trained_part {
+    clm_train_policy policy;
+    int n_layer;
+} clm_trained_part;
+
+/* A clm_trains of a clm_trained_part. */
+bool clm_trains_by_policy(void *context, const char *name);
+
+/* A plan of the model, in its cache. */
+typedef struct clm_cached_plan {
+    int kind, B, T;
+    uint64_t used; /* when, by the count of passes */
+    clm_plan *plan;
+} clm_cached_plan;
+
+enum { CLM_PLANS_MOST = 24 };
+
+/* What passes work in, and where they leave their results. */
+typedef struct clm_passes {
+    clm_workspace *workspace;
+    clm_cached_plan plans[CLM_PLANS_MOST];
+    uint64_t count;       /* of passes */
+    const clm_plan *last; /* the plan of the last pass; lent by the cache */
+    clm_buffer *features; /* see clm_model_features() */
+    /* What a pass takes by texts of `wide_T` tokens: for the first, for each further one, and in
+     * one piece for each. */
+    int wide_T;
+    uint64_t wide_first_bytes, wide_more_bytes, wide_largest_bytes;
+} clm_passes;
+
+struct clm_model {
+    clm_device *device;
+    clm_weights *weights; /* frozen values are read from here again when the model is saved */
+    clm_model_config config;
+    clm_parameters *parameters;
+    clm_trained_part trained;
+    clm_precision precision;
+    clm_dtype frozen_storage; /* of packed parameters */
+    clm_dtype kept_storage;   /* of what is kept for the backward pass */
+    bool whole_top_block;     /* as in clm_model_options */
+    bool recompute;           /* as there */
+    bool one_pass;            /* as there */
+    bool new_head;            /* the head is not that of `weights` */
+    uint64_t head_seed;
+    clm_passes passes;
+};
+
+/* ---- passes ---- */
+
+typedef struct clm_pass {
+    int B, T;
+    const int32_t *tokens;  /* (B,T) in host memory; NULL: from clm_model_features() */
+    const int32_t *lengths; /* (B), for CLM_POOLING_LAST_TOKEN; may be NULL */
+    const int32_t *targets; /* (B); NULL: no losses */
+    clm_buffer *losses;     /* (B) at least, with targets */
+    float scale;            /* adds the gradient of the losses' sum times this; 0: none */
+} clm_pass;
+
+/* Enqueues a forward pass, and the backward pass if there is a scale. Blocks only until tokens,
+ * lengths and targets are copied. CLM_ERROR_SHAPE when T is above the context, CLM_ERROR_ARGUMENT
+ * for a token outside the vocabulary. */
+clm_status clm_model_pass(clm_model *model, const clm_pass *pass);
+
+/* The logits (B,n_labels) of the last pass, lent until the next. */
+clm_buffer *clm_model_pass_logits(const clm_model *model);
+
+/* The layers below the lowest trained one always have the same output for a text, here called
+ * features: clm_model_feature_count() floats a text, (T,C), or (C) when no block is trained. This
+ * computes those of B texts into clm_model_features(), from where a pass without tokens begins; the
+ * buffer is lent until more are reserved, and its user may fill it with features of earlier passes.
+ * `lengths` must be the same in both. Without anything frozen there are no features to keep. */
+bool clm_model_has_features(clm_model *model);
+size_t clm_model_feature_count(clm_model *model, int T);
+clm_status clm_model_reserve_features(clm_model *model, int B, int T);
+clm_status clm_model_compute_features(clm_model *model, const int32_t *tokens,
+                                      const int32_t *lengths, int B, int T);
+clm_buffer *clm_model_features(const clm_model *model);
+
+/* How many sequences of T positions make an efficient pass: products of many rows run closer to the
+ * device's peak, so about 4096 positions; fewer if their activations would take much of the memory
+ * left besides `taken_bytes`. At least 1. */
+int clm_model_wide_batch(clm_model *model, int T, uint64_t taken_bytes);
+
+void clm_passes_free(clm_passes *passes);
+
+/* ---- memory ---- */
+
+/* What passes of B x T take, as the model was opened. */
+clm_memory_plan clm_model_plan(const clm_model *model, int B, int T);
+
+/* With CLM_PRECISION_AUTO, before the first pass that trains: keeps activations in 16 bits when
+ * they do not fit as floats but do so. */
+clm_status clm_model_settle_precision(clm_model *model, int B, int T);
+
+/* The answer for logits (count, at least 1): the first of the largest, as in torch.argmax. */
+int clm_largest_logit(const float *logits, int count);
+
+#endif

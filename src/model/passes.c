@@ -1,0 +1,213 @@
+/* Passes through a model, as plans of its description.
+ *
+ * SPDX-License-Identifier: Apache-2.0 */
+#include "base/memory.h"
+#include "graph/cut.h"
+#include "graph/transform.h"
+#include "model/opened.h"
+#include "model/tasks/classify.h"
+
+/* What a plan begins with and computes, as bits. */
+enum { FROM_FEATURES = 1, LOSSES = 2, GRADIENTS = 4, FEATURES = 8 };
+
+static const char *const bound[] = {"features.0", "losses", NULL};
+
+/* ---- plans ---- */
+
+/* The part of the description that a plan of this kind computes. */
+static clm_status describe(clm_model *model, int kind, int B, int T, clm_graph **graph) {
+    clm_graph *whole = NULL;
+    clm_graph *narrowed = NULL;
+    clm_cut cut = {0};
+    clm_status status = CLM_OK;
+    CLM_TRY(clm_graph_create(&whole));
+    clm_classify_describe(whole, &model->config, B, T, (kind & LOSSES) != 0);
+    if ((kind & (FROM_FEATURES | FEATURES)) == 0) {
+        *graph = whole;
+        return clm_graph_status(whole);
+    }
+    if (!model->whole_top_block) {
+        CLM_TRY(clm_graph_narrow(&narrowed, whole));
+    }
+    CLM_TRY(clm_graph_cut(&cut, narrowed != NULL ? narrowed : whole, clm_trains_by_policy,
+                          &model->trained));
+    if (cut.count != 1) {
+        status = clm_fail(CLM_ERROR_UNSUPPORTED, "nothing of the model is frozen");
+        goto cleanup;
+    }
+    clm_graph **part = (kind & FEATURES) != 0 ? &cut.frozen : &cut.trained;
+    *graph = *part;
+    *part = NULL;
+cleanup:
+    clm_cut_free(&cut);
+    clm_graph_free(whole);
+    clm_graph_free(narrowed);
+    return status;
+}
+
+static clm_status make_plan(clm_model *model, int kind, int B, int T, clm_plan **plan) {
+    clm_graph *graph = NULL;
+    clm_status status = CLM_OK;
+    const clm_plan_options options = {
+        .loss = (kind & GRADIENTS) != 0 ? "losses" : NULL,
+        .bound = bound,
+        .whole_rows = model->whole_top_block || (kind & (FROM_FEATURES | FEATURES)) != 0,
+        .recompute = model->recompute,
+        .kept = model->kept_storage};
+    CLM_TRY(describe(model, kind, B, T, &graph));
+    if (model->passes.workspace == NULL) {
+        CLM_TRY(clm_workspace_create(&model->passes.workspace, model->device));
+    }
+    CLM_TRY(clm_plan_make(plan, model->passes.workspace, graph, model->parameters, &options));
+cleanup:
+    clm_graph_free(graph);
+    return status;
+}
+
+/* The cached plan, or a new one in place of that which was used longest ago. */
+static clm_status find_plan(clm_model *model, int kind, int B, int T, clm_plan **plan) {
+    clm_passes *passes = &model->passes;
+    clm_cached_plan *oldest = &passes->plans[0];
+    clm_status status = CLM_OK;
+    passes->count++;
+    for (size_t i = 0; i < CLM_PLANS_MOST; i++) {
+        clm_cached_plan *cached = &passes->plans[i];
+        if (cached->plan != NULL && cached->kind == kind && cached->B == B && cached->T == T) {
+            cached->used = passes->count;
+            *plan = cached->plan;
+            return CLM_OK;
+        }
+        oldest = cached->used < oldest->used ? cached : oldest;
+    }
+    if (passes->last == oldest->plan) {
+        passes->last = NULL;
+    }
+    clm_plan_free(oldest->plan);
+    *oldest = (clm_cached_plan){0};
+    CLM_TRY(make_plan(model, kind, B, T, plan));
+    *oldest = (clm_cached_plan){.kind = kind, .B = B, .T = T, .used = passes->count, .plan = *plan};
+cleanup:
+    return status;
+}
+
+void clm_passes_free(clm_passes *passes) {
+    for (size_t i = 0; i < CLM_PLANS_MOST; i++) {
+        clm_plan_free(passes->plans[i].plan);
+    }
+    clm_workspace_free(passes->workspace);
+    clm_buffer_release(passes->features);
+    *passes = (clm_passes){0};
+}
+
+/* ---- executing ---- */
+
+static clm_status check_sizes(const clm_model *model, int B, int T) {
+    if (B <= 0 || T <= 0) {
+        return clm_fail(CLM_ERROR_SHAPE, "a batch of %d x %d tokens", B, T);
+    }
+    if (B > INT32_MAX / T) {
+        return clm_fail(CLM_ERROR_SHAPE, "a batch of %d x %d tokens: more than 2^31 - 1", B, T);
+    }
+    if (T > model->config.n_ctx) {
+        return clm_fail(CLM_ERROR_SHAPE, "%d tokens are more than the model's context of %d", T,
+                        model->config.n_ctx);
+    }
+    return CLM_OK;
+}
+
+static clm_status check_tokens(const clm_model *model, const int32_t *tokens, size_t count) {
+    for (size_t i = 0; i < count; i++) {
+        if (tokens[i] < 0 || tokens[i] >= model->config.n_vocab) {
+            return clm_fail(CLM_ERROR_ARGUMENT,
+                            "token %d is outside the model's vocabulary of %d: is this the "
+                            "tokenizer that the model was trained with?",
+                            (int)tokens[i], model->config.n_vocab);
+        }
+    }
+    return CLM_OK;
+}
+
+static clm_status execute(clm_model *model, int kind, const clm_pass *pass) {
+    clm_passes *passes = &model->passes;
+    const size_t B = (size_t)pass->B;
+    clm_plan *plan = NULL;
+    int32_t *rows = NULL;
+    clm_status status = CLM_OK;
+    CLM_TRY(check_sizes(model, pass->B, pass->T));
+    if (pass->tokens != NULL) {
+        CLM_TRY(check_tokens(model, pass->tokens, B * (size_t)pass->T));
+        CLM_TRY(clm_weights_check(model->weights));
+    }
+    CLM_TRY(clm_allocate(&rows, B, sizeof *rows, "rows"));
+    CLM_TRY(clm_classify_rows(&model->config, pass->lengths, pass->B, pass->T, rows));
+    CLM_TRY(find_plan(model, kind, pass->B, pass->T, &plan));
+    const clm_plan_binding bindings[] = {
+        {.name = "tokens", .host = pass->tokens},
+        {.name = "features.0", .buffer = passes->features},
+        {.name = "rows", .host = rows},
+        {.name = "targets", .host = pass->targets},
+        {.name = "losses", .buffer = pass->losses},
+    };
+    if ((kind & GRADIENTS) != 0) {
+        model->parameters->gradients_are_zero = false;
+    }
+    CLM_TRY(clm_plan_enqueue(plan, bindings, sizeof bindings / sizeof *bindings, pass->scale));
+    passes->last = plan;
+cleanup:
+    clm_free(rows);
+    return status;
+}
+
+clm_status clm_model_pass(clm_model *model, const clm_pass *pass) {
+    const int kind = (pass->tokens == NULL ? FROM_FEATURES : 0) |
+                     (pass->targets != NULL ? LOSSES : 0) | (pass->scale != 0.0F ? GRADIENTS : 0);
+    return execute(model, kind, pass);
+}
+
+clm_buffer *clm_model_pass_logits(const clm_model *model) {
+    return model->passes.last != NULL ? clm_plan_output(model->passes.last, "logits") : NULL;
+}
+
+/* ---- features ---- */
+
+bool clm_model_has_features(clm_model *model) {
+    return clm_model_feature_count(model, 1) > 0;
+}
+
+size_t clm_model_feature_count(clm_model *model, int T) {
+    clm_graph *graph = NULL;
+    size_t count = 0;
+    if (describe(model, FEATURES, 1, T, &graph) == CLM_OK) {
+        count = (size_t)clm_shape_count(&clm_graph_about(graph, graph->outputs[0].tensor)->shape);
+    } else {
+        clm_error_clear();
+    }
+    clm_graph_free(graph);
+    return count;
+}
+
+clm_status clm_model_reserve_features(clm_model *model, int B, int T) {
+    const size_t size_bytes = (size_t)B * clm_model_feature_count(model, T) * sizeof(float);
+    clm_passes *passes = &model->passes;
+    if (passes->features != NULL && clm_buffer_size_bytes(passes->features) >= size_bytes) {
+        return CLM_OK;
+    }
+    clm_buffer_release(passes->features);
+    passes->features = NULL;
+    return clm_buffer_create_exact(&passes->features, model->device, size_bytes, "features");
+}
+
+clm_status clm_model_compute_features(clm_model *model, const int32_t *tokens,
+                                      const int32_t *lengths, int B, int T) {
+    clm_status status = CLM_OK;
+    CLM_TRY(check_sizes(model, B, T));
+    CLM_TRY(clm_model_reserve_features(model, B, T));
+    CLM_TRY(execute(model, FEATURES,
+                    &(clm_pass){.B = B, .T = T, .tokens = tokens, .lengths = lengths}));
+cleanup:
+    return status;
+}
+
+clm_buffer *clm_model_features(const clm_model *model) {
+    return model->passes.features;
+}
