@@ -11,6 +11,7 @@
 #include "graph/reference.h"
 #include "graph/transform.h"
 #include "model/tasks/classify.h"
+#include "predicates.h"
 #include "support/test_golden.h"
 #include "support/test_support.h"
 
@@ -65,67 +66,6 @@ static void bind(clm_reference_run *run) {
     free(labels);
 }
 
-static bool is_norm(const char *name) {
-    return strstr(name, "ln_") != NULL;
-}
-static bool is_bias(const char *name) {
-    return strstr(name, ".bias") != NULL;
-}
-static bool is_even_block(const char *name) {
-    return strncmp(name, "h.0.", 4) == 0 || strncmp(name, "h.2.", 4) == 0;
-}
-static bool is_words(const char *name) {
-    return strcmp(name, "wte.weight") == 0;
-}
-static bool is_embedding(const char *name) {
-    return name[0] == 'w';
-}
-static bool is_projection(const char *name) {
-    return strstr(name, "c_proj.weight") != NULL;
-}
-static bool is_queries(const char *name) {
-    return strstr(name, "c_attn") != NULL;
-}
-static bool is_middle_block(const char *name) {
-    return strncmp(name, "h.1.", 4) == 0;
-}
-static bool is_head(const char *name) {
-    return strncmp(name, "score.", 6) == 0;
-}
-static bool is_last_block(const char *name) {
-    return strncmp(name, "h.2.", 4) == 0 || strncmp(name, "ln_f.", 5) == 0 || is_head(name);
-}
-static bool is_one_bias(const char *name) {
-    return strcmp(name, "h.0.ln_1.bias") == 0;
-}
-static bool is_any(const char *name) {
-    return name != NULL;
-}
-
-/* Predicates, and how many nodes their backward passes have. */
-static const struct {
-    const char *about;
-    bool (*trains)(const char *name);
-    uint32_t nodes;
-} predicates[] = {
-    {"all", is_any, 0},
-    {"head", is_head, 2}, /* cross-entropy, the head's weight and bias */
-    {"last block", is_last_block, 0},
-    {"middle block", is_middle_block, 0},
-    {"every second block", is_even_block, 0},
-    {"biases", is_bias, 0},
-    {"norms", is_norm, 0},
-    {"embeddings", is_embedding, 0},
-    {"words", is_words, 0},
-    {"projections", is_projection, 0},
-    {"queries, keys and values", is_queries, 0},
-    {"one bias at the bottom", is_one_bias, 0},
-};
-
-static bool trains(void *context, const char *name) {
-    return predicates[*(size_t *)context].trains(name);
-}
-
 /* PyTorch's are sums of floats; the largest element of each gradient is the measure. A gradient
  * that is zero, those of the keys' biases, is compared with the largest of its operation. */
 static void check_gradient(const clm_reference_run *run, uint32_t parameter) {
@@ -154,7 +94,7 @@ static void check_gradient(const clm_reference_run *run, uint32_t parameter) {
 static void gradients_are_pytorchs_whatever_is_trained(void **state) {
     (void)state;
     uint32_t all_nodes = 0;
-    const size_t count = sizeof predicates / sizeof *predicates;
+    const size_t count = clm_test_predicate_count;
     for (size_t p = 0; p < 2 * count; p++) {
         const bool narrowed = p >= count;
         size_t index = p % count;
@@ -169,7 +109,7 @@ static void gradients_are_pytorchs_whatever_is_trained(void **state) {
         }
         const uint32_t described = g->node_count;
         clm_reference_run run = {0};
-        assert_ok(clm_graph_derive(g, losses, trains, &index));
+        assert_ok(clm_graph_derive(g, losses, clm_test_trains_by_predicate, &index));
         assert_ok(clm_graph_prune(g));
         const uint32_t nodes = g->node_count - described;
         if (narrowed) {
@@ -181,17 +121,19 @@ static void gradients_are_pytorchs_whatever_is_trained(void **state) {
         int trained = 0;
         for (uint32_t i = 1; i < g->tensor_count; i++) {
             const clm_tensor_about *about = clm_graph_about(g, i);
-            if (about->kind == CLM_TENSOR_PARAMETER && predicates[index].trains(about->name)) {
+            if (about->kind == CLM_TENSOR_PARAMETER &&
+                clm_test_predicates[index].trains(about->name)) {
                 check_gradient(&run, i);
                 trained++;
             }
         }
-        print_message("%s%s: %d parameters, %u backward nodes\n", predicates[index].about,
+        print_message("%s%s: %d parameters, %u backward nodes\n", clm_test_predicates[index].about,
                       narrowed ? ", narrowed" : "", trained, (unsigned)nodes);
         assert_true(trained > 0);
         all_nodes = index == 0 ? nodes : all_nodes;
         assert_true(nodes <= all_nodes);
-        assert_true(predicates[index].nodes == 0 || predicates[index].nodes == nodes);
+        assert_true(clm_test_predicates[index].nodes == 0 ||
+                    clm_test_predicates[index].nodes == nodes);
         clm_reference_run_free(&run);
         clm_graph_free(g);
     }
