@@ -24,8 +24,8 @@
  * from blocks of A and B in local memory.
  *
  * Products are summed along K in a fixed order with fused multiply-adds, with one sum per K_BLOCK
- * (gemm_panels) or one in total (gemm_tiled): |error| <= K * 2^-24 * (|A| |B|), and far less in
- * practice. Every element is read, so NaN and infinities come through; C is not read unless it is
+ * (gemm_panels, see gemm.clh) or one in total (gemm_tiled): |error| <= K * 2^-24 * (|A| |B|), and
+ * far less in practice. Every element is read, so NaN and infinities come through; C is not read unless it is
  * added to.
  *
  * SPDX-License-Identifier: Apache-2.0 */
@@ -44,7 +44,7 @@
 #define ROWS 4
 #endif
 #ifndef K_BLOCK
-#define K_BLOCK 1536
+#define K_BLOCK 512
 #endif
 /* gemm_tiled: its work-group is ITEMS x ITEMS, each item computes SIDE x SIDE elements, and K_STEP
  * columns of A are in local memory. */
@@ -64,16 +64,16 @@
 
 /* ---- packing ---- */
 
-/* D: panels of COLUMNS from S (K,N) with rows `stride` apart; columns past N become 0.
- * Global size (panels, ceil(K / depth)). */
+/* D: panels of COLUMNS, from `at` on, from S (K,N) with rows `stride` apart; columns past N become
+ * 0. Global size (panels, ceil(K / depth)). */
 __kernel __attribute__((reqd_work_group_size(1, 1, 1))) void gemm_pack_columns(
-    __global float *restrict panels, __global const float *restrict source, const ulong offset,
-    const int stride, const int K, const int N, const int depth) {
+    __global float *restrict panels, const ulong at, __global const float *restrict source,
+    const ulong offset, const int stride, const int K, const int N, const int depth) {
     const int n0 = (int)get_global_id(0) * COLUMNS;
     const int k0 = (int)get_global_id(1) * depth;
     const int k1 = min(K, k0 + depth);
     __global const float *s = source + offset + (size_t)k0 * stride + n0;
-    __global float *d = panels + (size_t)n0 * K + (size_t)k0 * COLUMNS;
+    __global float *d = panels + at + (size_t)n0 * K + (size_t)k0 * COLUMNS;
     const int columns = N - n0;
     for (int k = k0; k < k1; k++, s += stride, d += COLUMNS) {
         if (columns >= COLUMNS) {
@@ -90,8 +90,8 @@ __kernel __attribute__((reqd_work_group_size(1, 1, 1))) void gemm_pack_columns(
 
 /* The same panels from S (N,K) with rows `stride` apart. */
 __kernel __attribute__((reqd_work_group_size(1, 1, 1))) void gemm_pack_columns_transposed(
-    __global float *restrict panels, __global const float *restrict source, const ulong offset,
-    const int stride, const int K, const int N, const int depth) {
+    __global float *restrict panels, const ulong at, __global const float *restrict source,
+    const ulong offset, const int stride, const int K, const int N, const int depth) {
     const int panel = (int)get_global_id(0) * COLUMNS;
     const int k0 = (int)get_global_id(1) * depth;
     const int k1 = min(K, k0 + depth);
@@ -99,7 +99,7 @@ __kernel __attribute__((reqd_work_group_size(1, 1, 1))) void gemm_pack_columns_t
         const int n0 = panel + v * WIDTH;
         const int columns = min(N - n0, WIDTH);
         __global const float *s = source + offset + (size_t)n0 * stride;
-        __global float *d = panels + (size_t)panel * K + v * WIDTH;
+        __global float *d = panels + at + (size_t)panel * K + v * WIDTH;
         int k = k0;
         if (columns == WIDTH) {
             for (; k + WIDTH <= k1; k += WIDTH) {
@@ -123,18 +123,18 @@ __kernel __attribute__((reqd_work_group_size(1, 1, 1))) void gemm_pack_columns_t
     }
 }
 
-/* Panels of ROWS from a transposed A: S (K,M) with rows `stride` apart. A work-item packs
+/* Panels of ROWS, from `at` on, from a transposed A: S (K,M) with rows `stride` apart. A work-item packs
  * PACK_PANELS panels, so that it reads whole cache lines. Rows past M are left as they are: their
  * results are never stored. Global size (ceil(panels / PACK_PANELS), ceil(K / depth)). */
 #define PACK_PANELS 8
 __kernel __attribute__((reqd_work_group_size(1, 1, 1))) void gemm_pack_rows(
-    __global float *restrict panels, __global const float *restrict source, const ulong offset,
-    const int stride, const int K, const int M, const int depth) {
+    __global float *restrict panels, const ulong at, __global const float *restrict source,
+    const ulong offset, const int stride, const int K, const int M, const int depth) {
     const int m0 = (int)get_global_id(0) * (PACK_PANELS * ROWS);
     const int k0 = (int)get_global_id(1) * depth;
     const int k1 = min(K, k0 + depth);
     __global const float *s = source + offset + (size_t)k0 * stride + m0;
-    __global float *d = panels + (size_t)m0 * K + (size_t)k0 * ROWS;
+    __global float *d = panels + at + (size_t)m0 * K + (size_t)k0 * ROWS;
     const int rows = min(M - m0, PACK_PANELS * ROWS);
     const int whole = rows / ROWS;
     const size_t panel_size = (size_t)K * ROWS;
@@ -148,17 +148,18 @@ __kernel __attribute__((reqd_work_group_size(1, 1, 1))) void gemm_pack_rows(
     }
 }
 
-/* D (rows,columns) dense from S (rows,columns), or from S (columns,rows) when transposed; rows of S
- * are `stride` apart. Global size (columns, rows). */
-__kernel void gemm_copy(__global float *restrict dense, __global const float *restrict source,
-                        const ulong offset, const int stride, const int transposed, const int rows,
+/* D (rows,columns) dense, from `at` on, from S (rows,columns), or from S (columns,rows) when
+ * transposed; rows of S are `stride` apart. Global size (columns, rows). */
+__kernel void gemm_copy(__global float *restrict dense, const ulong at,
+                        __global const float *restrict source, const ulong offset,
+                        const int stride, const int transposed, const int rows,
                         const int columns) {
     const int column = (int)get_global_id(0);
     const int row = (int)get_global_id(1);
     if (column < columns && row < rows) {
-        const size_t at =
+        const size_t from =
             transposed ? (size_t)column * stride + row : (size_t)row * stride + column;
-        dense[(size_t)row * columns + column] = source[offset + at];
+        dense[at + (size_t)row * columns + column] = source[offset + from];
     }
 }
 
@@ -223,6 +224,9 @@ static inline void store_tile(floatw sums[ROWS * VECTORS], const int todo, __glo
     if (todo & ADD_C) {
         add_tile(sums, c, c_stride);
     }
+    if (todo & BEGIN_RESIDUAL) {
+        add_tile(sums, residual, tail_stride);
+    }
     if (todo & ADD_BIAS) {
         add_tile(sums, bias, 0);
     }
@@ -250,7 +254,7 @@ __kernel __attribute__((reqd_work_group_size(1, 1, 1))) void gemm_panels(
     floatw sums[ROWS * VECTORS];
     for (int k0 = 0; k0 < K; k0 += K_BLOCK) {
         const int depth = min(K - k0, K_BLOCK);
-        const int todo = (k0 > 0 ? ADD_C : flags & ADD_C) | (k0 + depth == K ? flags & TAIL : 0);
+        const int todo = steps_of(flags, 0, K, k0, k0 + depth);
         for (int n0 = first_column; n0 < last_column; n0 += COLUMNS) {
             __global const float *b = b_buffer + b_offset +
                                       (size_t)(n0 / COLUMNS) * b_panel_stride +
@@ -353,9 +357,8 @@ __kernel __attribute__((reqd_work_group_size(ITEMS, ITEMS, 1))) void gemm_tiled(
             const int n = first_column + x + j * ITEMS;
             if (m < M && n < N) {
                 __global float *c = c_buffer + c_offset + (size_t)m * c_stride + n;
-                const float value = flags & ADD_C ? *c + sums[i][j] : sums[i][j];
-                *c = finish(value, flags, bias_buffer + bias_offset + n, pre_buffer,
-                            residual_buffer, tail_offset + (size_t)m * tail_stride + n);
+                finish(sums[i][j], flags, c, bias_buffer + bias_offset + n, pre_buffer,
+                       residual_buffer, tail_offset + (size_t)m * tail_stride + n);
             }
         }
     }
@@ -366,8 +369,8 @@ __kernel void gemm_tail(const int M, const int N, TAIL_PARAMETERS) {
     const int n = (int)get_global_id(0), m = (int)get_global_id(1);
     if (m < M && n < N) {
         __global float *c = c_buffer + c_offset + (size_t)m * c_stride + n;
-        *c = finish(*c, flags, bias_buffer + bias_offset + n, pre_buffer, residual_buffer,
-                    tail_offset + (size_t)m * tail_stride + n);
+        finish(*c, flags & ~ADD_C, c, bias_buffer + bias_offset + n, pre_buffer, residual_buffer,
+               tail_offset + (size_t)m * tail_stride + n);
     }
 }
 

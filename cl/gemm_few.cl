@@ -4,14 +4,14 @@
  *
  * K may be split over work-groups, `depth` of it each, by the last dimension of the launch: each
  * stores its sums `slice_size` elements after those of the previous one, without a tail, and
- * gemm_few_add adds them in order.
+ * gemm_few_add adds them in order. On processors a slice is one K_BLOCK, or all of K.
  *
  * For processors (-DITEM), one work-item a work-group, vectors of WIDTH along N or K:
  *
  * gemm_few_panels_N   B in panels (gemm.cl): a panel's sums stay in registers, N rows at a time
  * gemm_few_rows       B (K,N): STEP rows of B at a time, over BLOCK columns, sums in local memory,
  *                     so that memory is read in STEP long runs
- * gemm_few_columns    B (N,K): TILE columns at a time, vectors along K
+ * gemm_few_columns    B (N,K): WIDTH columns at a time, in squares that are transposed
  *
  * For GPUs, LOCAL work-items a work-group, which share a block of columns and K:
  *
@@ -19,8 +19,8 @@
  *                     other one; sums of items that share a column are added in local memory, in
  *                     the order of the items
  *
- * Products are summed along K in a fixed order that depends on the kernel and on how K is split:
- * |error| <= K * 2^-24 * (|A| |B|). Every element is read, so NaN and infinities come through; C is
+ * Products are summed along K in the order of gemm.clh on processors, and elsewhere in a fixed order
+ * that depends on how K is split: |error| <= K * 2^-24 * (|A| |B|). Every element is read, so NaN and infinities come through; C is
  * not read unless it is added to.
  *
  * SPDX-License-Identifier: Apache-2.0 */
@@ -32,6 +32,9 @@
 #define VECTORS 3
 #endif
 #define COLUMNS (WIDTH * VECTORS)
+#ifndef K_BLOCK
+#define K_BLOCK 512
+#endif
 /* For GPUs: rows of A whose sums an item has in registers. */
 #ifndef ROWS
 #define ROWS 4
@@ -44,7 +47,6 @@
  * see far enough ahead by itself to keep memory busy. */
 #define AHEAD 16
 #define MOST_ROWS 16
-#define PANEL_BLOCK 384
 #define STEP 8
 #define BLOCK 512
 
@@ -64,16 +66,16 @@ typedef ushort weight;
 #define load_weight(p) as_float((uint)*(p) << 16)
 #endif
 
-/* D (rows,columns) dense in floats, from packed S with rows `stride` apart. Global size
- * (ceil(columns / WIDTH), rows). */
-__kernel void gemm_few_widen(__global float *restrict dense, __global const weight *restrict source,
-                             const ulong offset, const int stride, const int rows,
-                             const int columns) {
+/* D (rows,columns) dense in floats, from `at` on, from packed S with rows `stride` apart. Global
+ * size (ceil(columns / WIDTH), rows). */
+__kernel void gemm_few_widen(__global float *restrict dense, const ulong at,
+                             __global const weight *restrict source, const ulong offset,
+                             const int stride, const int rows, const int columns) {
     const int column = (int)get_global_id(0) * WIDTH;
     const int row = (int)get_global_id(1);
     if (column < columns && row < rows) {
         __global const weight *s = source + offset + (size_t)row * stride + column;
-        __global float *d = dense + (size_t)row * columns + column;
+        __global float *d = dense + at + (size_t)row * columns + column;
         if (column + WIDTH <= columns) {
             storew(load_weights(s), d, 0);
         } else {
@@ -164,78 +166,75 @@ __kernel __attribute__((reqd_work_group_size(1, 1, 1))) void gemm_few_rows(
     const int whole = width / WIDTH * WIDTH;
     __global const float *a = a_buffer + a_offset;
     __global const float *b = b_buffer + b_offset + n0;
-    for (int m = 0; m < M; m++) {
-        for (int n = 0; n < width; n += WIDTH) {
-            storew((floatw)0.0f, sums, m * BLOCK + n);
+    for (int k0 = first; k0 < last; k0 += K_BLOCK) {
+        const int k1 = min(last, k0 + K_BLOCK);
+        const int todo = steps_of(flags, first, last, k0, k1);
+        for (int m = 0; m < M; m++) {
+            for (int n = 0; n < width; n += WIDTH) {
+                storew((floatw)0.0f, sums, m * BLOCK + n);
+            }
         }
-    }
-    int k = first;
-    for (; k + STEP <= last; k += STEP) {
-        __global const float *b_rows = b + (size_t)k * b_stride;
-        add_rows(sums, a + k, a_stride, M, b_rows, b_stride, whole);
-        CLM_EDGE for (int i = 0; i < STEP && whole < width; i++) {
-            add_row(sums + whole, a + k + i, a_stride, M, b_rows + (size_t)i * b_stride + whole,
-                    width - whole);
+        int k = k0;
+        for (; k + STEP <= k1; k += STEP) {
+            __global const float *b_rows = b + (size_t)k * b_stride;
+            add_rows(sums, a + k, a_stride, M, b_rows, b_stride, whole);
+            CLM_EDGE for (int i = 0; i < STEP && whole < width; i++) {
+                add_row(sums + whole, a + k + i, a_stride, M, b_rows + (size_t)i * b_stride + whole,
+                        width - whole);
+            }
         }
-    }
-    for (; k < last; k++) {
-        add_row(sums, a + k, a_stride, M, b + (size_t)k * b_stride, width);
-    }
-    CLM_EDGE for (int m = 0; m < M; m++) {
-        __global float *c = c_buffer + c_offset + slice * slice_size + (size_t)m * c_stride + n0;
-        const size_t at = tail_offset + (size_t)m * tail_stride + n0;
-        CLM_EDGE for (int n = 0; n < width; n += WIDTH) {
-            finish_vector(loadw(sums, m * BLOCK + n), width - n, flags, c + n,
-                          bias_buffer + bias_offset + n0 + n, pre_buffer + at + n,
-                          residual_buffer + at + n);
+        for (; k < k1; k++) {
+            add_row(sums, a + k, a_stride, M, b + (size_t)k * b_stride, width);
         }
-    }
-}
-
-#define TILE 4
-
-/* products (TILE,TILE) = A (TILE,depth) * B (depth,TILE); rows past `rows` and columns past
- * `columns` repeat the last one. */
-static inline void multiply_columns(float products[TILE][TILE], __global const float *a,
-                                    const int a_stride, const int rows, __global const float *b,
-                                    const int b_stride, const int columns, const int depth) {
-    __global const float *a_row[TILE];
-    __global const float *b_column[TILE];
-    floatw sums[TILE][TILE];
-#pragma unroll
-    for (int i = 0; i < TILE; i++) {
-        a_row[i] = a + (size_t)min(i, rows - 1) * a_stride;
-        b_column[i] = b + (size_t)min(i, columns - 1) * b_stride;
-#pragma unroll
-        for (int j = 0; j < TILE; j++) {
-            sums[i][j] = (floatw)0.0f;
-        }
-    }
-    int k = 0;
-    for (; k + WIDTH <= depth; k += WIDTH) {
-        floatw b_vector[TILE];
-#pragma unroll
-        for (int j = 0; j < TILE; j++) {
-            b_vector[j] = loadw(b_column[j], k);
-        }
-#pragma unroll
-        for (int i = 0; i < TILE; i++) {
-            const floatw a_vector = loadw(a_row[i], k);
-#pragma unroll
-            for (int j = 0; j < TILE; j++) {
-                sums[i][j] = a_vector * b_vector[j] + sums[i][j];
+        CLM_EDGE for (int m = 0; m < M; m++) {
+            __global float *c =
+                c_buffer + c_offset + slice * slice_size + (size_t)m * c_stride + n0;
+            const size_t at = tail_offset + (size_t)m * tail_stride + n0;
+            CLM_EDGE for (int n = 0; n < width; n += WIDTH) {
+                finish_vector(loadw(sums, m * BLOCK + n), width - n, todo, c + n,
+                              bias_buffer + bias_offset + n0 + n, pre_buffer + at + n,
+                              residual_buffer + at + n);
             }
         }
     }
-    CLM_EDGE for (int i = 0; i < TILE; i++) {
-        const floatw a_vector = load_some(a_row[i] + k, depth - k);
-        CLM_EDGE for (int j = 0; j < TILE; j++) {
-            products[i][j] = sumw(a_vector * load_some(b_column[j] + k, depth - k) + sums[i][j]);
+}
+
+/* sums (M) += A (M,depth) * B (depth,WIDTH), column n of which is at b + n * b_stride; those past
+ * `columns` repeat the last one. */
+static inline void add_columns(floatw sums[MOST_ROWS], __global const float *a, const int a_stride,
+                               const int M, __global const float *b, const int b_stride,
+                               const int columns, const int depth) {
+    int k = 0;
+    for (; k + WIDTH <= depth; k += WIDTH) {
+        floatw square[WIDTH];
+#pragma unroll
+        for (int i = 0; i < WIDTH; i++) {
+            square[i] = loadw(b + (size_t)min(i, columns - 1) * b_stride, k);
+        }
+        clm_transpose(square);
+        for (int m = 0; m < M; m++) {
+            floatw sum = sums[m];
+#pragma unroll
+            for (int i = 0; i < WIDTH; i++) {
+                sum = a[(size_t)m * a_stride + k + i] * square[i] + sum;
+            }
+            sums[m] = sum;
+        }
+    }
+    CLM_EDGE for (; k < depth; k++) {
+        float row[WIDTH];
+        CLM_EDGE for (int i = 0; i < WIDTH; i++) {
+            row[i] = b[(size_t)min(i, columns - 1) * b_stride + k];
+        }
+        const floatw b_row = loadw(row, 0);
+        CLM_EDGE for (int m = 0; m < M; m++) {
+            sums[m] = a[(size_t)m * a_stride + k] * b_row + sums[m];
         }
     }
 }
 
-/* Each work-item takes `columns` columns. Global size (ceil(N / columns), slices of K). */
+/* Each work-item takes `columns` columns, a multiple of WIDTH. Global size (ceil(N / columns),
+ * slices of K). */
 __kernel __attribute__((reqd_work_group_size(1, 1, 1))) void gemm_few_columns(
     FEW_PARAMETERS, __global const float *restrict b_buffer, const ulong b_offset,
     const int b_stride, TAIL_PARAMETERS, const ulong slice_size, const int columns) {
@@ -243,22 +242,23 @@ __kernel __attribute__((reqd_work_group_size(1, 1, 1))) void gemm_few_columns(
     const int slice = (int)get_global_id(1);
     const int first = slice * depth;
     const int last = min(K, first + depth);
-    __global const float *a = a_buffer + a_offset + first;
-    __global const float *b = b_buffer + b_offset + first;
-    for (int n0 = (int)get_global_id(0) * columns; n0 < n_end; n0 += TILE) {
-        for (int m0 = 0; m0 < M; m0 += TILE) {
-            float products[TILE][TILE];
-            multiply_columns(products, a + (size_t)m0 * a_stride, a_stride, M - m0,
-                             b + (size_t)n0 * b_stride, b_stride, N - n0, last - first);
-            for (int m = m0; m < min(M, m0 + TILE); m++) {
-                for (int n = n0; n < min(n_end, n0 + TILE); n++) {
-                    __global float *c =
-                        c_buffer + c_offset + slice * slice_size + (size_t)m * c_stride + n;
-                    const float product = products[m - m0][n - n0];
-                    *c = finish(flags & ADD_C ? *c + product : product, flags,
-                                bias_buffer + bias_offset + n, pre_buffer, residual_buffer,
-                                tail_offset + (size_t)m * tail_stride + n);
-                }
+    for (int n = (int)get_global_id(0) * columns; n < n_end; n += WIDTH) {
+        const int width = min(WIDTH, n_end - n);
+        for (int k = first; k < last; k += K_BLOCK) {
+            const int k_end = min(last, k + K_BLOCK);
+            const int todo = steps_of(flags, first, last, k, k_end);
+            floatw sums[MOST_ROWS];
+            for (int m = 0; m < M; m++) {
+                sums[m] = (floatw)0.0f;
+            }
+            add_columns(sums, a_buffer + a_offset + k, a_stride, M,
+                        b_buffer + b_offset + (size_t)n * b_stride + k, b_stride, width,
+                        k_end - k);
+            CLM_EDGE for (int m = 0; m < M; m++) {
+                const size_t at = tail_offset + (size_t)m * tail_stride + n;
+                finish_vector(sums[m], width, todo,
+                              c_buffer + c_offset + slice * slice_size + (size_t)m * c_stride + n,
+                              bias_buffer + bias_offset + n, pre_buffer + at, residual_buffer + at);
             }
         }
     }
@@ -370,9 +370,8 @@ __kernel __attribute__((reqd_work_group_size(LOCAL, 1, 1))) void gemm_few_group_
         }
         if (x == 0 && n < N && m < M) {
             __global float *c = c_buffer + c_offset + slice * slice_size + (size_t)m * c_stride + n;
-            const float sum = scratch[item];
-            *c = finish(flags & ADD_C ? *c + sum : sum, flags, bias_buffer + bias_offset + n,
-                        pre_buffer, residual_buffer, tail_offset + (size_t)m * tail_stride + n);
+            finish(scratch[item], flags, c, bias_buffer + bias_offset + n, pre_buffer,
+                   residual_buffer, tail_offset + (size_t)m * tail_stride + n);
         }
         barrier(CLK_LOCAL_MEM_FENCE);
     }
@@ -382,18 +381,24 @@ __kernel __attribute__((reqd_work_group_size(LOCAL, 1, 1))) void gemm_few_group_
 
 /* ---- slices of K ---- */
 
-/* C = the sum of `slices` matrices (M,N), dense and slice_size apart, then the tail. Global size
- * (N, M). */
+/* C = the sum of `slices` matrices (M,N), dense and slice_size apart from `at` on, then the tail.
+ * Global size (N, M). */
 __kernel void gemm_few_add(const int M, const int N, __global const float *restrict sums,
-                           const int slices, const ulong slice_size, TAIL_PARAMETERS) {
+                           const ulong at, const int slices, const ulong slice_size,
+                           TAIL_PARAMETERS) {
     const int n = (int)get_global_id(0), m = (int)get_global_id(1);
     if (m < M && n < N) {
-        float sum = 0.0f;
-        for (int slice = 0; slice < slices; slice++) {
-            sum += sums[slice * slice_size + (size_t)m * N + n];
-        }
+        __global const float *slice = sums + at + (size_t)m * N + n;
         __global float *c = c_buffer + c_offset + (size_t)m * c_stride + n;
-        *c = finish(flags & ADD_C ? *c + sum : sum, flags, bias_buffer + bias_offset + n,
-                    pre_buffer, residual_buffer, tail_offset + (size_t)m * tail_stride + n);
+        const size_t tail = tail_offset + (size_t)m * tail_stride + n;
+        float sum = *slice;
+        if (flags & BEGIN) {
+            sum += flags & ADD_C ? *c : residual_buffer[tail];
+        }
+        for (int i = 1; i < slices; i++) {
+            sum += slice[i * slice_size];
+        }
+        finish(sum, flags & TAIL, c, bias_buffer + bias_offset + n, pre_buffer, residual_buffer,
+               tail);
     }
 }

@@ -163,9 +163,8 @@ __kernel __attribute__((reqd_work_group_size(ITEMS, ITEMS, 1))) void gemm_half(
         for (int j = 0; m < M && j < columns; j++) {
             const int n = n0 + j;
             __global float *c = c_buffer + c_offset + (size_t)m * c_stride + n;
-            const float value = flags & ADD_C ? *c + values[j] : values[j];
-            *c = finish(value, flags, bias_buffer + bias_offset + n, pre_buffer, residual_buffer,
-                        tail_offset + (size_t)m * tail_stride + n);
+            finish(values[j], flags, c, bias_buffer + bias_offset + n, pre_buffer, residual_buffer,
+                   tail_offset + (size_t)m * tail_stride + n);
         }
     }
 }

@@ -9,7 +9,7 @@
  *                     K |  B   |
  *                       +------+
  *              K        +------+
- *      ROWS  +---+      |  C   |  sums in registers, begun from C where it is added to
+ *      ROWS  +---+      |  C   |  sums in registers
  *            | A |      +------+
  *            +---+
  *
@@ -18,7 +18,8 @@
  * memory is read in ROWS long runs.
  * Global size (ceil(N / columns) * LOCAL, ceil(M / rows)).
  *
- * C and the products are added in the order of k: |error| <= (K + 1) * 2^-24 * (|A| |B| + |C|).
+ * Products are added in the order of k, then C (gemm.clh): |error| <= (K + 1) * 2^-24 *
+ * (|A| |B| + |C|).
  * Every element is read, so NaN and infinities come through; C is not read unless it is added to.
  *
  * SPDX-License-Identifier: Apache-2.0 */
@@ -51,8 +52,7 @@ static inline void whole_tile(OPERANDS, TILE) {
     for (int r = 0; r < ROWS; r++) {
 #pragma unroll
         for (int v = 0; v < VECTORS; v++) {
-            sums[r][v] =
-                flags & ADD_C ? loadw(c, (size_t)r * c_stride + v * WIDTH) : (floatw)0.0f;
+            sums[r][v] = (floatw)0.0f;
         }
     }
     for (int k = 0; k < K; k++) {
@@ -72,12 +72,13 @@ static inline void whole_tile(OPERANDS, TILE) {
         a += a_step;
         b += b_stride;
     }
-    if (!(flags & TAIL)) {
+    if (!(flags & (TAIL | BEGIN_RESIDUAL))) {
 #pragma unroll
         for (int r = 0; r < ROWS; r++) {
 #pragma unroll
             for (int v = 0; v < VECTORS; v++) {
-                storew(sums[r][v], c, (size_t)r * c_stride + v * WIDTH);
+                const size_t at = (size_t)r * c_stride + v * WIDTH;
+                storew(flags & ADD_C ? loadw(c, at) + sums[r][v] : sums[r][v], c, at);
             }
         }
         return;
@@ -89,7 +90,7 @@ static inline void whole_tile(OPERANDS, TILE) {
     }
     CLM_EDGE for (int i = 0; i < ROWS * VECTORS; i++) {
         const size_t r = i / VECTORS, n = i % VECTORS * WIDTH, at = r * tail_stride + n;
-        finish_vector(kept[i], WIDTH, flags & TAIL, c + r * c_stride + n, bias + n, pre + at,
+        finish_vector(kept[i], WIDTH, flags, c + r * c_stride + n, bias + n, pre + at,
                       residual + at);
     }
 }
@@ -100,13 +101,13 @@ static inline void part_tile(OPERANDS, TILE, const int rows, const int columns) 
         CLM_EDGE for (int n = 0; n < columns; n += WIDTH) {
             const size_t at = (size_t)r * tail_stride + n;
             __global float *to = c + (size_t)r * c_stride + n;
-            floatw sum = flags & ADD_C ? load_some(to, columns - n) : (floatw)0.0f;
+            floatw sum = (floatw)0.0f;
             for (int k = 0; k < K; k++) {
                 sum = a[(size_t)r * a_row_step + (size_t)k * a_step] *
                           load_some(b + (size_t)k * b_stride + n, columns - n) +
                       sum;
             }
-            finish_vector(sum, columns - n, flags & TAIL, to, bias + n, pre + at, residual + at);
+            finish_vector(sum, columns - n, flags, to, bias + n, pre + at, residual + at);
         }
     }
 }

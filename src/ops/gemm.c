@@ -282,7 +282,9 @@ static clm_gemm_task task_from(const clm_gemm_arguments *arguments) {
                  (arguments->bias != NULL ? CLM_GEMM_ADD_BIAS : 0) |
                  (arguments->pre != NULL ? CLM_GEMM_STORE_PRE : 0) |
                  (arguments->gelu ? CLM_GEMM_GELU : 0) |
-                 (arguments->residual != NULL ? CLM_GEMM_ADD_RESIDUAL : 0),
+                 (arguments->residual == NULL                 ? 0
+                  : arguments->gelu || arguments->pre != NULL ? CLM_GEMM_ADD_RESIDUAL
+                                                              : CLM_GEMM_BEGIN_RESIDUAL),
         .bias = arguments->bias,
         .bias_offset = arguments->bias_offset,
         .pre = arguments->pre,
@@ -292,15 +294,14 @@ static clm_gemm_task task_from(const clm_gemm_arguments *arguments) {
 }
 
 /* Backends write sums of a part of K to c before the tail comes, which a residual that is c would
- * not survive: it is added first where order does not matter, and copied where it does. The caller
- * releases *copy. */
+ * not survive, unless it begins the sum: it is copied. The caller releases *copy. */
 static clm_status free_residual(clm_device *device, clm_gemm_task *task, clm_buffer **copy) {
     clm_status status = CLM_OK;
     if (task->residual != task->c) {
         return CLM_OK;
     }
-    if ((task->flags & (CLM_GEMM_GELU | CLM_GEMM_STORE_PRE)) == 0) {
-        task->flags = (task->flags & ~CLM_GEMM_ADD_RESIDUAL) | CLM_GEMM_ADD_C;
+    if ((task->flags & CLM_GEMM_BEGIN_RESIDUAL) != 0) {
+        task->flags = (task->flags & ~CLM_GEMM_BEGIN_RESIDUAL) | CLM_GEMM_ADD_C;
         task->residual = NULL;
         return CLM_OK;
     }
@@ -366,8 +367,9 @@ typedef struct way {
 /* One product for each piece of a packed B: its columns are columns of c. */
 static clm_status multiply_parts(clm_device *device, const way *w, const clm_gemm_task *whole,
                                  const clm_gemm_packed *packed) {
-    const bool widen = packed->storage != CLM_GEMM_F32 &&
-                       (whole->M > CLM_GEMM_FEW_ROWS || w->backend == CLM_GEMM_CLBLAST);
+    const bool widen =
+        packed->storage != CLM_GEMM_F32 &&
+        (whole->M > CLM_GEMM_FEW_ROWS || whole->one_kernel || w->backend == CLM_GEMM_CLBLAST);
     for (int i = 0; i < packed->part_count; i++) {
         clm_gemm_task part =
             columns_of(whole, (size_t)i * (size_t)packed->part_columns, packed->part_columns);
@@ -408,6 +410,7 @@ static clm_status multiply_with(clm_device *device, way w, const clm_gemm_argume
     clm_status status = CLM_OK;
     clm_buffer *copy = NULL;
     const clm_gemm_packed *packed = arguments->b_packed;
+    const bool wants_tiled = w.backend == CLM_GEMM_OWN_TILED;
     CLM_TRY(check(arguments));
     CLM_TRY(choose_arithmetic(device, arguments, &w.arithmetic));
     CLM_TRY(w.backend == CLM_GEMM_AUTO ? choose_for(device, arguments, &w.backend)
@@ -419,6 +422,10 @@ static clm_status multiply_with(clm_device *device, way w, const clm_gemm_argume
         goto cleanup;
     }
     clm_gemm_task task = task_from(arguments);
+    /* A processor's rows are summed in one order in the form for GPUs, too, unless the kernels of
+     * that form are asked for. */
+    task.one_kernel = w.backend == CLM_GEMM_OWN_TILED && clm_device_is_cpu(device) &&
+                      !wants_tiled && !arguments->a_transposed;
     CLM_TRY(free_residual(device, &task, &copy));
     CLM_TRY(packed != NULL ? multiply_parts(device, &w, &task, packed)
                            : multiply(device, w.backend, &task));

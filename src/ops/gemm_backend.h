@@ -11,13 +11,15 @@
  * clm_gemm_outer() those of up to this K. */
 enum { CLM_GEMM_FEW_ROWS = 16, CLM_GEMM_OUTER_DEPTH = 16 };
 
-/* The same bits as in cl/gemm.cl. */
+/* The same bits as in cl/gemm.clh. */
 enum {
     CLM_GEMM_ADD_C = 1,
     CLM_GEMM_ADD_BIAS = 2,
     CLM_GEMM_STORE_PRE = 4,
     CLM_GEMM_GELU = 8,
     CLM_GEMM_ADD_RESIDUAL = 16,
+    CLM_GEMM_BEGIN_RESIDUAL = 32, /* in its place, unless there is a GELU or pre */
+    CLM_GEMM_BEGIN = CLM_GEMM_ADD_C | CLM_GEMM_BEGIN_RESIDUAL,
     CLM_GEMM_TAIL = CLM_GEMM_ADD_BIAS | CLM_GEMM_STORE_PRE | CLM_GEMM_GELU | CLM_GEMM_ADD_RESIDUAL
 };
 
@@ -48,6 +50,7 @@ typedef struct clm_gemm_task {
     const clm_buffer *residual; /* c itself at most with ADD_RESIDUAL at the same elements */
     size_t tail_offset;         /* of pre and residual */
     int tail_stride;
+    bool one_kernel; /* not by those for few rows or a small K, which sum in another order */
 } clm_gemm_task;
 
 struct clm_gemm_packed {
@@ -101,8 +104,9 @@ clm_status clm_gemm_half(clm_device *device, const clm_gemm_task *task);
 /* Work-items on each side of a work-group that shares a block of C. */
 int clm_gemm_own_items(const clm_device *device);
 
-/* Columns in a panel of B on this device. */
+/* Columns in a panel of B on this device, and the elements of K that are summed at a time. */
 int clm_gemm_own_panel_columns(const clm_device *device);
+int clm_gemm_own_k_block(const clm_device *device);
 
 /* The build options of cl/gemm.cl with vectors of `width` in place of the device's settings'.
  * Kernels that read panels are built with these too; where the widths are the same, as one program.
@@ -149,15 +153,18 @@ typedef struct clm_gemm_measurement {
 /* Measures the own kernel and, unless that is near the peak, CLBlast. Blocks. */
 clm_status clm_gemm_measure(clm_device *device, clm_gemm_measurement *result);
 
+/* clm's own kernel on a processor, else the faster one. */
+clm_status clm_gemm_choose(clm_device *device, clm_gemm_backend *backend);
+
 /* The backend in the device's settings; if it is not set, measures it and stores it there. Blocks.
  * With CLM_TUNE=off, and on an emulation, clm's own kernel without measuring. */
-clm_status clm_gemm_choose(clm_device *device, clm_gemm_backend *backend);
+clm_status clm_gemm_choose_faster(clm_device *device, clm_gemm_backend *backend);
 
 /* The speed of a product with F16 weights in each arithmetic. Blocks. */
 clm_status clm_gemm_measure_halves(clm_device *device, double *floats_flops, double *halves_flops);
 
 /* The arithmetic to use: from $CLM_HALF_ARITHMETIC, from the device's settings, or measured and
- * stored there. Without halves, with CLM_TUNE=off, and on an emulation: floats. */
+ * stored there. On processors, without halves, with CLM_TUNE=off, and on an emulation: floats. */
 clm_status clm_gemm_choose_arithmetic(clm_device *device, clm_gemm_arithmetic *arithmetic);
 
 #endif

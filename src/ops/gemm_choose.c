@@ -5,6 +5,9 @@
  * first, against the multiply-adds that the device does on registers alone: when it comes near
  * enough, CLBlast could win little, and is not built.
  *
+ * Processors are not measured: CLBlast sums in another order for each number of rows, and halves
+ * are only for many rows, so there it is clm's own kernel and floats unless others are forced.
+ *
  * SPDX-License-Identifier: Apache-2.0 */
 #include <stdio.h>
 
@@ -152,7 +155,7 @@ clm_status clm_gemm_measure(clm_device *device, clm_gemm_measurement *result) {
     CLM_TRY(measure_own(device, &o.arguments, result));
     if (CLM_WITH_CLBLAST && result->own_flops < near_enough * result->peak_flops) {
         measure_clblast(device, &o.arguments, result);
-        if (result->clblast_flops > result->own_flops) {
+        if (result->clblast_flops > result->own_flops && !clm_device_is_cpu(device)) {
             result->backend = CLM_GEMM_CLBLAST;
         }
     }
@@ -213,6 +216,11 @@ static void remember(clm_device *device, const clm_gemm_measurement *measured) {
 }
 
 clm_status clm_gemm_choose(clm_device *device, clm_gemm_backend *backend) {
+    *backend = CLM_GEMM_OWN;
+    return clm_device_is_cpu(device) ? CLM_OK : clm_gemm_choose_faster(device, backend);
+}
+
+clm_status clm_gemm_choose_faster(clm_device *device, clm_gemm_backend *backend) {
     clm_status status = CLM_OK;
     clm_gemm_measurement measured = {0};
     *backend = (clm_gemm_backend)clm_tuning_get(clm_tuning_of(device), CLM_SET_GEMM_BACKEND,
@@ -244,7 +252,7 @@ clm_status clm_gemm_choose_arithmetic(clm_device *device, clm_gemm_arithmetic *a
     if (halves == CLM_GEMM_HALVES_FORCED || halves == CLM_GEMM_HALVES_EMULATED) {
         *arithmetic = CLM_GEMM_IN_HALVES;
     }
-    if (halves != CLM_GEMM_HALVES) {
+    if (halves != CLM_GEMM_HALVES || clm_device_is_cpu(device)) {
         goto cleanup;
     }
     *arithmetic = (clm_gemm_arithmetic)clm_tuning_get(

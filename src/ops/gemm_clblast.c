@@ -201,7 +201,7 @@ clm_status clm_gemm_clblast(clm_device *device, const clm_gemm_task *task) {
                            task->a.transposed ? CLBlastTransposeYes : CLBlastTransposeNo,
                            task->b.transposed ? CLBlastTransposeYes : CLBlastTransposeNo));
     CLM_TRY(multiply(device, task, between != NULL ? clm_buffer_memory(between) : NULL));
-    if ((task->flags & CLM_GEMM_TAIL) != 0) {
+    if ((task->flags & (CLM_GEMM_TAIL | CLM_GEMM_BEGIN_RESIDUAL)) != 0) {
         CLM_TRY(clm_gemm_own_tail(device, task));
     }
 cleanup:

@@ -10,18 +10,14 @@
 enum {
     /* As in cl/gemm_few.cl. */
     BLOCK = 512,
-    TILE = 4,
     STEP = 8,
     /* Work-groups for each compute unit, at least, before K is shared out ... */
     ITEM_GROUPS_A_UNIT = 2, /* ... of one work-item that is a thread */
     GROUPS_A_UNIT = 4,
-    /* Elements of K for which a slice is worth its sums. */
-    SLICE_DEPTH = 128,
-    /* How often a work-item goes round its loops at most, not counting what is left over at an
-     * edge; see src/device/quirks.c. */
-    MOST_ITERATIONS = 24000,
-    GROUP = 128,      /* work-items of a group on GPUs ... */
-    GROUP_ACROSS = 16 /* ... that read side by side */
+    GROUP = 128,       /* work-items of a group on GPUs ... */
+    GROUP_ACROSS = 16, /* ... that read side by side */
+    /* Elements of K for which a slice is worth its sums on GPUs. */
+    SLICE_DEPTH = 128
 };
 
 /* How the kernels are built for a device and a storage; in the form for GPUs also for a number of
@@ -90,56 +86,80 @@ typedef struct few_plan {
     bool takes_columns; /* the kernel's last argument is group_columns */
 } few_plan;
 
-/* Blocks of columns for kernels that read B as it lies: wide, but one for each unit. */
-static int unpacked_columns(const few_shape *shape, const clm_gemm_task *task, int units) {
-    const int unit = task->b.transposed ? TILE : shape->width;
-    const int tiles = parts_of(task->N, unit);
-    int most = BLOCK / unit;
-    if (task->b.transposed) {
-        const long rounds = (long)parts_of(task->M, TILE) * parts_of(task->K, shape->width);
-        most = rounds < MOST_ITERATIONS ? smaller(tiles, (int)(MOST_ITERATIONS / rounds)) : 1;
-    }
-    const int fewest = parts_of(tiles, most);
-    const int groups = smaller(tiles, parts_of(fewest, units) * units);
-    return parts_of(tiles, groups) * unit;
+/* How often a work-item goes round its inner loops at most: that leaves the device's limit room for
+ * what is done at edges and between blocks. */
+static int most_rounds(const clm_device *device) {
+    return clm_device_iteration_limit(device) / 5 * 3;
 }
 
-static few_plan plan_for(const clm_device *device, const few_shape *shape,
-                         const clm_gemm_task *task) {
+/* Columns of a work-group for kernels that read B as it lies: long runs of memory, but something
+ * for each unit. `rounds` is what a vector of columns takes for one K_BLOCK. */
+static int unpacked_columns(const clm_device *device, const few_shape *shape,
+                            const clm_gemm_task *task, int rounds) {
     const int units = clm_device_get_info(device)->compute_units;
-    few_plan plan = {0};
+    const int tiles = parts_of(task->N, shape->width);
+    const int most =
+        larger(smaller(BLOCK / shape->width, most_rounds(device) / larger(rounds, 1)), 1);
+    const int fewest = parts_of(tiles, most);
+    const int groups = smaller(tiles, parts_of(fewest, units) * units);
+    return parts_of(tiles, groups) * shape->width;
+}
+
+/* All of K in a work-item, or one K_BLOCK where there are too few work-items otherwise or the
+ * device stops them sooner: the sum is the same (cl/gemm.clh). */
+static few_plan item_plan(const clm_device *device, const few_shape *shape,
+                          const clm_gemm_task *task) {
+    const int units = clm_device_get_info(device)->compute_units;
+    const int block = smaller(clm_gemm_own_k_block(device), task->K);
+    const int blocks = parts_of(task->K, block);
+    few_plan plan = {.depth = task->K, .slices = 1};
     int wanted = ITEM_GROUPS_A_UNIT * units;
-    long rounds = task->K; /* of a work-item */
-    if (shape->panels[0] == '\0') {
-        plan.kernel = task->b.transposed ? "gemm_few_group_columns" : "gemm_few_group";
-        plan.group_columns = task->b.transposed ? shape->group / shape->across : 4 * shape->across;
-        wanted = GROUPS_A_UNIT * units;
-    } else if (task->b.panel_depth != 0) {
+    long rounds = 0; /* of a work-item for one block */
+    if (task->b.panel_depth != 0) {
         plan.kernel = shape->panels;
         plan.group_columns = shape->columns;
-        rounds *= parts_of(task->M, shape->rows);
+        rounds = (long)block * parts_of(task->M, shape->rows);
     } else {
+        /* Transposing a square is some loops, which compilers need not unroll. */
+        const int tile_rounds = task->b.transposed
+                                    ? (task->M + 4 * shape->width) * parts_of(block, shape->width)
+                                    : (task->M + 1) * parts_of(block, STEP);
         plan.kernel = task->b.transposed ? "gemm_few_columns" : "gemm_few_rows";
-        plan.group_columns = unpacked_columns(shape, task, units);
+        plan.group_columns = unpacked_columns(device, shape, task, tile_rounds);
         plan.takes_columns = true;
+        rounds = (long)tile_rounds * (plan.group_columns / shape->width);
         wanted = units;
-        rounds = task->b.transposed
-                     ? (long)plan.group_columns / TILE * parts_of(task->M, TILE) *
-                           parts_of(task->K, shape->width)
-                     : (long)plan.group_columns / shape->width * task->M * parts_of(task->K, STEP);
     }
+    plan.groups = parts_of(task->N, plan.group_columns);
+    if (plan.groups < wanted || rounds * blocks > most_rounds(device)) {
+        plan.depth = block;
+        plan.slices = blocks;
+    }
+    return plan;
+}
+
+static few_plan group_plan(const clm_device *device, const few_shape *shape,
+                           const clm_gemm_task *task) {
+    const int wanted = GROUPS_A_UNIT * clm_device_get_info(device)->compute_units;
+    few_plan plan = {
+        .kernel = task->b.transposed ? "gemm_few_group_columns" : "gemm_few_group",
+        .group_columns = task->b.transposed ? shape->group / shape->across : 4 * shape->across};
     plan.groups = parts_of(task->N, plan.group_columns);
     int slices = 1;
     if (plan.groups < wanted) {
         slices = smaller(parts_of(wanted, plan.groups), parts_of(task->K, SLICE_DEPTH));
     }
-    if (rounds / MOST_ITERATIONS >= slices) {
-        slices = (int)(rounds / MOST_ITERATIONS) + 1;
-    }
+    slices = larger(slices, task->K / most_rounds(device) + 1);
     /* Whole steps, but in the last slice. */
     plan.depth = parts_of(parts_of(task->K, STEP), slices) * STEP;
     plan.slices = parts_of(task->K, plan.depth);
     return plan;
+}
+
+static few_plan plan_for(const clm_device *device, const few_shape *shape,
+                         const clm_gemm_task *task) {
+    return shape->panels[0] != '\0' ? item_plan(device, shape, task)
+                                    : group_plan(device, shape, task);
 }
 
 static clm_status launch_few(clm_device *device, const few_shape *shape, const few_plan *plan,
@@ -174,6 +194,7 @@ static clm_status add_slices(clm_device *device, clm_gemm_backend form, const fe
     clm_launch_int(&launch, task->M);
     clm_launch_int(&launch, task->N);
     clm_launch_buffer(&launch, sums);
+    clm_launch_ulong(&launch, 0);
     clm_launch_int(&launch, plan->slices);
     clm_launch_ulong(&launch, (size_t)task->M * (size_t)task->N);
     clm_gemm_launch_tail(&launch, task);

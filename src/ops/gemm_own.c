@@ -11,7 +11,9 @@
 /* What a device gets where its tuning sets nothing. */
 enum {
     VECTORS = 3,
-    K_BLOCK = 1536, /* its panel of B takes 288 KiB with AVX-512, 144 with AVX2 */
+    /* As in cl/gemm.cl. Larger blocks are not faster; smaller ones give products of few rows more
+     * work-groups, and have smaller errors. */
+    K_BLOCK = 512,
     K_STEP = 16,
     SIDE = 4,
     /* Up to so many rows it costs less to read a B that was not packed as it lies. */
@@ -103,6 +105,10 @@ int clm_gemm_own_panel_columns(const clm_device *device) {
     return shape_for(device).columns;
 }
 
+int clm_gemm_own_k_block(const clm_device *device) {
+    return shape_for(device).k_block;
+}
+
 /* ---- packing ---- */
 
 static clm_status pack_b(clm_device *device, const own_shape *shape, clm_buffer *panels,
@@ -112,6 +118,7 @@ static clm_status pack_b(clm_device *device, const own_shape *shape, clm_buffer 
         device, "gemm", b->transposed ? "gemm_pack_columns_transposed" : "gemm_pack_columns",
         shape->options);
     clm_launch_buffer(&launch, panels);
+    clm_launch_ulong(&launch, 0);
     clm_launch_buffer(&launch, b->buffer);
     clm_launch_ulong(&launch, b->offset);
     clm_launch_int(&launch, b->stride);
@@ -128,6 +135,7 @@ static clm_status pack_a(clm_device *device, const own_shape *shape, clm_buffer 
                          const clm_gemm_matrix *a, int K, int M) {
     clm_launch launch = clm_launch_begin(device, "gemm", "gemm_pack_rows", shape->options);
     clm_launch_buffer(&launch, panels);
+    clm_launch_ulong(&launch, 0);
     clm_launch_buffer(&launch, a->buffer);
     clm_launch_ulong(&launch, a->offset);
     clm_launch_int(&launch, a->stride);
@@ -151,6 +159,7 @@ clm_status clm_gemm_own_copy(clm_device *device, clm_buffer *dense, const clm_ge
     const own_shape shape = shape_for(device);
     clm_launch launch = clm_launch_begin(device, "gemm", "gemm_copy", shape.options);
     clm_launch_buffer(&launch, dense);
+    clm_launch_ulong(&launch, 0);
     clm_launch_buffer(&launch, matrix->buffer);
     clm_launch_ulong(&launch, matrix->offset);
     clm_launch_int(&launch, matrix->stride);
@@ -279,7 +288,8 @@ static clm_gemm_task slice_columns(const clm_gemm_task *task, int first, int col
     return slice;
 }
 
-/* The tail waits for the last slice, and all but the first add to what is there. */
+/* The tail waits for the last slice, and all but the first add to what is there. A slice is whole
+ * K_BLOCKs, so that the sums are those of the whole. */
 static clm_gemm_task slice_depth(const clm_gemm_task *task, int first, int depth, int panel) {
     clm_gemm_task slice = *task;
     slice.K = smaller(depth, task->K - first);
@@ -290,10 +300,10 @@ static clm_gemm_task slice_depth(const clm_gemm_task *task, int first, int depth
         slice.b.offset += (size_t)first * (size_t)(task->b.transposed ? 1 : task->b.stride);
     }
     if (first > 0) {
-        slice.flags |= CLM_GEMM_ADD_C;
+        slice.flags = (slice.flags & ~CLM_GEMM_BEGIN) | CLM_GEMM_ADD_C;
     }
     if (first + slice.K < task->K) {
-        slice.flags &= CLM_GEMM_ADD_C;
+        slice.flags &= CLM_GEMM_BEGIN;
     }
     return slice;
 }
@@ -408,10 +418,10 @@ cleanup:
 
 clm_status clm_gemm_own(clm_device *device, clm_gemm_backend form, const clm_gemm_task *task) {
     const own_shape shape = shape_for(device);
-    if (task->M <= CLM_GEMM_FEW_ROWS) {
+    if (task->M <= CLM_GEMM_FEW_ROWS && !task->one_kernel) {
         return clm_gemm_few(device, form, task);
     }
-    if (clm_gemm_outer_serves(task)) {
+    if (clm_gemm_outer_serves(task) && !task->one_kernel) {
         return clm_gemm_outer(device, form, task);
     }
     return form == CLM_GEMM_OWN_PANELS ? multiply_panels(device, &shape, task)

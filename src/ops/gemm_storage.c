@@ -60,6 +60,7 @@ clm_status clm_gemm_widen(clm_device *device, clm_buffer *dense, const clm_gemm_
     const clm_ops_variant variant = clm_gemm_few_variant(device, matrix->storage);
     clm_launch launch = clm_launch_begin(device, "gemm_few", "gemm_few_widen", variant.options);
     clm_launch_buffer(&launch, dense);
+    clm_launch_ulong(&launch, 0);
     clm_launch_buffer(&launch, matrix->buffer);
     clm_launch_ulong(&launch, matrix->offset);
     clm_launch_int(&launch, matrix->stride);

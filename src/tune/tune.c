@@ -194,8 +194,10 @@ static void combine_best(search *s) {
     }
     const double own = s->speed[CLM_TUNE_OWN];
     const double clblast = s->speed[CLM_TUNE_CLBLAST];
+    /* Never on a processor (ops/gemm_choose.c). */
     const bool takes_clblast =
-        s->clblast_known ? clblast > win * own : s->quick == CLM_GEMM_CLBLAST;
+        !clm_device_is_cpu(s->device) &&
+        (s->clblast_known ? clblast > win * own : s->quick == CLM_GEMM_CLBLAST);
     all.values[CLM_SET_GEMM_BACKEND] = takes_clblast ? CLM_GEMM_CLBLAST : CLM_GEMM_OWN;
     s->tuned.settings = all;
     s->tuned.gain = !s->clblast_known ? 1 : (takes_clblast ? clblast : own) / s->untuned;
@@ -292,7 +294,9 @@ static clm_status run_quick(search *s) {
     const clm_tune_trial trial = {
         .kind = CLM_TUNE_BACKENDS, .preset = CLM_TUNE_QUICK, .settings = clm_tuning_defaults()};
     if (s->options.preset != CLM_TUNE_QUICK && s->tuned.own_gflops > 0) { /* measured before */
-        s->quick = s->tuned.clblast_gflops > s->tuned.own_gflops ? CLM_GEMM_CLBLAST : CLM_GEMM_OWN;
+        s->quick = !clm_device_is_cpu(s->device) && s->tuned.clblast_gflops > s->tuned.own_gflops
+                       ? CLM_GEMM_CLBLAST
+                       : CLM_GEMM_OWN;
         goto cleanup;
     }
     tell_progress(s, "GEMM", 0, 1);
