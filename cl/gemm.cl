@@ -25,8 +25,8 @@
  *
  * Products are summed along K in a fixed order with fused multiply-adds, with one sum per K_BLOCK
  * (gemm_panels, see gemm.clh) or one in total (gemm_tiled): |error| <= K * 2^-24 * (|A| |B|), and
- * far less in practice. Every element is read, so NaN and infinities come through; C is not read unless it is
- * added to.
+ * far less in practice. Every element is read, so NaN and infinities come through; C is not read
+ * unless it is added to.
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #include "common.clh"
@@ -123,9 +123,9 @@ __kernel __attribute__((reqd_work_group_size(1, 1, 1))) void gemm_pack_columns_t
     }
 }
 
-/* Panels of ROWS, from `at` on, from a transposed A: S (K,M) with rows `stride` apart. A work-item packs
- * PACK_PANELS panels, so that it reads whole cache lines. Rows past M are left as they are: their
- * results are never stored. Global size (ceil(panels / PACK_PANELS), ceil(K / depth)). */
+/* Panels of ROWS, from `at` on, from a transposed A: S (K,M) with rows `stride` apart. A work-item
+ * packs PACK_PANELS panels, so that it reads whole cache lines. Rows past M are left as they are:
+ * their results are never stored. Global size (ceil(panels / PACK_PANELS), ceil(K / depth)). */
 #define PACK_PANELS 8
 __kernel __attribute__((reqd_work_group_size(1, 1, 1))) void gemm_pack_rows(
     __global float *restrict panels, const ulong at, __global const float *restrict source,

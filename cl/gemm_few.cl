@@ -19,9 +19,9 @@
  *                     other one; sums of items that share a column are added in local memory, in
  *                     the order of the items
  *
- * Products are summed along K in the order of gemm.clh on processors, and elsewhere in a fixed order
- * that depends on how K is split: |error| <= K * 2^-24 * (|A| |B|). Every element is read, so NaN and infinities come through; C is
- * not read unless it is added to.
+ * Products are summed along K in the order of gemm.clh on processors, and elsewhere in a fixed
+ * order that depends on how K is split: |error| <= K * 2^-24 * (|A| |B|). Every element is read, so
+ * NaN and infinities come through; C is not read unless it is added to.
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #include "common.clh"

@@ -6,6 +6,7 @@
 
 #include "base/folder.h"
 #include "clm/bench.h"
+#include "ops/gemm.h"
 #include "ops/ops.h"
 #include "train/evaluate.h"
 #include "train/optimizer.h"

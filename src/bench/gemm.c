@@ -52,7 +52,7 @@ cleanup:
 }
 
 static clm_status run(clm_bench_subject *subject) {
-    return clm_gemm(subject->device, &subject->product);
+    return clm_gemm_on_lent_scratch(subject->device, &subject->product);
 }
 
 static const clm_bench_kind kind = {

@@ -12,6 +12,12 @@ clm_status clm_gemm_clblast(clm_device *device, const clm_gemm_task *task) {
                     "gemm: this clm was built without CLBlast (CLM_WITH_CLBLAST=OFF)");
 }
 
+size_t clm_gemm_clblast_scratch(clm_device *device, const clm_gemm_task *task) {
+    (void)device;
+    (void)task;
+    return 0;
+}
+
 #else
 
 #include <clblast_c.h>
@@ -23,14 +29,20 @@ clm_status clm_gemm_clblast(clm_device *device, const clm_gemm_task *task) {
 #include <unistd.h>
 
 #include "base/log.h"
+#include "base/memory.h"
 #include "ops/tuning.h"
 
 /* Devices that have used CLBlast: its cache of programs is one for all of them, and has to be gone
  * before the drivers are (Oclgrind crashes at exit otherwise). */
 static atomic_int users;
 
+/* A device's, until it is closed. */
+typedef struct clblast_use {
+    bool built; /* its kernels: they are at the first product */
+} clblast_use;
+
 static void leave(void *context) {
-    (void)context;
+    clm_free(context);
     if (atomic_fetch_sub(&users, 1) == 1 && !clm_is_forked()) {
         (void)CLBlastClearCache();
     }
@@ -139,76 +151,85 @@ static void override_all(clm_device *device) {
     }
 }
 
-/* ---- the product ---- */
-
-/* CLBlast allocates what it needs in between at each call, unless it is given memory: the pool's,
- * which is there already, and whose error says more. */
-static clm_status create_between(clm_buffer **between, clm_device *device,
-                                 const clm_gemm_task *task, CLBlastTranspose a_transpose,
-                                 CLBlastTranspose b_transpose) {
-    clm_status status = CLM_OK;
-    size_t size_bytes = 0;
-    cl_command_queue queue = clm_device_queue(device);
-    CLM_TRY(check_clblast(
-        CLBlastSGemmTempBufferSize(CLBlastLayoutRowMajor, a_transpose, b_transpose, (size_t)task->M,
-                                   (size_t)task->N, (size_t)task->K, task->a.offset,
-                                   (size_t)task->a.stride, task->b.offset, (size_t)task->b.stride,
-                                   task->c_offset, (size_t)task->c_stride, &queue, &size_bytes),
-        "CLBlastSGemmTempBufferSize", task));
-    if (size_bytes > 0) {
-        CLM_TRY(clm_buffer_create(between, device, size_bytes, "CLBlast's copies of matrices"));
+static clm_status use_of(clm_device *device, clblast_use **use) {
+    *use = clm_device_close_context(device, leave);
+    if (*use != NULL) {
+        return CLM_OK;
     }
-cleanup:
+    clm_status status = clm_allocate(use, 1, sizeof **use, "the use of CLBlast");
+    if (status == CLM_OK) {
+        atomic_fetch_add(&users, 1);
+        status = clm_device_on_close(device, leave, *use);
+        if (status != CLM_OK) {
+            leave(*use);
+            *use = NULL;
+        } else {
+            override_all(device);
+        }
+    }
     return status;
 }
 
-static clm_status multiply(clm_device *device, const clm_gemm_task *task, cl_mem between) {
+/* ---- the product ---- */
+
+static CLBlastTranspose transpose_of(const clm_gemm_matrix *matrix) {
+    return matrix->transposed ? CLBlastTransposeYes : CLBlastTransposeNo;
+}
+
+/* CLBlast allocates its copies of matrices at each call, unless it is given memory. It does without
+ * some of them where offsets are 0 and strides are dense, which is not counted on. */
+size_t clm_gemm_clblast_scratch(clm_device *device, const clm_gemm_task *task) {
+    size_t size_bytes = 0;
+    clblast_use *use = NULL;
+    cl_command_queue queue = clm_device_queue(device);
+    const size_t M = (size_t)task->M;
+    const size_t N = (size_t)task->N;
+    const size_t K = (size_t)task->K;
+    clm_error_hold();
+    if (clm_device_check(device) != CLM_OK || use_of(device, &use) != CLM_OK ||
+        CLBlastSGemmTempBufferSize(CLBlastLayoutRowMajor, transpose_of(&task->a),
+                                   transpose_of(&task->b), M, N, K, 1, task->a.transposed ? M : K,
+                                   1, task->b.transposed ? K : N, 1, N, &queue,
+                                   &size_bytes) != CLBlastSuccess) {
+        size_bytes = 0; /* the product will say why */
+    }
+    clm_error_release();
+    return (size_bytes + sizeof(float) - 1) / sizeof(float);
+}
+
+static clm_status multiply(clm_device *device, const clm_gemm_task *task) {
     cl_command_queue queue = clm_device_queue(device);
     cl_event event = NULL;
-    clm_status status = check_clblast(
-        CLBlastSgemmWithTempBuffer(
-            CLBlastLayoutRowMajor, task->a.transposed ? CLBlastTransposeYes : CLBlastTransposeNo,
-            task->b.transposed ? CLBlastTransposeYes : CLBlastTransposeNo, (size_t)task->M,
-            (size_t)task->N, (size_t)task->K, 1.0f, clm_buffer_memory(task->a.buffer),
-            task->a.offset, (size_t)task->a.stride, clm_buffer_memory(task->b.buffer),
-            task->b.offset, (size_t)task->b.stride,
-            (task->flags & CLM_GEMM_ADD_C) != 0 ? 1.0f : 0.0f, clm_buffer_memory(task->c),
-            task->c_offset, (size_t)task->c_stride, &queue,
-            clm_device_is_watched(device) ? &event : NULL, between),
-        "CLBlastSgemm", task);
+    clm_status status =
+        check_clblast(CLBlastSgemmWithTempBuffer(
+                          CLBlastLayoutRowMajor, transpose_of(&task->a), transpose_of(&task->b),
+                          (size_t)task->M, (size_t)task->N, (size_t)task->K, 1.0f,
+                          clm_buffer_memory(task->a.buffer), task->a.offset, (size_t)task->a.stride,
+                          clm_buffer_memory(task->b.buffer), task->b.offset, (size_t)task->b.stride,
+                          (task->flags & CLM_GEMM_ADD_C) != 0 ? 1.0f : 0.0f,
+                          clm_buffer_memory(task->c), task->c_offset, (size_t)task->c_stride,
+                          &queue, clm_device_is_watched(device) ? &event : NULL,
+                          task->scratch != NULL ? clm_buffer_memory(task->scratch) : NULL),
+                      "CLBlastSgemm", task);
     return event != NULL && status == CLM_OK ? clm_device_watch(device, event, "CLBlast's Sgemm")
                                              : status;
 }
 
 clm_status clm_gemm_clblast(clm_device *device, const clm_gemm_task *task) {
-    clm_status status = clm_device_check(device);
-    clm_buffer *between = NULL;
-    if (status != CLM_OK) {
-        return status;
+    clm_status status = CLM_OK;
+    clblast_use *use = NULL;
+    CLM_TRY(clm_device_check(device));
+    CLM_TRY(use_of(device, &use));
+    const int kept = use->built ? -1 : silence();
+    status = multiply(device, task);
+    if (!use->built) {
+        restore_stdout(kept);
+        use->built = true;
     }
-    bool first = clm_device_close_context(device, leave) == NULL;
-    int kept = first ? silence() : -1;
-    if (first) {
-        atomic_fetch_add(&users, 1);
-        status = clm_device_on_close(device, leave, device);
-        if (status != CLM_OK) {
-            leave(NULL);
-            goto cleanup;
-        }
-        override_all(device);
-    }
-    CLM_TRY(create_between(&between, device, task,
-                           task->a.transposed ? CLBlastTransposeYes : CLBlastTransposeNo,
-                           task->b.transposed ? CLBlastTransposeYes : CLBlastTransposeNo));
-    CLM_TRY(multiply(device, task, between != NULL ? clm_buffer_memory(between) : NULL));
-    if ((task->flags & (CLM_GEMM_TAIL | CLM_GEMM_BEGIN_RESIDUAL)) != 0) {
-        CLM_TRY(clm_gemm_own_tail(device, task));
+    if (status == CLM_OK && (task->flags & (CLM_GEMM_TAIL | CLM_GEMM_BEGIN_RESIDUAL)) != 0) {
+        status = clm_gemm_own_tail(device, task);
     }
 cleanup:
-    if (first) {
-        restore_stdout(kept);
-    }
-    clm_buffer_release(between);
     return status;
 }
 

@@ -188,13 +188,13 @@ static clm_status launch_few(clm_device *device, const few_shape *shape, const f
 
 /* The kernel is the same for any number of rows and any storage, and built once, for one row. */
 static clm_status add_slices(clm_device *device, clm_gemm_backend form, const few_plan *plan,
-                             const clm_buffer *sums, const clm_gemm_task *task) {
+                             size_t sums_at, const clm_gemm_task *task) {
     const few_shape shape = shape_for(device, form, 1, CLM_GEMM_F32);
     clm_launch launch = clm_launch_begin(device, "gemm_few", "gemm_few_add", shape.options);
     clm_launch_int(&launch, task->M);
     clm_launch_int(&launch, task->N);
-    clm_launch_buffer(&launch, sums);
-    clm_launch_ulong(&launch, 0);
+    clm_launch_buffer(&launch, task->scratch);
+    clm_launch_ulong(&launch, sums_at);
     clm_launch_int(&launch, plan->slices);
     clm_launch_ulong(&launch, (size_t)task->M * (size_t)task->N);
     clm_gemm_launch_tail(&launch, task);
@@ -203,46 +203,54 @@ static clm_status add_slices(clm_device *device, clm_gemm_backend form, const fe
     return clm_launch_2d(&launch, global, local);
 }
 
-/* All the K, or slices of it into `sums` and their sum. */
+/* All the K, or slices of it into scratch and their sum. */
 static clm_status multiply(clm_device *device, clm_gemm_backend form, const few_shape *shape,
-                           const clm_gemm_task *task) {
+                           const clm_gemm_task *task, size_t sums_at) {
     clm_status status = CLM_OK;
-    clm_buffer *sums = NULL;
     const few_plan plan = plan_for(device, shape, task);
     if (plan.slices == 1) {
         return launch_few(device, shape, &plan, task);
     }
     clm_gemm_task part = *task;
-    CLM_TRY(clm_buffer_create(
-        &sums, device, (size_t)plan.slices * (size_t)task->M * (size_t)task->N * sizeof(float),
-        "sums over slices of K"));
-    part.c = sums;
-    part.c_offset = 0;
+    part.c = task->scratch;
+    part.c_offset = sums_at;
     part.c_stride = task->N;
     part.flags = 0;
     CLM_TRY(launch_few(device, shape, &plan, &part));
-    CLM_TRY(add_slices(device, form, &plan, sums, task));
+    CLM_TRY(add_slices(device, form, &plan, sums_at, task));
 cleanup:
-    clm_buffer_release(sums);
     return status;
+}
+
+/* Other kernels than these two do not depend on the number of rows, and are built for one. */
+static few_shape shape_of(const clm_device *device, clm_gemm_backend form,
+                          const clm_gemm_task *task) {
+    const bool by_rows = form == CLM_GEMM_OWN_TILED || task->b.panel_depth != 0;
+    return shape_for(device, form, by_rows ? task->M : 1, task->b.storage);
+}
+
+/* Of a copy of a transposed A, which is small beside B; sums over slices of K come after it. */
+static size_t copy_floats(const clm_gemm_task *task) {
+    return task->a.transposed ? clm_gemm_section((size_t)task->M * (size_t)task->K) : 0;
+}
+
+size_t clm_gemm_few_scratch(const clm_device *device, clm_gemm_backend form,
+                            const clm_gemm_task *task) {
+    const few_shape shape = shape_of(device, form, task);
+    const few_plan plan = plan_for(device, &shape, task);
+    const size_t sums = (size_t)plan.slices * (size_t)task->M * (size_t)task->N;
+    return copy_floats(task) + (plan.slices > 1 ? sums : 0);
 }
 
 clm_status clm_gemm_few(clm_device *device, clm_gemm_backend form, const clm_gemm_task *task) {
     clm_status status = CLM_OK;
-    clm_buffer *copy = NULL;
     clm_gemm_task straight = *task;
-    /* Other kernels do not depend on the number of rows, and are built for one. */
-    const bool by_rows = form == CLM_GEMM_OWN_TILED || task->b.panel_depth != 0;
-    const few_shape shape = shape_for(device, form, by_rows ? task->M : 1, task->b.storage);
+    const few_shape shape = shape_of(device, form, task);
     if (task->a.transposed) {
-        /* Small beside B. */
-        CLM_TRY(clm_buffer_create(&copy, device, (size_t)task->M * (size_t)task->K * sizeof(float),
-                                  "a copy of A"));
-        CLM_TRY(clm_gemm_own_copy(device, copy, &task->a, task->M, task->K));
-        straight.a = (clm_gemm_matrix){.buffer = copy, .stride = task->K};
+        CLM_TRY(clm_gemm_own_copy(device, task->scratch, &task->a, task->M, task->K));
+        straight.a = (clm_gemm_matrix){.buffer = task->scratch, .stride = task->K};
     }
-    CLM_TRY(multiply(device, form, &shape, &straight));
+    CLM_TRY(multiply(device, form, &shape, &straight, copy_floats(task)));
 cleanup:
-    clm_buffer_release(copy);
     return status;
 }

@@ -69,16 +69,17 @@ bool clm_gemm_outer_serves(const clm_gemm_task *task) {
            task->b.storage == CLM_GEMM_F32;
 }
 
+/* A copy of a transposed B, which is small beside C. */
+size_t clm_gemm_outer_scratch(const clm_gemm_task *task) {
+    return task->b.transposed ? (size_t)task->K * (size_t)task->N : 0;
+}
+
 clm_status clm_gemm_outer(clm_device *device, clm_gemm_backend form, const clm_gemm_task *task) {
     clm_status status = CLM_OK;
-    clm_buffer *copy = NULL;
     clm_gemm_matrix b = task->b;
     if (b.transposed) {
-        /* Small beside C. */
-        CLM_TRY(clm_buffer_create(&copy, device, (size_t)task->K * (size_t)task->N * sizeof(float),
-                                  "a copy of B"));
-        CLM_TRY(clm_gemm_own_copy(device, copy, &task->b, task->K, task->N));
-        b = (clm_gemm_matrix){.buffer = copy, .stride = task->N};
+        CLM_TRY(clm_gemm_own_copy(device, task->scratch, &task->b, task->K, task->N));
+        b = (clm_gemm_matrix){.buffer = task->scratch, .stride = task->N};
     }
     const outer_shape shape = shape_for(device, form, task);
     clm_launch launch = clm_launch_begin(device, "gemm_outer", "gemm_outer", shape.options);
@@ -100,6 +101,5 @@ clm_status clm_gemm_outer(clm_device *device, clm_gemm_backend form, const clm_g
                               (size_t)parts_of(task->M, shape.rows)};
     CLM_TRY(clm_launch_2d(&launch, global, local));
 cleanup:
-    clm_buffer_release(copy);
     return status;
 }

@@ -111,14 +111,14 @@ int clm_gemm_own_k_block(const clm_device *device) {
 
 /* ---- packing ---- */
 
-static clm_status pack_b(clm_device *device, const own_shape *shape, clm_buffer *panels,
+static clm_status pack_b(clm_device *device, const own_shape *shape, clm_buffer *panels, size_t at,
                          const clm_gemm_matrix *b, int K, int N) {
     const int depth = b->transposed ? shape->pack_depth_transposed : shape->pack_depth;
     clm_launch launch = clm_launch_begin(
         device, "gemm", b->transposed ? "gemm_pack_columns_transposed" : "gemm_pack_columns",
         shape->options);
     clm_launch_buffer(&launch, panels);
-    clm_launch_ulong(&launch, 0);
+    clm_launch_ulong(&launch, at);
     clm_launch_buffer(&launch, b->buffer);
     clm_launch_ulong(&launch, b->offset);
     clm_launch_int(&launch, b->stride);
@@ -131,11 +131,11 @@ static clm_status pack_b(clm_device *device, const own_shape *shape, clm_buffer 
 }
 
 /* A, which is transposed. */
-static clm_status pack_a(clm_device *device, const own_shape *shape, clm_buffer *panels,
+static clm_status pack_a(clm_device *device, const own_shape *shape, clm_buffer *panels, size_t at,
                          const clm_gemm_matrix *a, int K, int M) {
     clm_launch launch = clm_launch_begin(device, "gemm", "gemm_pack_rows", shape->options);
     clm_launch_buffer(&launch, panels);
-    clm_launch_ulong(&launch, 0);
+    clm_launch_ulong(&launch, at);
     clm_launch_buffer(&launch, a->buffer);
     clm_launch_ulong(&launch, a->offset);
     clm_launch_int(&launch, a->stride);
@@ -151,7 +151,7 @@ static clm_status pack_a(clm_device *device, const own_shape *shape, clm_buffer 
 clm_status clm_gemm_own_pack(clm_device *device, clm_buffer *panels, const clm_gemm_matrix *b,
                              int K, int N) {
     const own_shape shape = shape_for(device);
-    return pack_b(device, &shape, panels, b, K, N);
+    return pack_b(device, &shape, panels, 0, b, K, N);
 }
 
 clm_status clm_gemm_own_copy(clm_device *device, clm_buffer *dense, const clm_gemm_matrix *matrix,
@@ -308,12 +308,13 @@ static clm_gemm_task slice_depth(const clm_gemm_task *task, int first, int depth
     return slice;
 }
 
-/* Memory for packed slices, and how large those are; an operand that is read as it lies has no
- * buffer and is one slice. */
+/* How large packed slices are, and where in scratch; an operand that is read as it lies is one
+ * slice, but not of more of K than a work-item may go round for. */
 typedef struct own_plan {
     int rows, columns, depth;
-    clm_buffer *a;
-    clm_buffer *b;
+    bool packs_a, packs_b;
+    size_t b_at;   /* A is at 0 */
+    size_t floats; /* of both */
 } own_plan;
 
 /* The most tiles of `tile` rows or columns, `depth` deep, that fit a slice: at least one. */
@@ -324,34 +325,31 @@ static int tiles_in_slice(int all, int tile, int depth) {
     return fit == 0 ? 1 : fit < (size_t)tiles ? (int)fit : tiles;
 }
 
-static clm_status plan_slices(own_plan *plan, clm_device *device, const own_shape *shape,
-                              const clm_gemm_task *task) {
-    clm_status status = CLM_OK;
-    bool pack_a = task->a.transposed;
-    bool pack_b = task->b.panel_depth == 0;
-    *plan = (own_plan){.rows = task->M, .columns = task->N, .depth = task->K};
-    if (pack_a || pack_b) {
-        plan->depth = smaller(task->K, shape->slice_depth);
+static own_plan plan_slices(const clm_device *device, const own_shape *shape,
+                            const clm_gemm_task *task) {
+    own_plan plan = {.rows = task->M,
+                     .columns = task->N,
+                     .packs_a = task->a.transposed,
+                     .packs_b = task->b.panel_depth == 0};
+    const int most =
+        larger(clm_device_iteration_limit(device) / shape->k_block, 1) * shape->k_block;
+    plan.depth = smaller(task->K, plan.packs_a || plan.packs_b ? shape->slice_depth : most);
+    if (plan.packs_a) {
+        plan.rows = tiles_in_slice(task->M, shape->rows, plan.depth) * shape->rows;
+        plan.b_at = clm_gemm_section((size_t)plan.rows * (size_t)plan.depth);
     }
-    const size_t element_bytes = (size_t)plan->depth * sizeof(float);
-    if (pack_a) {
-        plan->rows = tiles_in_slice(task->M, shape->rows, plan->depth) * shape->rows;
-        CLM_TRY(clm_buffer_create(&plan->a, device, (size_t)plan->rows * element_bytes,
-                                  "a packed slice of A"));
+    plan.floats = plan.b_at;
+    if (plan.packs_b) {
+        plan.columns = tiles_in_slice(task->N, shape->columns, plan.depth) * shape->columns;
+        plan.floats += (size_t)plan.columns * (size_t)plan.depth;
     }
-    if (pack_b) {
-        plan->columns = tiles_in_slice(task->N, shape->columns, plan->depth) * shape->columns;
-        CLM_TRY(clm_buffer_create(&plan->b, device, (size_t)plan->columns * element_bytes,
-                                  "a packed slice of B"));
-    }
-cleanup:
-    return status;
+    return plan;
 }
 
-static clm_status pack_a_slice(clm_device *device, const own_shape *shape, const own_plan *plan,
-                               clm_gemm_task *slice) {
-    clm_status status = pack_a(device, shape, plan->a, &slice->a, slice->K, slice->M);
-    slice->a = (clm_gemm_matrix){.buffer = plan->a, .panel_depth = slice->K};
+static clm_status pack_a_slice(clm_device *device, const own_shape *shape, clm_gemm_task *slice) {
+    const clm_status status =
+        pack_a(device, shape, slice->scratch, 0, &slice->a, slice->K, slice->M);
+    slice->a = (clm_gemm_matrix){.buffer = slice->scratch, .panel_depth = slice->K};
     return status;
 }
 
@@ -362,7 +360,7 @@ static clm_status multiply_rows(clm_device *device, const own_shape *shape, cons
     for (int m = 0; m < task->M; m += plan->rows) {
         clm_gemm_task slice = task->a.panel_depth != 0 ? *task : slice_rows(task, m, plan->rows);
         if (slice.a.transposed) {
-            CLM_TRY(pack_a_slice(device, shape, plan, &slice));
+            CLM_TRY(pack_a_slice(device, shape, &slice));
         }
         CLM_TRY(launch_panels(device, shape, &slice));
     }
@@ -376,14 +374,16 @@ static clm_status multiply_slices(clm_device *device, const own_shape *shape, co
     clm_status status = CLM_OK;
     for (int k = 0; k < task->K; k += plan->depth) {
         clm_gemm_task deep = slice_depth(task, k, plan->depth, shape->columns);
-        if (plan->a != NULL && plan->rows >= task->M) {
-            CLM_TRY(pack_a_slice(device, shape, plan, &deep));
+        if (plan->packs_a && plan->rows >= task->M) {
+            CLM_TRY(pack_a_slice(device, shape, &deep));
         }
         for (int n = 0; n < task->N; n += plan->columns) {
             clm_gemm_task slice = slice_columns(&deep, n, plan->columns);
-            if (plan->b != NULL) {
-                CLM_TRY(pack_b(device, shape, plan->b, &slice.b, slice.K, slice.N));
-                slice.b = (clm_gemm_matrix){.buffer = plan->b, .panel_depth = slice.K};
+            if (plan->packs_b) {
+                CLM_TRY(
+                    pack_b(device, shape, slice.scratch, plan->b_at, &slice.b, slice.K, slice.N));
+                slice.b = (clm_gemm_matrix){
+                    .buffer = slice.scratch, .offset = plan->b_at, .panel_depth = slice.K};
             }
             CLM_TRY(multiply_rows(device, shape, plan, &slice));
         }
@@ -392,40 +392,46 @@ cleanup:
     return status;
 }
 
+/* The columns that are read as B lies, in whole panels: of few rows, for which packing costs more.
+ */
+static int direct_columns(const own_shape *shape, const clm_gemm_task *task) {
+    const bool direct = task->b.panel_depth == 0 && !task->b.transposed && !task->a.transposed &&
+                        task->M <= shape->direct_rows;
+    return direct ? task->N - task->N % shape->columns : 0;
+}
+
 static clm_status multiply_panels(clm_device *device, const own_shape *shape,
                                   const clm_gemm_task *task) {
     clm_status status = CLM_OK;
-    own_plan plan = {0};
-    clm_gemm_task rest = *task;
-    const int whole = task->N - task->N % shape->columns;
-    bool direct = task->b.panel_depth == 0 && !task->b.transposed && !task->a.transposed &&
-                  task->M <= shape->direct_rows;
-    if (direct && whole > 0) {
+    const int whole = direct_columns(shape, task);
+    if (whole > 0) {
         const clm_gemm_task head = slice_columns(task, 0, whole);
         CLM_TRY(launch_panels(device, shape, &head));
-        if (whole == task->N) {
-            goto cleanup;
-        }
-        rest = slice_columns(task, whole, task->N - whole);
     }
-    CLM_TRY(plan_slices(&plan, device, shape, &rest));
-    CLM_TRY(multiply_slices(device, shape, &plan, &rest));
+    if (whole < task->N) {
+        const clm_gemm_task rest = slice_columns(task, whole, task->N - whole);
+        const own_plan plan = plan_slices(device, shape, &rest);
+        CLM_TRY(multiply_slices(device, shape, &plan, &rest));
+    }
 cleanup:
-    clm_buffer_release(plan.a);
-    clm_buffer_release(plan.b);
     return status;
 }
 
 clm_status clm_gemm_own(clm_device *device, clm_gemm_backend form, const clm_gemm_task *task) {
     const own_shape shape = shape_for(device);
-    if (task->M <= CLM_GEMM_FEW_ROWS && !task->one_kernel) {
-        return clm_gemm_few(device, form, task);
-    }
-    if (clm_gemm_outer_serves(task) && !task->one_kernel) {
-        return clm_gemm_outer(device, form, task);
-    }
     return form == CLM_GEMM_OWN_PANELS ? multiply_panels(device, &shape, task)
                                        : launch_tiled(device, &shape, task);
+}
+
+size_t clm_gemm_own_scratch(const clm_device *device, clm_gemm_backend form,
+                            const clm_gemm_task *task) {
+    const own_shape shape = shape_for(device);
+    const int whole = direct_columns(&shape, task);
+    if (form != CLM_GEMM_OWN_PANELS || whole == task->N) {
+        return 0;
+    }
+    const clm_gemm_task rest = slice_columns(task, whole, task->N - whole);
+    return plan_slices(device, &shape, &rest).floats;
 }
 
 /* ---- the device's limit ---- */

@@ -55,12 +55,12 @@ clm_status clm_gemm_narrow(clm_device *device, clm_buffer *out, const clm_buffer
                                    : clm_convert_f32_to_bf16(device, out, x, count);
 }
 
-clm_status clm_gemm_widen(clm_device *device, clm_buffer *dense, const clm_gemm_matrix *matrix,
-                          int rows, int columns) {
+clm_status clm_gemm_widen(clm_device *device, clm_buffer *dense, size_t at,
+                          const clm_gemm_matrix *matrix, int rows, int columns) {
     const clm_ops_variant variant = clm_gemm_few_variant(device, matrix->storage);
     clm_launch launch = clm_launch_begin(device, "gemm_few", "gemm_few_widen", variant.options);
     clm_launch_buffer(&launch, dense);
-    clm_launch_ulong(&launch, 0);
+    clm_launch_ulong(&launch, at);
     clm_launch_buffer(&launch, matrix->buffer);
     clm_launch_ulong(&launch, matrix->offset);
     clm_launch_int(&launch, matrix->stride);

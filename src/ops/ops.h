@@ -19,7 +19,7 @@
 #define CLM_OPS_OPS_H
 
 #include "device/device.h"
-#include "ops/gemm.h"
+#include "ops/gemm_types.h"
 
 /* Rows that need not be contiguous: the first begins at element `offset` of the buffer, each next
  * one `stride` elements later (0: contiguous). */
@@ -134,7 +134,8 @@ clm_attention_gradients clm_attention_fused_gradients(clm_buffer *dqkv, int H, i
 typedef struct clm_linear_tail {
     clm_buffer *pre; /* when not NULL: gets x * weight + bias, before GELU */
     bool gelu;
-    const clm_buffer *residual; /* when not NULL: (rows,N), added last; may be `out` itself */
+    /* When not NULL: (rows,N), added; may be `out` itself where there is neither pre nor GELU. */
+    const clm_buffer *residual;
 } clm_linear_tail;
 
 /* `packed` replaces `weight` if it is not NULL (frozen weights, packed once with transposed =
@@ -142,7 +143,9 @@ typedef struct clm_linear_tail {
 clm_status clm_linear_forward(clm_device *device, clm_buffer *out, const clm_buffer *x,
                               const clm_buffer *weight, const clm_gemm_packed *packed,
                               const clm_buffer *bias, const clm_linear_tail *tail, int rows, int K,
-                              int N);
+                              int N, clm_buffer *scratch);
+size_t clm_linear_forward_scratch_bytes(clm_device *device, const clm_gemm_packed *packed, int rows,
+                                        int K, int N);
 
 /* dx (rows,K) = dout * weight^T (overwritten; NULL: not wanted); dweight (K,N) += x^T * dout; dbias
  * (N) += column sums; both NULL when the layer is not trained. `packed_transposed` replaces
@@ -150,7 +153,13 @@ clm_status clm_linear_forward(clm_device *device, clm_buffer *out, const clm_buf
 clm_status clm_linear_backward(clm_device *device, clm_buffer *dx, clm_buffer *dweight,
                                clm_buffer *dbias, const clm_buffer *dout, const clm_buffer *x,
                                const clm_buffer *weight, const clm_gemm_packed *packed_transposed,
-                               int rows, int K, int N);
+                               int rows, int K, int N, clm_buffer *scratch);
+
+/* Which of the results are wanted. */
+enum { CLM_LINEAR_DX = 1, CLM_LINEAR_DWEIGHT = 2, CLM_LINEAR_DBIAS = 4 };
+size_t clm_linear_backward_scratch_bytes(clm_device *device,
+                                         const clm_gemm_packed *packed_transposed, int rows, int K,
+                                         int N, unsigned wanted);
 
 /* ---- residual ---- */
 

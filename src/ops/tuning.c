@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "ops/gemm.h"
+#include "ops/gemm_types.h"
 
 /* ---- the table ---- */
 

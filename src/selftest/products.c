@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "ops/gemm.h"
 #include "ops/ops.h"
 #include "reference/convert.h"
 #include "reference/gemm.h"
@@ -111,8 +112,9 @@ static clm_status check_product(clm_selftest_context *run, const product *p) {
         .gelu = (p->flags & GELU) != 0,
         .pre = (p->flags & PRE) != 0 ? pre.buffer : NULL,
         .residual = (p->flags & RESIDUAL) != 0 ? residual.buffer : NULL,
+        .arithmetic = CLM_GEMM_IN_FLOATS,
     };
-    CLM_TRY(clm_gemm_with_arithmetic(run->device, CLM_GEMM_IN_FLOATS, &arguments));
+    CLM_TRY(clm_gemm_on_lent_scratch(run->device, &arguments));
     clm_reference_gemm_bound(&right, bound);
     clm_reference_gemm(&right);
     /* What a tail adds of its own: GELU's 2e-6, and a rounding of numbers up to some 30. */
@@ -145,7 +147,7 @@ static clm_status check_large(clm_selftest_context *run) {
     CLM_TRY(run->status);
     const clm_gemm_arguments arguments = {
         .M = SIDE, .N = SIDE, .K = SIDE, .a = a.buffer, .b = b.buffer, .c = c.buffer};
-    CLM_TRY(clm_gemm(run->device, &arguments));
+    CLM_TRY(clm_gemm_on_lent_scratch(run->device, &arguments));
     for (size_t i = 0; i < ROWS; i++) {
         const clm_reference_gemm_arguments right = {.M = 1,
                                                     .N = SIDE,
@@ -192,14 +194,22 @@ static clm_status check_linear(clm_selftest_context *run, int rows, int K, int N
     /* Sums of up to 131 products of numbers below 1, whose order is free. */
     const double atol = 131 * 131 * 0x1p-24;
     clm_reference_linear_forward(out_right, x_right, weight_right, bias_right, false, rows, K, N);
+    clm_buffer *scratch = NULL;
+    CLM_TRY(clm_scratch_take(run->device,
+                             clm_linear_forward_scratch_bytes(run->device, NULL, rows, K, N),
+                             &scratch, "scratch of a linear layer"));
     CLM_TRY(clm_linear_forward(run->device, out.buffer, x.buffer, weight.buffer, NULL, bias.buffer,
-                               NULL, rows, K, N));
+                               NULL, rows, K, N, scratch));
     clm_selftest_compare(run, "out", &out, out_right, atol, 0.0);
     clm_selftest_shape(run, "linear, rows=%d, K=%d, N=%d", rows, K, N);
     clm_reference_linear_backward(dx_right, dweight_right, dbias_right, dout_right, x_right,
                                   weight_right, false, rows, K, N);
+    const unsigned all = CLM_LINEAR_DX | CLM_LINEAR_DWEIGHT | CLM_LINEAR_DBIAS;
+    CLM_TRY(clm_scratch_take(run->device,
+                             clm_linear_backward_scratch_bytes(run->device, NULL, rows, K, N, all),
+                             &scratch, "scratch of a linear layer"));
     CLM_TRY(clm_linear_backward(run->device, dx.buffer, dweight.buffer, dbias.buffer, dout.buffer,
-                                x.buffer, weight.buffer, NULL, rows, K, N));
+                                x.buffer, weight.buffer, NULL, rows, K, N, scratch));
     clm_selftest_compare(run, "dx", &dx, dx_right, atol, 0.0);
     clm_selftest_compare(run, "dweight", &dweight, dweight_right, atol, 0.0);
     clm_selftest_compare(run, "dbias", &dbias, dbias_right, atol, 0.0);
@@ -331,8 +341,9 @@ clm_status clm_selftest_gemm_half(clm_selftest_context *run) {
                                               .a = a.buffer,
                                               .b_packed = packed,
                                               .c = c.buffer,
-                                              .residual = residual.buffer};
-        CLM_TRY(clm_gemm_with_arithmetic(run->device, CLM_GEMM_IN_HALVES, &arguments));
+                                              .residual = residual.buffer,
+                                              .arithmetic = CLM_GEMM_IN_HALVES};
+        CLM_TRY(clm_gemm_on_lent_scratch(run->device, &arguments));
         clm_reference_gemm_bound(&right, bound);
         clm_reference_gemm(&right);
         for (size_t k = 0; k < count; k++) {

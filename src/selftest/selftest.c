@@ -12,6 +12,7 @@
 #include "base/progress.h"
 #include "ops/common.h"
 #include "ops/gemm.h"
+#include "ops/gemm_backend.h"
 #include "selftest/mark.h"
 #include "selftest/record.h"
 #include "selftest/run.h"

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/memory.h"
+#include "ops/gemm.h"
 #include "reference/gemm.h"
 #include "tune/measure.h"
 
@@ -127,8 +128,9 @@ static clm_status multiply(clm_tune_run *run, void *context, bool candidate) {
         .bias = o->device_bias,
         .gelu = p->tail,
         .residual = o->device_residual,
+        .backend = candidate ? o->backend : CLM_GEMM_OWN,
     };
-    return clm_gemm_with(run->device, candidate ? o->backend : CLM_GEMM_OWN, &arguments);
+    return clm_gemm_on_lent_scratch(run->device, &arguments);
 }
 
 /* ---- checks ---- */

@@ -79,7 +79,9 @@ static clm_buffer *filled(clm_device *device, float *values, size_t count) {
 
 static double run_clm(const bench *b, clm_gemm_backend backend, const clm_gemm_arguments *product) {
     const double start = clm_seconds();
-    demand(clm_gemm_with(b->device, backend, product));
+    clm_gemm_arguments by = *product;
+    by.backend = backend;
+    demand(clm_gemm_on_lent_scratch(b->device, &by));
     demand(clm_device_finish(b->device));
     return clm_seconds() - start;
 }

@@ -183,8 +183,9 @@ static double run(const bench *b, int way, int M) {
             .a = b->a_buffer,
             .b = b->b_buffers[i],
             .b_packed = way >= PACKED ? b->packed[way - PACKED][i] : NULL,
-            .c = b->c_buffer};
-        demand(clm_gemm_with(b->device, CLM_GEMM_OWN, &product) == CLM_OK);
+            .c = b->c_buffer,
+            .backend = CLM_GEMM_OWN};
+        demand(clm_gemm_on_lent_scratch(b->device, &product) == CLM_OK);
     }
     demand(clm_device_finish(b->device) == CLM_OK);
     return (clm_seconds() - start) / b->copies;
@@ -207,8 +208,9 @@ static double run_gradient(const bench *b, bool blas, int rows) {
                                             .a = b->a_buffer,
                                             .b = b->c_buffer,
                                             .c = b->b_buffers[i],
-                                            .accumulate = true};
-        demand(clm_gemm_with(b->device, CLM_GEMM_OWN, &product) == CLM_OK);
+                                            .accumulate = true,
+                                            .backend = CLM_GEMM_OWN};
+        demand(clm_gemm_on_lent_scratch(b->device, &product) == CLM_OK);
     }
     demand(clm_device_finish(b->device) == CLM_OK);
     return (clm_seconds() - start) / b->copies;

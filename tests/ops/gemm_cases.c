@@ -9,6 +9,7 @@
 #include "base/string.h"
 #include "reference/convert.h"
 #include "reference/gemm.h"
+#include "support/test_scratch.h"
 
 /* Rounding error of a sum of K fused multiply-adds, and of adding it to C in parts: at most
  * (K + K / 16 + 4) * 2^-24 * (|A| |B| + |C|) in any order (Higham 2002, section 3.1). Forgetting
@@ -165,7 +166,7 @@ static void make_buffers(gemm_buffers *buffers, clm_device *device, clm_gemm_bac
 
 static void run(clm_device *device, clm_gemm_backend backend, const gemm_buffers *buffers,
                 const gemm_case *test) {
-    const clm_gemm_arguments arguments = {
+    clm_gemm_arguments arguments = {
         .M = test->M,
         .N = test->N,
         .K = test->K,
@@ -186,8 +187,13 @@ static void run(clm_device *device, clm_gemm_backend backend, const gemm_buffers
         .gelu = test->gelu,
         .pre = buffers->pre,
         .residual = test->residual == RESIDUAL_IS_C ? buffers->c : buffers->residual,
+        .backend = backend,
     };
-    assert_ok(clm_gemm_with(device, backend, &arguments));
+    clm_test_scratch scratch =
+        clm_test_scratch_begin(device, clm_gemm_scratch_bytes(device, &arguments));
+    arguments.scratch = scratch.buffer;
+    assert_ok(clm_gemm(device, &arguments));
+    clm_test_scratch_end(&scratch);
 }
 
 static const char *const storage_names[] = {"f32", "f16", "bf16"};
@@ -314,7 +320,7 @@ gemm_case gemm_random_case(int largest) {
         test.bias = heads();
         test.gelu = heads();
         test.pre = heads();
-        test.residual = (enum gemm_residual)below(3);
+        test.residual = (enum gemm_residual)below(test.gelu || test.pre ? 2 : 3);
         if (test.residual == RESIDUAL_IS_C) {
             test.gaps.c_gap = 0;
             test.gaps.c_offset = 0;
@@ -324,6 +330,20 @@ gemm_case gemm_random_case(int largest) {
         test.storage = (clm_gemm_storage)below(3);
     }
     return test;
+}
+
+clm_status gemm_by(clm_device *device, clm_gemm_backend backend,
+                   const clm_gemm_arguments *arguments) {
+    clm_gemm_arguments product = *arguments;
+    product.backend = backend;
+    return clm_gemm_on_lent_scratch(device, &product);
+}
+
+clm_status gemm_in(clm_device *device, clm_gemm_arithmetic arithmetic,
+                   const clm_gemm_arguments *arguments) {
+    clm_gemm_arguments product = *arguments;
+    product.arithmetic = arithmetic;
+    return clm_gemm_on_lent_scratch(device, &product);
 }
 
 const clm_gemm_backend gemm_forms[FORM_COUNT] = {CLM_GEMM_OWN_PANELS, CLM_GEMM_OWN_TILED};

@@ -39,6 +39,12 @@ extern const clm_gemm_backend gemm_forms[FORM_COUNT];
 /* The same in every form. */
 void gemm_check_forms(clm_device *device, const gemm_case *test);
 
+/* A product by a backend, or in an arithmetic, on scratch that the device lends. */
+clm_status gemm_by(clm_device *device, clm_gemm_backend backend,
+                   const clm_gemm_arguments *arguments);
+clm_status gemm_in(clm_device *device, clm_gemm_arithmetic arithmetic,
+                   const clm_gemm_arguments *arguments);
+
 /* A case of random sizes, at and around those of tiles, with random options. */
 gemm_case gemm_random_case(int largest);
 

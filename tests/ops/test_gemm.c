@@ -41,13 +41,17 @@ static void tails_on(clm_device *device) {
         if (slow && bits % 8 != 7) {
             continue;
         }
-        const gemm_case test = {.M = 9,
-                                .N = 53,
-                                .K = slow || bits % 2 != 0 ? 20 : 400,
-                                .bias = bits & 1,
-                                .gelu = bits & 2,
-                                .pre = bits & 4,
-                                .residual = (enum gemm_residual)(bits / 8)};
+        gemm_case test = {.M = 9,
+                          .N = 53,
+                          .K = slow || bits % 2 != 0 ? 20 : 600,
+                          .bias = bits & 1,
+                          .gelu = bits & 2,
+                          .pre = bits & 4,
+                          .residual = (enum gemm_residual)(bits / 8)};
+        if (test.residual == RESIDUAL_IS_C && (test.gelu || test.pre)) {
+            test.residual = OTHER_RESIDUAL; /* the other is refused */
+            test.M = 21;
+        }
         gemm_check_forms(device, &test);
     }
 }
@@ -63,12 +67,14 @@ static void slices_on(clm_device *device) {
     if (clm_test_is_simulator(device)) {
         return;
     }
-    static const int depths[] = {1535, 1536, 1537, 3071, 3072, 3073, 6200};
+    static const int depths[] = {511, 512, 513, 1536, 3071, 3072, 3073, 6200};
     for (size_t i = 0; i < sizeof depths / sizeof *depths; i++) {
         gemm_case test = {.M = 33, .N = 49, .K = depths[i], .a_transposed = i % 2 != 0};
-        test.bias = test.gelu = test.pre = true;
+        test.bias = true;
         test.residual = RESIDUAL_IS_C;
         gemm_check_case(device, CLM_GEMM_OWN_PANELS, &test);
+        test.gelu = test.pre = true;
+        test.residual = OTHER_RESIDUAL;
         test.packing = PACKED_IN_PIECES;
         test.b_transposed = true;
         gemm_check_case(device, CLM_GEMM_OWN_PANELS, &test);
@@ -113,7 +119,7 @@ static void not_finite_on(clm_device *device) {
         clm_buffer *c_buffer = clm_test_buffer(device, NULL, c_count);
         const clm_gemm_arguments arguments = {
             .M = M, .N = N, .K = K, .a = a_buffer, .b = b_buffer, .c = c_buffer};
-        assert_ok(clm_gemm_with(device, gemm_forms[i / 6], &arguments));
+        assert_ok(gemm_by(device, gemm_forms[i / 6], &arguments));
         clm_test_buffer_read(c_buffer, c, c_count);
         for (int at = 0; at < M * N; at++) {
             bool expected = in_a ? at / N == 7 : at % N == 49;
@@ -147,7 +153,7 @@ static void gelu_ends_on(clm_device *device) {
         clm_buffer *c = clm_test_buffer(device, NULL, N);
         const clm_gemm_arguments arguments = {
             .M = 1, .N = N, .K = 1, .a = a, .b = b, .c = c, .gelu = true};
-        assert_ok(clm_gemm_with(device, gemm_forms[i], &arguments));
+        assert_ok(gemm_by(device, gemm_forms[i], &arguments));
         clm_test_buffer_read(c, got, N);
         for (int n = 0; n < N; n++) {
             /* 0 or half of the smallest normal number below, x itself above. */
@@ -216,6 +222,22 @@ static void refusals_on(clm_device *device) {
     bad.residual = bad.c;
     bad.c_offset = 1;
     assert_status(CLM_ERROR_ARGUMENT, clm_gemm(device, &bad));
+    bad = good;
+    bad.residual = bad.c;
+    bad.gelu = true;
+    assert_status(CLM_ERROR_ARGUMENT, clm_gemm(device, &bad));
+    assert_message_has("residual");
+
+    /* Scratch is needed, and is missing or too small. */
+    bad = good;
+    bad.a_transposed = true;
+    bad.lda = 0;
+    assert_true(clm_gemm_scratch_bytes(device, &bad) >= sizeof(float) * 2 * 4);
+    assert_status(CLM_ERROR_SHAPE, clm_gemm(device, &bad));
+    assert_message_has("scratch");
+    bad.scratch = small;
+    assert_status(CLM_ERROR_SHAPE, clm_gemm(device, &bad));
+    assert_message_has("scratch");
 
     clm_gemm_packed *packed = NULL;
     assert_status(CLM_ERROR_SHAPE,
@@ -225,7 +247,7 @@ static void refusals_on(clm_device *device) {
                                  false, 4, 3, CLM_GEMM_F32));
     bad = good;
     bad.b_packed = packed;
-    assert_status(CLM_ERROR_ARGUMENT, clm_gemm_with(device, CLM_GEMM_OWN_TILED, &bad));
+    assert_status(CLM_ERROR_ARGUMENT, gemm_by(device, CLM_GEMM_OWN_TILED, &bad));
     bad.N = 2;
     assert_status(CLM_ERROR_SHAPE, clm_gemm(device, &bad));
     clm_gemm_packed_release(packed);

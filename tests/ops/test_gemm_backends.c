@@ -48,7 +48,7 @@ static void unsupported_on(clm_device *device) {
     clm_buffer *c = clm_test_buffer(device, NULL, 16);
     const clm_gemm_arguments product = {.M = 2, .N = 2, .K = 2, .a = buffer, .b = buffer, .c = c};
     if (!CLM_WITH_CLBLAST) {
-        assert_status(CLM_ERROR_UNSUPPORTED, clm_gemm_with(device, CLM_GEMM_CLBLAST, &product));
+        assert_status(CLM_ERROR_UNSUPPORTED, gemm_by(device, CLM_GEMM_CLBLAST, &product));
         assert_message_has("CLM_WITH_CLBLAST");
     }
     clm_test_buffer_check(buffer, 16);

@@ -122,7 +122,7 @@ static void exact_on(clm_device *device) {
             assert_non_null(got);
             const clm_gemm_arguments product = arguments_of(&test);
             const clm_reference_gemm_arguments right = right_of(&test);
-            assert_ok(clm_gemm_with_arithmetic(device, CLM_GEMM_IN_HALVES, &product));
+            assert_ok(gemm_in(device, CLM_GEMM_IN_HALVES, &product));
             read_c(&test, got);
             clm_reference_gemm_half(&right);
             for (size_t at = 0; at < count; at++) {
@@ -155,7 +155,7 @@ static void close_on(clm_device *device) {
         assert_true(got != NULL && bound != NULL);
         const clm_gemm_arguments product = arguments_of(&test);
         const clm_reference_gemm_arguments right = right_of(&test);
-        assert_ok(clm_gemm_with_arithmetic(device, CLM_GEMM_IN_HALVES, &product));
+        assert_ok(gemm_in(device, CLM_GEMM_IN_HALVES, &product));
         read_c(&test, got);
         clm_reference_gemm(&right);
         clm_reference_gemm_bound(&right, bound);
@@ -197,15 +197,17 @@ static void tails_on(clm_device *device) {
         clm_buffer *pre = clm_test_buffer(device, NULL, COUNT);
         clm_buffer *c = clm_test_buffer(device, residual, COUNT);
         clm_gemm_arguments product = arguments_of(&test);
-        product.c = c; /* a residual that is c */
+        product.c = c;
         product.bias = (bits & 1) != 0 ? bias_buffer : NULL;
         product.gelu = (bits & 2) != 0;
         product.pre = (bits & 4) != 0 ? pre : NULL;
-        product.residual = (bits & 8) != 0 ? c : NULL;
+        /* c itself where that is allowed */
+        clm_buffer *other = clm_test_buffer(device, residual, COUNT);
+        product.residual = (bits & 8) == 0 ? NULL : (bits & 6) == 0 ? c : other;
         product.accumulate = adds;
         const clm_reference_gemm_arguments right = right_of(&test);
         clm_reference_gemm_half(&right);
-        assert_ok(clm_gemm_with_arithmetic(device, CLM_GEMM_IN_HALVES, &product));
+        assert_ok(gemm_in(device, CLM_GEMM_IN_HALVES, &product));
         clm_test_buffer_read(c, got, COUNT);
         clm_test_buffer_read(pre, pre_got, COUNT);
         /* The tail in plain C: a product of depth 1 with 1 that gets this bias and residual. */
@@ -233,6 +235,7 @@ static void tails_on(clm_device *device) {
             assert_true(product.pre == NULL || fabs((double)pre_got[at] - (double)pre_expected) <=
                                                    1e-6 * (1 + fabs((double)pre_expected)));
         }
+        clm_test_buffer_check(other, COUNT);
         clm_test_buffer_check(bias_buffer, 53);
         clm_test_buffer_check(pre, COUNT);
         clm_test_buffer_check(c, COUNT);
@@ -272,7 +275,7 @@ static void not_finite_on(clm_device *device) {
         assert_ok(clm_gemm_pack(&packed, device, b_buffer, 0, 0, false, K, N, CLM_GEMM_F16));
         const clm_gemm_arguments product = {
             .M = M, .N = N, .K = K, .a = a_buffer, .b_packed = packed, .c = c_buffer};
-        assert_ok(clm_gemm_with_arithmetic(device, CLM_GEMM_IN_HALVES, &product));
+        assert_ok(gemm_in(device, CLM_GEMM_IN_HALVES, &product));
         clm_test_buffer_read(c_buffer, c, M * N);
         for (int at = 0; at < M * N; at++) {
             const bool there = in_a ? at / N == 7 : at % N == 49;
@@ -304,34 +307,32 @@ static void seam_on(clm_device *device) {
     assert_ok(clm_gemm_resolve(device, &backend));
     make_case(&test, device, backend);
     clm_gemm_arguments product = arguments_of(&test);
-    assert_ok(clm_gemm_with_arithmetic(device, CLM_GEMM_IN_FLOATS, &product));
+    assert_ok(gemm_in(device, CLM_GEMM_IN_FLOATS, &product));
     read_c(&test, floats);
-    assert_ok(clm_gemm_with_arithmetic(device, CLM_GEMM_IN_HALVES, &product));
+    assert_ok(gemm_in(device, CLM_GEMM_IN_HALVES, &product));
     read_c(&test, halves);
     assert_memory_not_equal(halves, floats, sizeof floats);
-    assert_ok(clm_gemm(device, &product));
+    assert_ok(clm_gemm_on_lent_scratch(device, &product));
     read_c(&test, got);
     assert_memory_equal(got, halves, sizeof halves);
-    assert_ok(clm_gemm_with(device, backend, &product));
+    assert_ok(gemm_by(device, backend, &product));
     read_c(&test, got);
     assert_memory_equal(got, floats, sizeof floats);
 
     /* Replaced by the self-test, and back. */
     assert_ok(clm_gemm_use_arithmetic(device, CLM_GEMM_IN_FLOATS));
-    assert_ok(clm_gemm(device, &product));
+    assert_ok(clm_gemm_on_lent_scratch(device, &product));
     read_c(&test, got);
     assert_memory_equal(got, floats, sizeof floats);
     assert_ok(clm_gemm_use_arithmetic(device, CLM_GEMM_ARITHMETIC_AUTO));
 
     product.M = CLM_GEMM_FEW_ROWS;
-    assert_status(CLM_ERROR_UNSUPPORTED,
-                  clm_gemm_with_arithmetic(device, CLM_GEMM_IN_HALVES, &product));
+    assert_status(CLM_ERROR_UNSUPPORTED, gemm_in(device, CLM_GEMM_IN_HALVES, &product));
     product.M = test.M;
     product.b_packed = NULL;
     product.b = test.a_buffer;
     product.N = 1;
-    assert_status(CLM_ERROR_UNSUPPORTED,
-                  clm_gemm_with_arithmetic(device, CLM_GEMM_IN_HALVES, &product));
+    assert_status(CLM_ERROR_UNSUPPORTED, gemm_in(device, CLM_GEMM_IN_HALVES, &product));
     free_case(&test);
 }
 

@@ -93,7 +93,7 @@ static void multiply(clm_device *device, clm_gemm_backend backend, const operand
             product.bias = o->bias;
             break;
         case 4:
-            product.residual = o->c;
+            product.residual = o->residual;
             product.gelu = true;
             break;
         case 5:
@@ -106,7 +106,7 @@ static void multiply(clm_device *device, clm_gemm_backend backend, const operand
     }
     assert_ok(clm_buffer_write(o->c, 0, before, count * sizeof *before));
     assert_ok(clm_buffer_write(o->residual, 0, before, count * sizeof *before));
-    assert_ok(clm_gemm_with(device, backend, &product));
+    assert_ok(gemm_by(device, backend, &product));
     clm_test_buffer_read(o->c, c, count);
 }
 
@@ -257,7 +257,7 @@ static void order_on(clm_device *device) {
                                             .c = buffers[2],
                                             .accumulate = true};
         assert_ok(clm_buffer_write(buffers[2], 0, values[2], counts[2] * sizeof(float)));
-        assert_ok(clm_gemm(device, &product));
+        assert_ok(clm_gemm_on_lent_scratch(device, &product));
         clm_test_buffer_read(buffers[2], c, counts[2]);
         for (int at = 0; at < rows * N; at++) {
             const float *a = values[0] + (size_t)(at / N) * K;

@@ -3,8 +3,10 @@
  * SPDX-License-Identifier: Apache-2.0 */
 #include "base/string.h"
 #include "op_test.h"
+#include "ops/gemm.h"
 #include "reference/gelu.h"
 #include "reference/linear.h"
+#include "support/test_scratch.h"
 
 typedef struct layer {
     int rows, K, N;
@@ -31,6 +33,34 @@ static void fill(void) {
     clm_test_fill_normal(bias, LARGEST, 1.0f);
 }
 
+/* On exactly the scratch that each asks for. */
+static clm_status forward(clm_device *device, clm_buffer *out, const clm_buffer *x_buffer,
+                          const clm_buffer *w_buffer, const clm_gemm_packed *packed,
+                          const clm_buffer *b_buffer, const clm_linear_tail *tail, layer l) {
+    clm_test_scratch scratch = clm_test_scratch_begin(
+        device, clm_linear_forward_scratch_bytes(device, packed, l.rows, l.K, l.N));
+    const clm_status status = clm_linear_forward(device, out, x_buffer, w_buffer, packed, b_buffer,
+                                                 tail, l.rows, l.K, l.N, scratch.buffer);
+    clm_test_scratch_end(&scratch);
+    return status;
+}
+
+static clm_status backward(clm_device *device, clm_buffer *dx, clm_buffer *dweight,
+                           clm_buffer *dbias, const clm_buffer *dout_buffer,
+                           const clm_buffer *x_buffer, const clm_buffer *w_buffer,
+                           const clm_gemm_packed *packed, layer l) {
+    const unsigned wanted = (dx != NULL ? CLM_LINEAR_DX : 0U) |
+                            (dweight != NULL ? CLM_LINEAR_DWEIGHT : 0U) |
+                            (dbias != NULL ? CLM_LINEAR_DBIAS : 0U);
+    clm_test_scratch scratch = clm_test_scratch_begin(
+        device, clm_linear_backward_scratch_bytes(device, packed, l.rows, l.K, l.N, wanted));
+    const clm_status status =
+        clm_linear_backward(device, dx, dweight, dbias, dout_buffer, x_buffer, w_buffer, packed,
+                            l.rows, l.K, l.N, scratch.buffer);
+    clm_test_scratch_end(&scratch);
+    return status;
+}
+
 static void check_forward(clm_device *device, layer l, bool is_packed, bool has_tail) {
     const size_t out_count = size_of(l.rows, l.N);
     clm_buffer *x_buffer = clm_test_buffer(device, x, size_of(l.rows, l.K));
@@ -43,9 +73,8 @@ static void check_forward(clm_device *device, layer l, bool is_packed, bool has_
         assert_ok(clm_gemm_pack(&packed, device, w_buffer, 0, 0, false, l.K, l.N, CLM_GEMM_F32));
     }
     const clm_linear_tail tail = {.pre = pre, .gelu = true};
-    assert_ok(clm_linear_forward(device, out, x_buffer, is_packed ? NULL : w_buffer, packed,
-                                 has_tail ? b_buffer : NULL, has_tail ? &tail : NULL, l.rows, l.K,
-                                 l.N));
+    assert_ok(forward(device, out, x_buffer, is_packed ? NULL : w_buffer, packed,
+                      has_tail ? b_buffer : NULL, has_tail ? &tail : NULL, l));
     double *x_wide = widened(x, size_of(l.rows, l.K));
     double *weight_wide = widened(weight, size_of(l.K, l.N));
     double *bias_wide = widened(bias, (size_t)l.N);
@@ -111,8 +140,8 @@ static void check_backward(clm_device *device, layer l, bool is_packed) {
     if (is_packed) {
         assert_ok(clm_gemm_pack(&packed, device, w_buffer, 0, 0, true, l.N, l.K, CLM_GEMM_F32));
     }
-    assert_ok(clm_linear_backward(device, dx, dweight, dbias, dout_buffer, x_buffer,
-                                  is_packed ? NULL : w_buffer, packed, l.rows, l.K, l.N));
+    assert_ok(backward(device, dx, dweight, dbias, dout_buffer, x_buffer,
+                       is_packed ? NULL : w_buffer, packed, l));
     double *dx_wide = widened(expected, x_count);
     double *dweight_wide = widened(expected_dweight, w_count);
     double *dbias_wide = widened(expected_dbias, (size_t)l.N);
@@ -134,8 +163,7 @@ static void check_backward(clm_device *device, layer l, bool is_packed) {
     clm_test_buffer_read(dbias, got, (size_t)l.N);
     assert_all_close(got, expected_dbias, (size_t)l.N, sum_tolerance, 0, "dbias");
     /* Nothing is wanted: nothing is done. */
-    assert_ok(clm_linear_backward(device, NULL, NULL, NULL, dout_buffer, x_buffer, w_buffer, NULL,
-                                  l.rows, l.K, l.N));
+    assert_ok(backward(device, NULL, NULL, NULL, dout_buffer, x_buffer, w_buffer, NULL, l));
     clm_gemm_packed_release(packed);
     clm_test_buffer_check(x_buffer, x_count);
     clm_test_buffer_check(w_buffer, w_count);
@@ -161,8 +189,7 @@ static void test_backward(void **state) {
 /* ---- gradients by differences: loss = sum of dout * out, by the device's own forward pass ---- */
 
 static double loss_of(clm_device *device, layer l, clm_buffer *const operands[3], clm_buffer *out) {
-    assert_ok(clm_linear_forward(device, out, operands[0], operands[1], NULL, operands[2], NULL,
-                                 l.rows, l.K, l.N));
+    assert_ok(forward(device, out, operands[0], operands[1], NULL, operands[2], NULL, l));
     clm_test_buffer_read(out, got, size_of(l.rows, l.N));
     double loss = 0;
     for (size_t i = 0; i < size_of(l.rows, l.N); i++) {
@@ -185,8 +212,8 @@ static void differences_on(clm_device *device) {
     }
     clm_buffer *dout_buffer = clm_test_buffer(device, dout, size_of(l.rows, l.N));
     clm_buffer *out = clm_test_buffer(device, NULL, size_of(l.rows, l.N));
-    assert_ok(clm_linear_backward(device, gradients[0], gradients[1], gradients[2], dout_buffer,
-                                  operands[0], operands[1], NULL, l.rows, l.K, l.N));
+    assert_ok(backward(device, gradients[0], gradients[1], gradients[2], dout_buffer, operands[0],
+                       operands[1], NULL, l));
     for (int i = 0; i < 3; i++) {
         static float gradient[LARGEST];
         clm_test_buffer_read(gradients[i], gradient, counts[i]);
@@ -204,6 +231,8 @@ static void differences_on(clm_device *device) {
             assert_ok(clm_buffer_write(operands[i], at * sizeof(float), &kept, sizeof kept));
             assert_close(gradient[at], (losses[0] - losses[1]) / 2, 3e-4, 0);
         }
+    }
+    for (int i = 0; i < 3; i++) {
         clm_test_buffer_check(operands[i], counts[i]);
         clm_test_buffer_check(gradients[i], counts[i]);
     }
@@ -218,15 +247,15 @@ static void test_differences(void **state) {
 
 static void refusals_on(clm_device *device) {
     clm_buffer *buffer = clm_test_buffer(device, NULL, 12);
-    assert_status(CLM_ERROR_SHAPE,
-                  clm_linear_forward(device, buffer, buffer, buffer, NULL, NULL, NULL, 0, 3, 4));
+    assert_status(CLM_ERROR_SHAPE, clm_linear_forward(device, buffer, buffer, buffer, NULL, NULL,
+                                                      NULL, 0, 3, 4, NULL));
     assert_message_has("linear");
     clm_buffer *small = NULL;
     assert_ok(clm_buffer_create(&small, device, 4, "one number"));
     assert_status(CLM_ERROR_SHAPE, clm_linear_backward(device, NULL, NULL, small, buffer, buffer,
-                                                       buffer, NULL, 3, 4, 4));
+                                                       buffer, NULL, 3, 4, 4, NULL));
     assert_status(CLM_ERROR_SHAPE, clm_linear_backward(device, NULL, NULL, buffer, small, buffer,
-                                                       buffer, NULL, 3, 4, 4));
+                                                       buffer, NULL, 3, 4, 4, NULL));
     clm_buffer_release(small);
     clm_test_buffer_check(buffer, 12);
 }

@@ -145,7 +145,7 @@ static void blocks_reach_the_kernel_on(clm_device *device) {
         clm_tuning tuning = clm_tuning_defaults();
         assert_ok(clm_tuning_add(&tuning, i == 1 ? "gemm.k_block=16" : ""));
         assert_ok(clm_tuning_use(device, &tuning));
-        assert_ok(clm_gemm_with(device, CLM_GEMM_OWN_PANELS, &product));
+        assert_ok(gemm_by(device, CLM_GEMM_OWN_PANELS, &product));
         clm_test_buffer_read(c, got[i], COUNT);
     }
     assert_memory_equal(got[0], got[2], sizeof got[0]);

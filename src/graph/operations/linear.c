@@ -3,6 +3,7 @@
 
 #include "graph/derive.h"
 #include "graph/operations.h"
+#include "ops/gemm.h"
 #include "ops/ops.h"
 #include "reference/gelu.h"
 
@@ -71,23 +72,40 @@ static int stride_of(const clm_place *place) {
     return place->width != place->stride ? (int)place->stride : 0;
 }
 
+/* The product of a call, also of one without buffers: then its scratch is asked for. */
+static clm_gemm_arguments product_of(const clm_device_call *call) {
+    return (clm_gemm_arguments){.M = (int)clm_shape_rows(call->in_shape[X]),
+                                .N = (int)clm_shape_last(call->out_shape[0]),
+                                .K = (int)clm_shape_last(call->in_shape[X]),
+                                .a = call->in[X].buffer,
+                                .b = call->in[WEIGHT].buffer,
+                                .b_packed = call->in[WEIGHT].packed,
+                                .b_transposed = is_out_in(call->node),
+                                .b_offset = call->in[WEIGHT].offset,
+                                .ldb = stride_of(&call->in[WEIGHT]),
+                                .c = call->out[0].buffer,
+                                .bias = call->in[BIAS].buffer,
+                                .bias_offset = call->in[BIAS].offset,
+                                .gelu = call->node->with.linear.gelu,
+                                .pre = call->out[1].buffer,
+                                .residual = call->in[RESIDUAL].buffer,
+                                .scratch = call->scratch};
+}
+
 static clm_status enqueue(const clm_device_call *call) {
-    return clm_gemm(call->device,
-                    &(clm_gemm_arguments){.M = (int)clm_shape_rows(call->in_shape[X]),
-                                          .N = (int)clm_shape_last(call->out_shape[0]),
-                                          .K = (int)clm_shape_last(call->in_shape[X]),
-                                          .a = call->in[X].buffer,
-                                          .b = call->in[WEIGHT].buffer,
-                                          .b_packed = call->in[WEIGHT].packed,
-                                          .b_transposed = is_out_in(call->node),
-                                          .b_offset = call->in[WEIGHT].offset,
-                                          .ldb = stride_of(&call->in[WEIGHT]),
-                                          .c = call->out[0].buffer,
-                                          .bias = call->in[BIAS].buffer,
-                                          .bias_offset = call->in[BIAS].offset,
-                                          .gelu = call->node->with.linear.gelu,
-                                          .pre = call->out[1].buffer,
-                                          .residual = call->in[RESIDUAL].buffer});
+    const clm_gemm_arguments product = product_of(call);
+    return clm_gemm(call->device, &product);
+}
+
+static size_t scratch_bytes(const clm_device_call *call) {
+    const clm_gemm_arguments product = product_of(call);
+    const clm_place *weight = &call->in[WEIGHT];
+    const clm_gemm_storage storage = weight->storage == CLM_F16    ? CLM_GEMM_F16
+                                     : weight->storage == CLM_BF16 ? CLM_GEMM_BF16
+                                                                   : CLM_GEMM_F32;
+    return weight->is_packed && weight->packed == NULL
+               ? clm_gemm_packed_scratch_bytes(call->device, &product, storage)
+               : clm_gemm_scratch_bytes(call->device, &product);
 }
 
 const clm_operation clm_operation_linear = {
@@ -100,7 +118,7 @@ const clm_operation clm_operation_linear = {
     .derive = derive,
     .reference = reference,
     .enqueue = enqueue,
-    /* It could overwrite the residual, too, but the sum would then begin with it: other bits. */
+    .scratch_bytes = scratch_bytes,
     .strided_inputs = 1U << WEIGHT | 1U << BIAS,
 };
 
@@ -126,53 +144,76 @@ static void reference_backward(const clm_reference_call *call) {
                                   (int)clm_shape_rows(call->in_shape[0]), K, N);
 }
 
+/* dx = dout weight^T. */
+static clm_gemm_arguments input_product(const clm_device_call *call) {
+    const int N = (int)clm_shape_last(call->in_shape[0]);
+    return (clm_gemm_arguments){.M = (int)clm_shape_rows(call->in_shape[0]),
+                                .N = (int)(clm_shape_count(call->in_shape[2]) / (int64_t)N),
+                                .K = N,
+                                .a = call->in[0].buffer,
+                                .b = call->in[2].buffer,
+                                .b_transposed = !is_out_in(call->node),
+                                .b_offset = call->in[2].offset,
+                                .ldb = stride_of(&call->in[2]),
+                                .c = call->out[0].buffer,
+                                .scratch = call->scratch};
+}
+
 /* dweight (in,out) += x^T dout; (out,in) += dout^T x. */
-static clm_status enqueue_weight(const clm_device_call *call, int rows, int K, int N) {
+static clm_gemm_arguments weight_product(const clm_device_call *call) {
     const bool out_in = is_out_in(call->node);
-    return clm_gemm(call->device, &(clm_gemm_arguments){.M = out_in ? N : K,
-                                                        .N = out_in ? K : N,
-                                                        .K = rows,
-                                                        .a = call->in[out_in ? 0 : 1].buffer,
-                                                        .a_transposed = true,
-                                                        .b = call->in[out_in ? 1 : 0].buffer,
-                                                        .c = call->out[1].buffer,
-                                                        .c_offset = call->out[1].offset,
-                                                        .ldc = stride_of(&call->out[1]),
-                                                        .accumulate = true});
+    const int N = (int)clm_shape_last(call->in_shape[0]);
+    const int K = (int)(clm_shape_count(call->in_shape[2]) / (int64_t)N);
+    return (clm_gemm_arguments){.M = out_in ? N : K,
+                                .N = out_in ? K : N,
+                                .K = (int)clm_shape_rows(call->in_shape[0]),
+                                .a = call->in[out_in ? 0 : 1].buffer,
+                                .a_transposed = true,
+                                .b = call->in[out_in ? 1 : 0].buffer,
+                                .c = call->out[1].buffer,
+                                .c_offset = call->out[1].offset,
+                                .ldc = stride_of(&call->out[1]),
+                                .accumulate = true,
+                                .scratch = call->scratch};
 }
 
 static clm_status enqueue_backward(const clm_device_call *call) {
-    const int rows = (int)clm_shape_rows(call->in_shape[0]);
-    const int N = (int)clm_shape_last(call->in_shape[0]);
-    const int K = (int)(clm_shape_count(call->in_shape[2]) / (int64_t)N);
     clm_status status = CLM_OK;
     if (call->out[0].buffer != NULL) {
-        CLM_TRY(clm_gemm(call->device, &(clm_gemm_arguments){.M = rows,
-                                                             .N = K,
-                                                             .K = N,
-                                                             .a = call->in[0].buffer,
-                                                             .b = call->in[2].buffer,
-                                                             .b_transposed = !is_out_in(call->node),
-                                                             .b_offset = call->in[2].offset,
-                                                             .ldb = stride_of(&call->in[2]),
-                                                             .c = call->out[0].buffer}));
+        const clm_gemm_arguments product = input_product(call);
+        CLM_TRY(clm_gemm(call->device, &product));
     }
     if (call->out[1].buffer != NULL) {
-        CLM_TRY(enqueue_weight(call, rows, K, N));
+        const clm_gemm_arguments product = weight_product(call);
+        CLM_TRY(clm_gemm(call->device, &product));
     }
     if (call->out[2].buffer != NULL) {
         CLM_TRY(clm_reduce_columns(call->device, call->out[2].buffer, call->out[2].offset,
-                                   call->in[0].buffer, 0, rows, N, true, call->scratch));
+                                   call->in[0].buffer, 0, (int)clm_shape_rows(call->in_shape[0]),
+                                   (int)clm_shape_last(call->in_shape[0]), true, call->scratch));
     }
 cleanup:
     return status;
 }
 
+/* The results come one after another, so the most that one of them takes. */
 static size_t backward_scratch_bytes(const clm_device_call *call) {
-    return call->node->outputs[2] != 0 ? clm_reduce_columns_scratch_bytes(
-                                             call->device, (int)clm_shape_rows(call->in_shape[0]),
-                                             (int)clm_shape_last(call->in_shape[0]))
-                                       : 0;
+    size_t bytes[3] = {0};
+    if (call->node->outputs[0] != 0) {
+        const clm_gemm_arguments product = input_product(call);
+        bytes[0] = clm_gemm_scratch_bytes(call->device, &product);
+    }
+    if (call->node->outputs[1] != 0) {
+        const clm_gemm_arguments product = weight_product(call);
+        bytes[1] = clm_gemm_scratch_bytes(call->device, &product);
+    }
+    if (call->node->outputs[2] != 0) {
+        bytes[2] =
+            clm_reduce_columns_scratch_bytes(call->device, (int)clm_shape_rows(call->in_shape[0]),
+                                             (int)clm_shape_last(call->in_shape[0]));
+    }
+    const size_t more = bytes[0] > bytes[1] ? bytes[0] : bytes[1];
+    return more > bytes[2] ? more : bytes[2];
 }
 
 const clm_operation clm_operation_linear_backward = {
