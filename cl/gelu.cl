@@ -11,23 +11,14 @@
  * SPDX-License-Identifier: Apache-2.0 */
 #include "common.clh"
 
-/* Runs a body for each whole vector, and another for each element of the rest, of the item's share
- * of its group's range; `i` is the first element. */
-#define FOR_RANGE(vectors, elements)                                                      \
-    const ulong begin = (ulong)get_group_id(0) * range;                                   \
-    const ulong end = min(count, begin + range);                                          \
-    const ulong whole = end - (end - begin) % WIDTH;                                      \
-    for (ulong i = begin + get_local_id(0) * WIDTH; i < whole; i += LOCAL * WIDTH) vectors \
-    CLM_EDGE for (ulong i = whole + get_local_id(0); i < end; i += LOCAL) elements
-
 __kernel __attribute__((reqd_work_group_size(LOCAL, 1, 1))) void gelu_forward(
     __global float *out, __global const float *x, const ulong count, const ulong range) {
-    FOR_RANGE({ storew(geluw(loadw(x, i)), out, i); }, { out[i] = clm_gelu1(x[i]); })
+    CLM_FOR_RANGE({ storew(geluw(loadw(x, i)), out, i); }, { out[i] = clm_gelu1(x[i]); })
 }
 
 __kernel __attribute__((reqd_work_group_size(LOCAL, 1, 1))) void gelu_backward(
     __global float *dx, __global const float *dout, __global const float *x, const ulong count,
     const ulong range) {
-    FOR_RANGE({ storew(loadw(dout, i) * gelu_derivativew(loadw(x, i)), dx, i); },
+    CLM_FOR_RANGE({ storew(loadw(dout, i) * gelu_derivativew(loadw(x, i)), dx, i); },
               { dx[i] = dout[i] * clm_gelu_derivative1(x[i]); })
 }

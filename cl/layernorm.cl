@@ -19,54 +19,12 @@
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #include "common.clh"
+#include "norm.clh"
 
 /* Whether the backward kernel gives dweight and dbias. */
 #ifndef WANT_DWEIGHT
 #define WANT_DWEIGHT 1
 #endif
-
-/* Sums that an item carries at once: one addition waits for the last. */
-#if LOCAL == 1
-#define CHAINS 4
-#else
-#define CHAINS 1
-#endif
-#define STRIDE (WIDTH * LOCAL)
-
-#define FOR_CHAINS __attribute__((opencl_unroll_hint)) for (int chain = 0; chain < CHAINS; chain++)
-
-/* Runs a body for each whole vector, and another for each element of the rest, that are the item's
- * own; `c` is the column. */
-#define FOR_COLUMNS(vectors, elements)                         \
-    for (int c = item * WIDTH; c < whole; c += STRIDE) vectors \
-    CLM_EDGE for (int c = whole + item; c < C; c += LOCAL) elements
-
-/* The same for sums over the columns: the vector is `v`, and `chain` the sum that it goes into. */
-#define FOR_SUMS(from, vectors, elements)                                            \
-    for (int c = item * WIDTH; c < chained; c += CHAINS * STRIDE) {                  \
-        FOR_CHAINS {                                                                 \
-            const floatw v = loadw(from, c + chain * STRIDE);                        \
-            vectors                                                                  \
-        }                                                                            \
-    }                                                                                \
-    for (int c = chained + item * WIDTH; c < whole; c += STRIDE) {                   \
-        const int chain = 0;                                                         \
-        const floatw v = loadw(from, c);                                             \
-        vectors                                                                      \
-    }                                                                                \
-    CLM_EDGE for (int c = whole + item; c < C; c += LOCAL) elements
-
-static inline void clear_chains(floatw chains[CHAINS]) {
-    FOR_CHAINS chains[chain] = (floatw)(0.0F);
-}
-
-static inline float sum_chains(const floatw chains[CHAINS]) {
-    floatw sum = chains[0];
-    __attribute__((opencl_unroll_hint)) for (int chain = 1; chain < CHAINS; chain++) {
-        sum += chains[chain];
-    }
-    return sumw(sum);
-}
 
 __kernel __attribute__((reqd_work_group_size(LOCAL, 1, 1))) void layernorm_forward(
     __global float *restrict out, __global float *restrict mean, __global float *restrict rstd,

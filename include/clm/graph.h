@@ -144,8 +144,8 @@ CLM_API clm_tensor clm_graph_reshape(clm_graph *graph, clm_tensor x, int rank,
                                      const int64_t *shape);
 
 /* Rotary positions (Su et al. 2021): in x (B, T, H, D) the pair (i, i + D/2) of each head is
- * rotated by (first + t) * theta^(-2i/D). */
-CLM_API clm_tensor clm_graph_rope(clm_graph *graph, clm_tensor x, float theta, int64_t first);
+ * rotated by (first[b] + t) * theta^(-2i/D). first (B) i32 may be none: 0. theta is above 1. */
+CLM_API clm_tensor clm_graph_rope(clm_graph *graph, clm_tensor x, float theta, clm_tensor first);
 
 typedef struct clm_attention_options {
     bool causal;        /* a query sees no key after its own position */

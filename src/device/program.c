@@ -33,13 +33,15 @@ struct clm_program_group {
     const char *macros[GROUP_MACROS]; /* options that define others are built file by file */
 };
 
-/* What an answer takes, what training takes between layers, and products. */
+/* What an answer takes, what training takes between layers, what Llama takes besides, and products.
+ */
 static const clm_program_group groups[] = {
     {.files = {"embedding", "layernorm", "rows"}, .macros = {"WIDTH", "LOCAL"}},
     {.files = {"gelu", "crossentropy", "residual", "dropout", "convert", "reduce", "adamw",
                "gemm_outer"},
      .macros = {"WIDTH", "LOCAL"}},
     {.files = {"attention", "attention_one"}, .macros = {"D", "WIDTH", "LOCAL", "ITEM"}},
+    {.files = {"rmsnorm", "rope", "silu_gate"}, .macros = {"WIDTH", "LOCAL"}},
     {.files = {"gemm", "gemm_few"},
      .macros = {"WIDTH", "VECTORS", "ROWS", "K_BLOCK", "ITEMS", "SIDE", "K_STEP", "ITEM"}},
 };

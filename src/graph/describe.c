@@ -59,9 +59,9 @@ clm_tensor clm_graph_reshape(clm_graph *graph, clm_tensor x, int rank, const int
     return APPLY(reshape, &with, x);
 }
 
-clm_tensor clm_graph_rope(clm_graph *graph, clm_tensor x, float theta, int64_t first) {
-    const clm_attributes with = {.rope = {.theta = theta, .first = first}};
-    return APPLY(rope, &with, x);
+clm_tensor clm_graph_rope(clm_graph *graph, clm_tensor x, float theta, clm_tensor first) {
+    const clm_attributes with = {.rope = {.theta = theta}};
+    return APPLY(rope, &with, x, first);
 }
 
 clm_tensor clm_graph_attention(clm_graph *graph, clm_tensor q, clm_tensor k, clm_tensor v,

@@ -76,7 +76,6 @@ typedef union clm_attributes {
     bool one_each;   /* gather: one row of each sequence, in their order */
     struct {
         float theta;
-        int64_t first;
         bool back; /* rotates backwards: the gradient */
     } rope;
 } clm_attributes;

@@ -37,22 +37,9 @@ static int capacity_of(const clm_attention_shape *shape) {
     return shape->capacity != 0 ? shape->capacity : shape->Tk;
 }
 
-/* `rows` rows of `heads` heads, the last of which may end where its elements do. */
 static clm_status check_view(const char *name, const clm_view *view, size_t rows, int heads,
                              int D) {
-    const size_t width = (size_t)heads * (size_t)D;
-    if (view->stride != 0 && (view->stride < 0 || (size_t)view->stride < width)) {
-        return clm_fail(CLM_ERROR_SHAPE, "attention: rows of %s have %zu elements, %d apart", name,
-                        width, view->stride);
-    }
-    const size_t stride = stride_of(view, heads, D);
-    if (rows - 1 > (SIZE_MAX / sizeof(float) - width) / stride ||
-        view->offset > SIZE_MAX / sizeof(float) - width - (rows - 1) * stride) {
-        return clm_fail(CLM_ERROR_SHAPE, "attention: %s cannot have %zu rows of %zu elements", name,
-                        rows, stride);
-    }
-    return clm_ops_check_buffer("attention", name, view->buffer, 1,
-                                view->offset + (rows - 1) * stride + width, sizeof(float));
+    return clm_ops_check_view("attention", name, view, rows, (size_t)heads * (size_t)D);
 }
 
 static clm_status check_dense(const char *name, const clm_buffer *buffer, size_t rows,

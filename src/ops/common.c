@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/memory.h"
+#include "ops/ops.h"
 #include "ops/tuning.h"
 
 /* On processors a row's items are a loop, whose length is a part of what the driver compiles: one
@@ -40,6 +41,23 @@ clm_status clm_ops_check_buffer(const char *op, const char *name, const clm_buff
 
 clm_status clm_ops_check_scratch(const char *op, const clm_buffer *scratch, size_t bytes) {
     return bytes == 0 ? CLM_OK : clm_ops_check_buffer(op, "scratch", scratch, bytes, 1, 1);
+}
+
+clm_status clm_ops_check_view(const char *op, const char *name, const clm_view *view, size_t rows,
+                              size_t width) {
+    const size_t stride = view->stride > 0 ? (size_t)view->stride : width;
+    const size_t most = SIZE_MAX / sizeof(float);
+    if (view->stride < 0 || stride < width || width == 0 || rows == 0) {
+        return clm_fail(CLM_ERROR_SHAPE, "%s: %zu rows of %s have %zu elements, %d apart", op, rows,
+                        name, width, view->stride);
+    }
+    if (width > most || rows - 1 > (most - width) / stride ||
+        view->offset > most - width - (rows - 1) * stride) {
+        return clm_fail(CLM_ERROR_SHAPE, "%s: %s cannot have %zu rows of %zu elements", op, name,
+                        rows, stride);
+    }
+    return clm_ops_check_buffer(op, name, view->buffer, 1,
+                                view->offset + (rows - 1) * stride + width, sizeof(float));
 }
 
 /* ---- forms ---- */
@@ -120,6 +138,14 @@ clm_ops_variant clm_ops_variant_for(const clm_device *device, const char *op) {
 clm_status clm_ops_launch_flat(clm_launch *launch, const clm_ops_variant *variant, size_t count) {
     size_t width = (size_t)variant->width;
     return clm_launch_1d(launch, count / width + (count % width != 0), variant->flat);
+}
+
+clm_status clm_ops_launch_ranges(clm_launch *launch, const clm_ops_variant *variant, size_t count) {
+    enum { ITEM_RANGE = 8192 }; /* elements an item takes on processors */
+    const size_t range = variant->local == 1 ? ITEM_RANGE : variant->local * (size_t)variant->width;
+    clm_launch_ulong(launch, count);
+    clm_launch_ulong(launch, range);
+    return clm_launch_1d(launch, ((count - 1) / range + 1) * variant->local, variant->local);
 }
 
 clm_status clm_ops_launch_rows(clm_launch *launch, const clm_ops_variant *variant, int columns,

@@ -20,6 +20,13 @@ clm_status clm_ops_check_buffer(const char *op, const char *name, const clm_buff
 /* The same for the scratch of an operation, of which it may need 0 bytes. */
 clm_status clm_ops_check_scratch(const char *op, const clm_buffer *scratch, size_t bytes);
 
+struct clm_view;
+
+/* CLM_ERROR_SHAPE unless the view's buffer holds `rows` rows of `width` floats, each no wider than
+ * they are apart. */
+clm_status clm_ops_check_view(const char *op, const char *name, const struct clm_view *view,
+                              size_t rows, size_t width);
+
 /* The two forms of a kernel: one work-item per row or range, or one work-group. */
 typedef enum clm_ops_form { CLM_OPS_USUAL = 0, CLM_OPS_ITEM = 1, CLM_OPS_GROUP = 2 } clm_ops_form;
 
@@ -49,6 +56,10 @@ clm_ops_form clm_ops_form_of(const clm_device *device, const char *op);
 
 /* Launches one item for each `width` of `count` elements. */
 clm_status clm_ops_launch_flat(clm_launch *launch, const clm_ops_variant *variant, size_t count);
+
+/* For kernels with CLM_FOR_RANGE(): passes their last two arguments, and launches as many groups as
+ * these ask for. */
+clm_status clm_ops_launch_ranges(clm_launch *launch, const clm_ops_variant *variant, size_t count);
 
 /* Launches (columns / width rounded up, rows) items. */
 clm_status clm_ops_launch_rows(clm_launch *launch, const clm_ops_variant *variant, int columns,

@@ -2,16 +2,6 @@
 #include "ops/common.h"
 #include "ops/ops.h"
 
-enum { ITEM_RANGE = 8192 }; /* elements an item takes on processors */
-
-/* The last two arguments, and as many groups as they ask for. */
-static clm_status launch_ranges(clm_launch *launch, const clm_ops_variant *variant, size_t count) {
-    const size_t range = variant->local == 1 ? ITEM_RANGE : variant->local * (size_t)variant->width;
-    clm_launch_ulong(launch, count);
-    clm_launch_ulong(launch, range);
-    return clm_launch_1d(launch, ((count - 1) / range + 1) * variant->local, variant->local);
-}
-
 clm_status clm_gelu_forward(clm_device *device, clm_buffer *out, const clm_buffer *x,
                             size_t count) {
     clm_status status = CLM_OK;
@@ -21,7 +11,7 @@ clm_status clm_gelu_forward(clm_device *device, clm_buffer *out, const clm_buffe
     clm_launch launch = clm_launch_begin(device, "gelu", "gelu_forward", variant.options);
     clm_launch_buffer(&launch, out);
     clm_launch_buffer(&launch, x);
-    status = launch_ranges(&launch, &variant, count);
+    status = clm_ops_launch_ranges(&launch, &variant, count);
 cleanup:
     return status;
 }
@@ -37,7 +27,7 @@ clm_status clm_gelu_backward(clm_device *device, clm_buffer *dx, const clm_buffe
     clm_launch_buffer(&launch, dx);
     clm_launch_buffer(&launch, dout);
     clm_launch_buffer(&launch, x);
-    status = launch_ranges(&launch, &variant, count);
+    status = clm_ops_launch_ranges(&launch, &variant, count);
 cleanup:
     return status;
 }

@@ -66,12 +66,48 @@ clm_status clm_layernorm_backward(clm_device *device, clm_buffer *dx, clm_buffer
                                   int C, clm_buffer *scratch);
 size_t clm_layernorm_backward_scratch_bytes(const clm_device *device, int rows, int C);
 
+/* ---- RMSNorm (Zhang and Sennrich 2019) ---- */
+
+/* out = x * rrms * weight for each of `rows` rows of C, rrms = 1 / sqrt(mean of squares + epsilon);
+ * rrms (rows) is kept for the backward pass; NULL: not wanted. */
+clm_status clm_rmsnorm_forward(clm_device *device, clm_buffer *out, clm_buffer *rrms,
+                               const clm_buffer *x, const clm_buffer *weight, int rows, int C,
+                               float epsilon);
+
+/* dx (rows,C) = gradient [+ dresidual when not NULL]; NULL: not wanted. dx may be the same buffer
+ * as dresidual. dweight (C) +=; NULL when it is not trained: then no scratch is needed. */
+clm_status clm_rmsnorm_backward(clm_device *device, clm_buffer *dx, clm_buffer *dweight,
+                                const clm_buffer *dout, const clm_buffer *x,
+                                const clm_buffer *weight, const clm_buffer *rrms,
+                                const clm_buffer *dresidual, int rows, int C, clm_buffer *scratch);
+size_t clm_rmsnorm_backward_scratch_bytes(const clm_device *device, int rows, int C);
+
 /* ---- GELU, tanh form (Hendrycks and Gimpel 2016) ---- */
 
 clm_status clm_gelu_forward(clm_device *device, clm_buffer *out, const clm_buffer *x, size_t count);
 /* dx = dout * gelu'(x); dx may be the same buffer as dout. */
 clm_status clm_gelu_backward(clm_device *device, clm_buffer *dx, const clm_buffer *dout,
                              const clm_buffer *x, size_t count);
+
+/* ---- silu(gate) * up (Shazeer 2020) ---- */
+
+/* out may be gate or up. */
+clm_status clm_silu_gate_forward(clm_device *device, clm_buffer *out, const clm_buffer *gate,
+                                 const clm_buffer *up, size_t count);
+/* Either gradient may be NULL; dgate may be the same buffer as dout. */
+clm_status clm_silu_gate_backward(clm_device *device, clm_buffer *dgate, clm_buffer *dup,
+                                  const clm_buffer *dout, const clm_buffer *gate,
+                                  const clm_buffer *up, size_t count);
+
+/* ---- rotary positions (Su et al. 2021) ---- */
+
+/* out (B,T,H,D): in each head of x (B,T,H,D), whose rows are positions, the pair (i, i + D/2) is
+ * rotated by (first[b] + t) theta^(-2i/D); `back` rotates the other way, which is the gradient.
+ * first (B) int32 on the device; NULL: 0. out may be x. D is even and at most 4096, theta above 1.
+ */
+clm_status clm_rope_forward(clm_device *device, clm_buffer *out, clm_view x,
+                            const clm_buffer *first, int B, int T, int H, int D, float theta,
+                            bool back);
 
 /* ---- attention ---- */
 

@@ -61,13 +61,7 @@ clm_status clm_rows_append(clm_device *device, clm_buffer *to, clm_view x, const
     const size_t places = (size_t)B * (size_t)T;
     const size_t columns = (size_t)C;
     const size_t stride = x.stride != 0 ? (size_t)x.stride : columns;
-    if (x.stride < 0 || stride < columns || places > SIZE_MAX / sizeof(float) / stride - 1 ||
-        x.offset > SIZE_MAX / sizeof(float) - places * stride) {
-        return clm_fail(CLM_ERROR_SHAPE, "rows: %zu rows of %d elements cannot be %d apart", places,
-                        C, x.stride);
-    }
-    CLM_TRY(clm_ops_check_buffer("rows", "x", x.buffer, 1,
-                                 x.offset + (places - 1) * stride + columns, sizeof(float)));
+    CLM_TRY(clm_ops_check_view("rows", "x", &x, places, columns));
     CLM_TRY(clm_ops_check_buffer("rows", "to", to, (size_t)B * (size_t)capacity, columns,
                                  sizeof(float)));
     CLM_TRY(clm_ops_check_buffer("rows", "first", first, (size_t)B, 1, sizeof(int32_t)));

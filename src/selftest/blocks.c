@@ -7,6 +7,7 @@
 #include "ops/ops.h"
 #include "reference/attention.h"
 #include "reference/layernorm.h"
+#include "reference/rmsnorm.h"
 #include "selftest/run.h"
 
 /* ---- LayerNorm ---- */
@@ -100,6 +101,56 @@ clm_status clm_selftest_layernorm(clm_selftest_context *run) {
     clm_status status = CLM_OK;
     CLM_TRY(check_norm(run, 37, 131));
     CLM_TRY(check_norm(run, 17, 768));
+cleanup:
+    return status;
+}
+
+/* ---- RMSNorm ---- */
+
+static clm_status check_rmsnorm(clm_selftest_context *run, int rows, int C) {
+    const size_t count = (size_t)rows * (size_t)C;
+    clm_status status = CLM_OK;
+    clm_selftest_shape(run, "rows=%d, C=%d", rows, C);
+    const clm_value x = clm_selftest_random(run, count, 2.0F);
+    const clm_value weight = clm_selftest_random(run, (size_t)C, 1.0F);
+    const clm_value dout = clm_selftest_random(run, count, 1.0F);
+    const clm_value past = clm_selftest_random(run, count, 1.0F);
+    const clm_value out = clm_selftest_empty(run, count);
+    const clm_value rrms = clm_selftest_empty(run, (size_t)rows);
+    const clm_value dx = clm_selftest_empty(run, count);
+    const clm_value dweight = clm_selftest_random(run, (size_t)C, 1.0F);
+    const double *x_right = clm_selftest_widened(run, &x);
+    const double *weight_right = clm_selftest_widened(run, &weight);
+    const double *dout_right = clm_selftest_widened(run, &dout);
+    const double *past_right = clm_selftest_widened(run, &past);
+    double *out_right = clm_selftest_doubles(run, count);
+    double *rrms_right = clm_selftest_doubles(run, (size_t)rows);
+    double *dweight_right = clm_selftest_widened(run, &dweight);
+    clm_buffer *scratch = NULL;
+    CLM_TRY(run->status);
+    CLM_TRY(clm_scratch_take(run->device, clm_rmsnorm_backward_scratch_bytes(run->device, rows, C),
+                             &scratch, "the self-test"));
+    clm_reference_rmsnorm_forward(out_right, rrms_right, x_right, weight_right, rows, C,
+                                  (double)epsilon);
+    CLM_TRY(clm_rmsnorm_forward(run->device, out.buffer, rrms.buffer, x.buffer, weight.buffer, rows,
+                                C, epsilon));
+    clm_selftest_compare(run, "out", &out, out_right, 4e-6, 2e-6);
+    clm_selftest_compare(run, "rrms", &rrms, rrms_right, 0.0, 4e-6);
+    clm_selftest_shape(run, "rows=%d, C=%d", rows, C);
+    clm_reference_rmsnorm_backward(out_right, dweight_right, dout_right, x_right, weight_right,
+                                   rrms_right, past_right, rows, C);
+    CLM_TRY(clm_rmsnorm_backward(run->device, dx.buffer, dweight.buffer, dout.buffer, x.buffer,
+                                 weight.buffer, rrms.buffer, past.buffer, rows, C, scratch));
+    clm_selftest_compare(run, "dx", &dx, out_right, 5e-6, 2e-6);
+    clm_selftest_compare(run, "dweight", &dweight, dweight_right, 2e-5, 2e-6);
+cleanup:
+    return status;
+}
+
+clm_status clm_selftest_rmsnorm(clm_selftest_context *run) {
+    clm_status status = CLM_OK;
+    CLM_TRY(check_rmsnorm(run, 37, 131));
+    CLM_TRY(check_rmsnorm(run, 17, 768));
 cleanup:
     return status;
 }

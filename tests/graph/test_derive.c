@@ -92,7 +92,9 @@ static clm_tensor make_one_column(clm_graph *g) {
 }
 
 static clm_tensor make_rope(clm_graph *g) {
-    return clm_graph_rope(g, clm_test_parameter(g, "x", 4, B, T, H, C), 100.0F, 2);
+    const int64_t shape[] = {B};
+    return clm_graph_rope(g, clm_test_parameter(g, "x", 4, B, T, H, C), 100.0F,
+                          clm_graph_input(g, "first", CLM_I32, 1, shape));
 }
 
 static clm_tensor attend(clm_graph *g, int64_t Tq, int64_t groups,
@@ -171,7 +173,7 @@ static clm_tensor linear(clm_graph *g, const char *name, clm_tensor x, int64_t i
 static clm_tensor heads(clm_graph *g, clm_tensor x, int64_t count, bool turned) {
     const int64_t shape[] = {B, T, count, C};
     x = clm_graph_reshape(g, x, 4, shape);
-    return turned ? clm_graph_rope(g, x, 10000.0F, 0) : x;
+    return turned ? clm_graph_rope(g, x, 10000.0F, none) : x;
 }
 
 /* A block of Llama's kind: RMSNorm, rotary positions, fewer key-value heads, a gated MLP. */

@@ -278,6 +278,7 @@ static void devices_decode_on(clm_device *device) {
     assert_message_has(
         "state \"h.1.attn.v\" (2,43,3,8): what is bound to it has the shape "
         "(2,44,3,8)");
+    clm_state_free(other);
     assert_status(CLM_ERROR_UNSUPPORTED, clm_state_create(&other, device, CLM_F16, 4, shape));
     assert_null(other);
     for (int i = 0; i < 2 * L; i++) {

@@ -76,12 +76,18 @@ static inline void check_close(float *actual, const float *expected, size_t coun
     actual[i] = kept;
 }
 
-/* Reads `count` elements, compares them, and checks what stands behind them. */
-static inline void check_buffer(clm_buffer *buffer, const float *expected, size_t count,
+/* Reads `count` elements and compares them. */
+static inline void check_values(clm_buffer *buffer, const float *expected, size_t count,
                                 double atol, double rtol, const char *what) {
     float *actual = read_floats(buffer, count);
     check_close(actual, expected, count, atol, rtol, what);
     free(actual);
+}
+
+/* The same; then checks what stands behind them, and frees the buffer. */
+static inline void check_buffer(clm_buffer *buffer, const float *expected, size_t count,
+                                double atol, double rtol, const char *what) {
+    check_values(buffer, expected, count, atol, rtol, what);
     clm_test_buffer_check(buffer, count);
 }
 

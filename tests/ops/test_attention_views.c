@@ -211,6 +211,13 @@ static void run_device(clm_device *device, views_case *c) {
     clm_test_buffer_check(a.q.buffer, c->q.x.count);
     clm_test_buffer_check(a.k.buffer, c->k.x.count);
     clm_test_buffer_check(a.v.buffer, c->v.x.count);
+    clm_test_buffer_check(dout, c->dout.count);
+    if (a.first != NULL) {
+        clm_test_buffer_check((clm_buffer *)a.first, (size_t)c->shape.B);
+    }
+    if (a.lengths != NULL) {
+        clm_test_buffer_check((clm_buffer *)a.lengths, (size_t)c->shape.B);
+    }
 }
 
 static bool is_too_slow(clm_device *device, const shape_case *s) {
@@ -292,11 +299,16 @@ static void forward_part(clm_device *device, float *out, clm_buffer *qkv, int fi
     clm_attention_arguments a = clm_attention_fused(qkv, 1, valid, H, D, true);
     a.shape.Tq = queries;
     a.q.offset = (size_t)first * 3 * (size_t)C;
-    a.first = clm_test_buffer(device, &position, 1);
-    a.lengths = clm_test_buffer(device, &length, 1);
+    clm_buffer *starts = clm_test_buffer(device, &position, 1);
+    clm_buffer *lengths = clm_test_buffer(device, &length, 1);
+    a.first = starts;
+    a.lengths = lengths;
     clm_buffer *to = clm_test_buffer(device, NULL, (size_t)queries * (size_t)C);
     assert_ok(clm_attention_forward(device, to, NULL, &a));
     clm_test_buffer_read(to, out, (size_t)queries * (size_t)C);
+    clm_test_buffer_check(to, (size_t)queries * (size_t)C);
+    clm_test_buffer_check(starts, 1);
+    clm_test_buffer_check(lengths, 1);
 }
 
 static void parts(clm_device *device) {
@@ -310,9 +322,8 @@ static void parts(clm_device *device) {
     float *whole = normal_floats((size_t)B * T * C, 1.0F);
     float *part = normal_floats((size_t)T * C, 1.0F);
     clm_buffer *out = clm_test_buffer(device, NULL, (size_t)B * T * C);
-    assert_ok(fused_forward(device, out, NULL,
-                            clm_test_buffer(device, values, (size_t)B * T * 3 * C),
-                            (attention_sizes){B, T, H, D, true}));
+    clm_buffer *qkv = clm_test_buffer(device, values, (size_t)B * T * 3 * C);
+    assert_ok(fused_forward(device, out, NULL, qkv, (attention_sizes){B, T, H, D, true}));
     clm_test_buffer_read(out, whole, (size_t)B * T * C);
     /* The last sequence alone, in pieces, each with no more keys than it sees. */
     float *expected = whole + (size_t)(B - 1) * T * C;
@@ -329,6 +340,9 @@ static void parts(clm_device *device) {
     if (same_bits) {
         assert_memory_equal(part, expected, (size_t)T * C * sizeof(float));
     }
+    clm_test_buffer_check(out, (size_t)B * T * C);
+    clm_test_buffer_check(qkv, (size_t)B * T * 3 * C);
+    clm_test_buffer_check(alone, (size_t)T * 3 * C);
     free(values);
     free(whole);
     free(part);
@@ -359,7 +373,7 @@ static void wrong_arguments(clm_device *device) {
     bad = good;
     bad.k.stride = 3;
     assert_status(CLM_ERROR_SHAPE, clm_attention_forward(device, small, NULL, &bad));
-    assert_message_has("rows of k have 4 elements, 3 apart");
+    assert_message_has("8 rows of k have 4 elements, 3 apart");
     bad = good;
     bad.v.offset = 4096;
     assert_status(CLM_ERROR_SHAPE, clm_attention_forward(device, small, NULL, &bad));

@@ -36,8 +36,9 @@ static void appended(clm_device *device, int n, int of, int C) {
     clm_reference_rows_append(exact, dense, first, B, n, of, C);
     clm_buffer *to_buffer = clm_test_buffer(device, to, count);
     const clm_view view = {clm_test_buffer(device, x, wide), 1, stride};
-    assert_ok(
-        clm_rows_append(device, to_buffer, view, clm_test_buffer(device, first, B), B, n, of, C));
+    clm_buffer *starts = clm_test_buffer(device, first, B);
+    assert_ok(clm_rows_append(device, to_buffer, view, starts, B, n, of, C));
+    clm_test_buffer_check(starts, B);
     narrow_into(to, exact, count);
     check_buffer(to_buffer, to, count, 0.0, 0.0, "appended rows");
     clm_test_buffer_check(view.buffer, wide);

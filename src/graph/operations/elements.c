@@ -1,12 +1,11 @@
 /* Operations that treat each element alone.
  *
  * SPDX-License-Identifier: Apache-2.0 */
-#include <math.h>
-
 #include "graph/derive.h"
 #include "graph/operations.h"
 #include "ops/ops.h"
 #include "reference/gelu.h"
+#include "reference/silu_gate.h"
 
 static int64_t count_of(const clm_reference_call *call) {
     return clm_shape_count(call->in_shape[0]);
@@ -86,10 +85,6 @@ const clm_operation clm_operation_gelu_backward = {
 
 /* ---- silu(gate) * up ---- */
 
-static double sigmoid(double x) {
-    return 1.0 / (1.0 + exp(-x));
-}
-
 static void derive_silu_gate(clm_derivation *derivation, const clm_node *node) {
     const uint32_t inputs[CLM_NODE_INPUTS] = {clm_derive_output(derivation, node->outputs[0]),
                                               node->inputs[0], node->inputs[1]};
@@ -102,10 +97,12 @@ static void derive_silu_gate(clm_derivation *derivation, const clm_node *node) {
 }
 
 static void reference_silu_gate(const clm_reference_call *call) {
-    for (int64_t i = 0; i < count_of(call); i++) {
-        const double gate = call->in[0][i];
-        call->out[0][i] = gate * sigmoid(gate) * call->in[1][i];
-    }
+    clm_reference_silu_gate_forward(call->out[0], call->in[0], call->in[1], (size_t)count_of(call));
+}
+
+static clm_status enqueue_silu_gate(const clm_device_call *call) {
+    return clm_silu_gate_forward(call->device, call->out[0].buffer, call->in[0].buffer,
+                                 call->in[1].buffer, elements_of(call));
 }
 
 const clm_operation clm_operation_silu_gate = {
@@ -116,21 +113,20 @@ const clm_operation clm_operation_silu_gate = {
     .shape = check,
     .derive = derive_silu_gate,
     .reference = reference_silu_gate,
+    .enqueue = enqueue_silu_gate,
+    .overwrites = 3U,
     .cheap = true,
 };
 
 static void reference_silu_gate_backward(const clm_reference_call *call) {
-    for (int64_t i = 0; i < count_of(call); i++) {
-        const double dout = call->in[0][i];
-        const double gate = call->in[1][i];
-        const double s = sigmoid(gate);
-        if (call->out[0] != NULL) {
-            call->out[0][i] = dout * call->in[2][i] * s * (1.0 + gate * (1.0 - s));
-        }
-        if (call->out[1] != NULL) {
-            call->out[1][i] = dout * gate * s;
-        }
-    }
+    clm_reference_silu_gate_backward(call->out[0], call->out[1], call->in[0], call->in[1],
+                                     call->in[2], (size_t)count_of(call));
+}
+
+static clm_status enqueue_silu_gate_backward(const clm_device_call *call) {
+    return clm_silu_gate_backward(call->device, call->out[0].buffer, call->out[1].buffer,
+                                  call->in[0].buffer, call->in[1].buffer, call->in[2].buffer,
+                                  elements_of(call));
 }
 
 const clm_operation clm_operation_silu_gate_backward = {
@@ -139,6 +135,8 @@ const clm_operation clm_operation_silu_gate_backward = {
     .outputs = {"dgate", "dup"},
     .shape = check,
     .reference = reference_silu_gate_backward,
+    .enqueue = enqueue_silu_gate_backward,
+    .overwrites = 1U,
 };
 
 /* ---- what is given to a parameter that is used as it is ---- */

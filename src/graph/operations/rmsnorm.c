@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include <math.h>
+#include "reference/rmsnorm.h"
 
 #include "graph/derive.h"
 #include "graph/operations.h"
+#include "ops/ops.h"
 
 enum { X, WEIGHT };
 
@@ -29,22 +30,25 @@ static void derive(clm_derivation *derivation, const clm_node *node) {
     clm_derive_give(derivation, node->inputs[X], out[0]);
 }
 
+static int rows_of(const clm_shape *x) {
+    return (int)clm_shape_rows(x);
+}
+
+static int columns_of(const clm_shape *x) {
+    return (int)clm_shape_last(x);
+}
+
 static void reference(const clm_reference_call *call) {
-    const int64_t C = clm_shape_last(call->in_shape[X]);
-    for (int64_t row = 0; row < clm_shape_rows(call->in_shape[X]); row++) {
-        const double *x = call->in[X] + row * C;
-        double squares = 0.0;
-        for (int64_t c = 0; c < C; c++) {
-            squares += x[c] * x[c];
-        }
-        const double rrms = 1.0 / sqrt(squares / (double)C + (double)call->node->with.epsilon);
-        for (int64_t c = 0; c < C; c++) {
-            call->out[0][row * C + c] = x[c] * rrms * call->in[WEIGHT][c];
-        }
-        if (call->out[1] != NULL) {
-            call->out[1][row] = rrms;
-        }
-    }
+    const clm_shape *x = call->in_shape[X];
+    clm_reference_rmsnorm_forward(call->out[0], call->out[1], call->in[X], call->in[WEIGHT],
+                                  rows_of(x), columns_of(x), (double)call->node->with.epsilon);
+}
+
+static clm_status enqueue(const clm_device_call *call) {
+    const clm_shape *x = call->in_shape[X];
+    return clm_rmsnorm_forward(call->device, call->out[0].buffer, call->out[1].buffer,
+                               call->in[X].buffer, call->in[WEIGHT].buffer, rows_of(x),
+                               columns_of(x), call->node->with.epsilon);
 }
 
 const clm_operation clm_operation_rmsnorm = {
@@ -55,6 +59,7 @@ const clm_operation clm_operation_rmsnorm = {
     .shape = check,
     .derive = derive,
     .reference = reference,
+    .enqueue = enqueue,
     .always = 1U,
     .cheap = true,
 };
@@ -65,28 +70,26 @@ static clm_status check_backward(const clm_graph *graph, const clm_node *node, c
     return CLM_OK;
 }
 
-/* With y = x r, r = rrms and g = dout weight: dx = r (g - y mean(g y)), dweight += dout y. */
 static void reference_backward(const clm_reference_call *call) {
-    const int64_t C = clm_shape_last(call->in_shape[1]);
-    for (int64_t row = 0; row < clm_shape_rows(call->in_shape[1]); row++) {
-        const double *dout = call->in[0] + row * C;
-        const double *x = call->in[1] + row * C;
-        const double r = call->in[3][row];
-        double gy = 0.0;
-        for (int64_t c = 0; c < C; c++) {
-            gy += dout[c] * call->in[2][c] * x[c] * r;
-        }
-        for (int64_t c = 0; c < C; c++) {
-            if (call->out[0] != NULL) {
-                call->out[0][row * C + c] =
-                    r * (dout[c] * call->in[2][c] - x[c] * r * gy / (double)C) +
-                    (call->in[4] != NULL ? call->in[4][row * C + c] : 0.0);
-            }
-            if (call->out[1] != NULL) {
-                call->out[1][c] += dout[c] * x[c] * r;
-            }
-        }
-    }
+    const clm_shape *x = call->in_shape[1];
+    clm_reference_rmsnorm_backward(call->out[0], call->out[1], call->in[0], call->in[1],
+                                   call->in[2], call->in[3], call->in[4], rows_of(x),
+                                   columns_of(x));
+}
+
+static clm_status enqueue_backward(const clm_device_call *call) {
+    const clm_shape *x = call->in_shape[1];
+    return clm_rmsnorm_backward(call->device, call->out[0].buffer, call->out[1].buffer,
+                                call->in[0].buffer, call->in[1].buffer, call->in[2].buffer,
+                                call->in[3].buffer, call->in[4].buffer, rows_of(x), columns_of(x),
+                                call->scratch);
+}
+
+static size_t backward_scratch_bytes(const clm_device_call *call) {
+    const clm_shape *x = call->in_shape[1];
+    return call->node->outputs[1] != 0
+               ? clm_rmsnorm_backward_scratch_bytes(call->device, rows_of(x), columns_of(x))
+               : 0;
 }
 
 /* dx = the gradient through the norm + what flows past it. */
@@ -97,4 +100,7 @@ const clm_operation clm_operation_rmsnorm_backward = {
     .optional = 1U << 4,
     .shape = check_backward,
     .reference = reference_backward,
+    .enqueue = enqueue_backward,
+    .scratch_bytes = backward_scratch_bytes,
+    .overwrites = 1U << 4,
 };
