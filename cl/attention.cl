@@ -569,9 +569,10 @@ __kernel __attribute__((reqd_work_group_size(LOCAL, 1, 1))) void attention_forwa
 
 /* dq, and delta (B,H,Tq) for the kernel after it. */
 __kernel __attribute__((reqd_work_group_size(LOCAL, 1, 1))) void attention_backward_group_query(
-    ATTENTION_GRADIENTS, __global const float *restrict dout, __global const float *restrict out,
-    __global const float *restrict lse, __global float *restrict delta, ATTENTION_OPERANDS,
-    ATTENTION_SIZES, ATTENTION_GRADIENT_SIZES) {
+    __global float *restrict dq, __global const float *restrict dout,
+    __global const float *restrict out, __global const float *restrict lse,
+    __global float *restrict delta, ATTENTION_OPERANDS, ATTENTION_SIZES, ulong dq_offset,
+    int dq_stride, int wanted) {
     __local float keys[BLOCK * D], values[BLOCK * D];
     const int head = (int)get_group_id(1) % H, b = (int)get_group_id(1) / H;
     const int causal = has & HAS_CAUSAL;
@@ -624,9 +625,10 @@ __kernel __attribute__((reqd_work_group_size(LOCAL, 1, 1))) void attention_backw
 
 /* dk and dv. */
 __kernel __attribute__((reqd_work_group_size(LOCAL, 1, 1))) void attention_backward_group_key(
-    ATTENTION_GRADIENTS, __global const float *restrict dout, __global const float *restrict lse,
-    __global const float *restrict delta, ATTENTION_OPERANDS, ATTENTION_SIZES,
-    ATTENTION_GRADIENT_SIZES) {
+    __global float *restrict dk, __global float *restrict dv, __global const float *restrict dout,
+    __global const float *restrict lse, __global const float *restrict delta, ATTENTION_OPERANDS,
+    ATTENTION_SIZES, ulong dk_offset, ulong dv_offset, int dk_stride, int dv_stride,
+    int wanted) {
     __local float queries[BLOCK * D], douts[BLOCK * D];
     const int group = (int)get_group_id(1) % G, b = (int)get_group_id(1) / G;
     const int causal = has & HAS_CAUSAL;

@@ -90,6 +90,7 @@ static void load_query(float *to, __global const float *from, const float factor
 __kernel __attribute__((reqd_work_group_size(1, 1, 1))) void attention_one_forward(
     __global float *restrict out, __global float *restrict lse, ATTENTION_OPERANDS,
     ATTENTION_SIZES) {
+    (void)Tq; /* 1 */
     const int head = (int)get_group_id(0) % H, b = (int)get_group_id(0) / H;
     const int group = head / (H / G);
     const int position = first_position(first, b, first_step, Tk, has);
@@ -160,6 +161,7 @@ __kernel __attribute__((reqd_work_group_size(1, 1, 1))) void attention_one_backw
     ATTENTION_GRADIENTS, __global const float *restrict dout, __global const float *restrict out,
     __global const float *restrict lse, ATTENTION_OPERANDS, ATTENTION_SIZES,
     ATTENTION_GRADIENT_SIZES) {
+    (void)Tq; /* 1 */
     const int group = (int)get_group_id(0) % G, b = (int)get_group_id(0) / G;
     const int position = first_position(first, b, first_step, Tk, has);
     const int valid = valid_keys(lengths, b, Tk, has);
@@ -257,6 +259,7 @@ static inline floatw group_sum_lanes(floatw value, __local float *scratch) {
 __kernel __attribute__((reqd_work_group_size(LOCAL, 1, 1))) void attention_one_forward(
     __global float *restrict out, __global float *restrict lse, ATTENTION_OPERANDS,
     ATTENTION_SIZES) {
+    (void)Tq; /* 1 */
     __local float scratch[LOCAL * WIDTH];
     const int item = (int)get_local_id(0);
     const int head = (int)get_group_id(0) % H, b = (int)get_group_id(0) / H;
@@ -321,6 +324,7 @@ __kernel __attribute__((reqd_work_group_size(LOCAL, 1, 1))) void attention_one_b
     ATTENTION_GRADIENTS, __global const float *restrict dout, __global const float *restrict out,
     __global const float *restrict lse, ATTENTION_OPERANDS, ATTENTION_SIZES,
     ATTENTION_GRADIENT_SIZES) {
+    (void)Tq; /* 1 */
     __local float scratch[LOCAL * WIDTH];
     const int item = (int)get_local_id(0);
     const int group = (int)get_group_id(0) % G, b = (int)get_group_id(0) / G;

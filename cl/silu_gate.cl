@@ -11,12 +11,11 @@
  * SPDX-License-Identifier: Apache-2.0 */
 #include "common.clh"
 
-/* s and 1 - s of x, for floats and floatw. */
-#define SIGMOIDS(FLOAT, exp_negative, reciprocal, x, s, rest)   \
-    const FLOAT e = exp_negative(-fabs(x));                     \
+/* s = s(x), from `large` and `small`, one of which it is; the other is 1 - s. */
+#define SIGMOID(FLOAT, exp_negative, reciprocal, x, s)           \
+    const FLOAT e = exp_negative(-fabs(x));                      \
     const FLOAT large = reciprocal(e + 1.0F), small = e * large; \
-    const FLOAT s = (x) < 0.0F ? small : large;                 \
-    const FLOAT rest = (x) < 0.0F ? large : small
+    const FLOAT s = (x) < 0.0F ? small : large
 #define reciprocalw CLM_PASTE(clm_reciprocal, WIDTH)
 
 __kernel __attribute__((reqd_work_group_size(LOCAL, 1, 1))) void silu_gate_forward(
@@ -25,12 +24,12 @@ __kernel __attribute__((reqd_work_group_size(LOCAL, 1, 1))) void silu_gate_forwa
     CLM_FOR_RANGE(
         {
             const floatw x = loadw(gate, i);
-            SIGMOIDS(floatw, exp_negativew, reciprocalw, x, s, rest);
+            SIGMOID(floatw, exp_negativew, reciprocalw, x, s);
             storew(x * s * loadw(up, i), out, i);
         },
         {
             const float x = gate[i];
-            SIGMOIDS(float, clm_exp_negative1, clm_reciprocal1, x, s, rest);
+            SIGMOID(float, clm_exp_negative1, clm_reciprocal1, x, s);
             out[i] = x * s * up[i];
         })
 }
@@ -43,7 +42,8 @@ __kernel __attribute__((reqd_work_group_size(LOCAL, 1, 1))) void silu_gate_backw
         {
             const floatw x = loadw(gate, i);
             const floatw d = loadw(dout, i);
-            SIGMOIDS(floatw, exp_negativew, reciprocalw, x, s, rest);
+            SIGMOID(floatw, exp_negativew, reciprocalw, x, s);
+            const floatw rest = x < 0.0F ? large : small;
             if (want_dgate) {
                 storew(d * loadw(up, i) * (s * (x * rest + 1.0F)), dgate, i);
             }
@@ -54,7 +54,8 @@ __kernel __attribute__((reqd_work_group_size(LOCAL, 1, 1))) void silu_gate_backw
         {
             const float x = gate[i];
             const float d = dout[i];
-            SIGMOIDS(float, clm_exp_negative1, clm_reciprocal1, x, s, rest);
+            SIGMOID(float, clm_exp_negative1, clm_reciprocal1, x, s);
+            const float rest = x < 0.0F ? large : small;
             if (want_dgate) {
                 dgate[i] = d * up[i] * (s * (x * rest + 1.0F));
             }

@@ -185,15 +185,30 @@ static void pass_arguments(clm_launch *launch, const clm_attention_arguments *a,
                                (a->lengths != NULL ? has_lengths : 0) | (keep_lse ? has_lse : 0));
 }
 
-/* ATTENTION_GRADIENT_SIZES */
+static int apart(const clm_view *view, int heads, int D) {
+    return (int)stride_of(view, heads, D);
+}
+
+/* ATTENTION_GRADIENT_SIZES, in whole or, for the kernels that have some of the gradients, in part.
+ */
 static void pass_gradient_sizes(clm_launch *launch, const clm_attention_gradients *to,
-                                const clm_attention_shape *s, int wanted) {
-    clm_launch_ulong(launch, to->dq.offset);
-    clm_launch_ulong(launch, to->dk.offset);
-    clm_launch_ulong(launch, to->dv.offset);
-    clm_launch_int(launch, (int)stride_of(&to->dq, s->H, s->D));
-    clm_launch_int(launch, (int)stride_of(&to->dk, s->G, s->D));
-    clm_launch_int(launch, (int)stride_of(&to->dv, s->G, s->D));
+                                const clm_attention_shape *s, int wanted, int passed) {
+    const bool of_queries = (passed & want_dq) != 0;
+    const bool of_keys = (passed & want_dk) != 0;
+    if (of_queries) {
+        clm_launch_ulong(launch, to->dq.offset);
+    }
+    if (of_keys) {
+        clm_launch_ulong(launch, to->dk.offset);
+        clm_launch_ulong(launch, to->dv.offset);
+    }
+    if (of_queries) {
+        clm_launch_int(launch, apart(&to->dq, s->H, s->D));
+    }
+    if (of_keys) {
+        clm_launch_int(launch, apart(&to->dk, s->G, s->D));
+        clm_launch_int(launch, apart(&to->dv, s->G, s->D));
+    }
     clm_launch_int(launch, wanted);
 }
 
@@ -247,7 +262,7 @@ static clm_status backward_whole(clm_device *device, const attention_plan *plan,
         begin(device, plan, plan->is_one ? "attention_one_backward" : "attention_backward_item");
     pass_buffers(&launch, buffers, sizeof buffers / sizeof *buffers);
     pass_arguments(&launch, a, false);
-    pass_gradient_sizes(&launch, to, s, wanted);
+    pass_gradient_sizes(&launch, to, s, wanted, want_dq | want_dk);
     return clm_launch_1d(&launch, (size_t)s->B * (size_t)s->G * items, items);
 }
 
@@ -257,22 +272,20 @@ static clm_status backward_group(clm_device *device, const attention_plan *plan,
                                  const clm_attention_arguments *a, int wanted,
                                  clm_buffer *scratch) {
     const clm_attention_shape *s = &a->shape;
-    const clm_buffer *const of_query[] = {to->dq.buffer, to->dk.buffer, to->dv.buffer, dout,
-                                          out,           lse,           scratch};
-    const clm_buffer *const of_key[] = {to->dq.buffer, to->dk.buffer, to->dv.buffer,
-                                        dout,          lse,           scratch};
+    const clm_buffer *const of_query[] = {to->dq.buffer, dout, out, lse, scratch};
+    const clm_buffer *const of_key[] = {to->dk.buffer, to->dv.buffer, dout, lse, scratch};
     clm_status status = CLM_OK;
     CLM_TRY(check_dense("scratch", scratch, (size_t)s->B * (size_t)s->H, (size_t)s->Tq));
     clm_launch query = begin(device, plan, "attention_backward_group_query");
     pass_buffers(&query, of_query, sizeof of_query / sizeof *of_query);
     pass_arguments(&query, a, false);
-    pass_gradient_sizes(&query, to, s, wanted);
+    pass_gradient_sizes(&query, to, s, wanted, want_dq);
     CLM_TRY(launch_groups(&query, plan, s->Tq, (size_t)s->B * (size_t)s->H));
     if ((wanted & (want_dk | want_dv)) != 0) {
         clm_launch key = begin(device, plan, "attention_backward_group_key");
         pass_buffers(&key, of_key, sizeof of_key / sizeof *of_key);
         pass_arguments(&key, a, false);
-        pass_gradient_sizes(&key, to, s, wanted);
+        pass_gradient_sizes(&key, to, s, wanted, want_dk);
         CLM_TRY(launch_groups(&key, plan, s->Tk, (size_t)s->B * (size_t)s->G));
     }
 cleanup:

@@ -6,7 +6,6 @@
 #include <string.h>
 
 #include "base/memory.h"
-#include "ops/ops.h"
 #include "ops/tuning.h"
 
 /* On processors a row's items are a loop, whose length is a part of what the driver compiles: one

@@ -6,6 +6,7 @@
 #define CLM_OPS_COMMON_H
 
 #include "device/device.h"
+#include "ops/view.h"
 
 /* CLM_ERROR_SHAPE unless all three are positive; `names` is "B, T and C". Pass 1 for a size that an
  * operation does not have. */
@@ -20,12 +21,10 @@ clm_status clm_ops_check_buffer(const char *op, const char *name, const clm_buff
 /* The same for the scratch of an operation, of which it may need 0 bytes. */
 clm_status clm_ops_check_scratch(const char *op, const clm_buffer *scratch, size_t bytes);
 
-struct clm_view;
-
 /* CLM_ERROR_SHAPE unless the view's buffer holds `rows` rows of `width` floats, each no wider than
  * they are apart. */
-clm_status clm_ops_check_view(const char *op, const char *name, const struct clm_view *view,
-                              size_t rows, size_t width);
+clm_status clm_ops_check_view(const char *op, const char *name, const clm_view *view, size_t rows,
+                              size_t width);
 
 /* The two forms of a kernel: one work-item per row or range, or one work-group. */
 typedef enum clm_ops_form { CLM_OPS_USUAL = 0, CLM_OPS_ITEM = 1, CLM_OPS_GROUP = 2 } clm_ops_form;

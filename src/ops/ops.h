@@ -20,14 +20,7 @@
 
 #include "device/device.h"
 #include "ops/gemm_types.h"
-
-/* Rows that need not be contiguous: the first begins at element `offset` of the buffer, each next
- * one `stride` elements later (0: contiguous). */
-typedef struct clm_view {
-    clm_buffer *buffer;
-    size_t offset;
-    int stride;
-} clm_view;
+#include "ops/view.h"
 
 /* ---- embedding ---- */
 
