@@ -16,6 +16,12 @@ typedef struct given {
     uint32_t pieces; /* 1 + index of the last that was given; 0: none */
 } given;
 
+/* A tensor through which the gradient of a parameter, or of some of its columns, is added to. */
+typedef struct gradient_place {
+    uint32_t tensor;
+    uint32_t next; /* 1 + index of another place of the same parameter; 0: the last */
+} gradient_place;
+
 struct clm_derivation {
     clm_graph *graph;
     bool *wanted;       /* by tensor: whether its gradient is */
@@ -23,6 +29,9 @@ struct clm_derivation {
     uint32_t described; /* tensors of the description; those that follow need no gradient */
     piece *pieces;
     size_t piece_count, piece_capacity;
+    uint32_t *places_of; /* by parameter: 1 + index of the last that was made; 0: none */
+    gradient_place *places;
+    size_t place_count, place_capacity;
 };
 
 clm_graph *clm_derivation_graph(const clm_derivation *derivation) {
@@ -133,8 +142,9 @@ uint32_t clm_derive_take(clm_derivation *derivation, uint32_t tensor) {
     return so_far;
 }
 
-/* The tensor through which a parameter's gradient is added to; `tensor` may be columns of one. */
-static uint32_t place_of(clm_graph *graph, uint32_t tensor) {
+/* The place of a parameter's gradient, or of that of the columns that `tensor` is. */
+static uint32_t place_of(clm_derivation *derivation, uint32_t tensor) {
+    clm_graph *graph = derivation->graph;
     clm_tensor_about about = {.kind = CLM_TENSOR_GRADIENT,
                               .type = CLM_F32,
                               .of = tensor,
@@ -144,15 +154,25 @@ static uint32_t place_of(clm_graph *graph, uint32_t tensor) {
         about.first_column += view->with.columns.first;
         about.of = view->inputs[0];
     }
-    for (uint32_t i = 1; i < graph->tensor_count; i++) {
-        const clm_tensor_about *other = clm_graph_about(graph, i);
-        if (other->kind == CLM_TENSOR_GRADIENT && other->of == about.of &&
-            other->first_column == about.first_column &&
+    for (uint32_t i = derivation->places_of[about.of]; i != 0; i = derivation->places[i - 1].next) {
+        const uint32_t place = derivation->places[i - 1].tensor;
+        const clm_tensor_about *other = clm_graph_about(graph, place);
+        if (other->first_column == about.first_column &&
             clm_shape_equal(&other->shape, &about.shape)) {
-            return i;
+            return place;
         }
     }
-    return clm_graph_add_tensor(graph, &about, NULL);
+    const clm_status status =
+        clm_reserve(&derivation->places, &derivation->place_capacity, derivation->place_count + 1,
+                    sizeof *derivation->places, "a backward pass");
+    if (clm_graph_stick(graph, status) != CLM_OK) {
+        return 0;
+    }
+    const uint32_t made = clm_graph_add_tensor(graph, &about, NULL);
+    derivation->places[derivation->place_count++] =
+        (gradient_place){.tensor = made, .next = derivation->places_of[about.of]};
+    derivation->places_of[about.of] = (uint32_t)derivation->place_count;
+    return made;
 }
 
 /* Whether a tensor is a parameter, or columns of one: its gradient has a place in the store. */
@@ -173,7 +193,7 @@ void clm_derive_node(clm_derivation *derivation, const clm_operation *operation,
     for (int i = 0; i < CLM_NODE_OUTPUTS; i++) {
         out[i] = 0;
         if (of != NULL && of[i] != 0 && (wanted >> i & 1U) != 0 && has_place(graph, of[i])) {
-            places[i] = place_of(graph, of[i]);
+            places[i] = place_of(derivation, of[i]);
         }
     }
     clm_node *node = clm_graph_add_node(graph, operation, inputs, with);
@@ -255,6 +275,8 @@ clm_status clm_graph_derive(clm_graph *graph, uint32_t loss, clm_trains *trains,
                          "a backward pass"));
     CLM_TRY(clm_allocate(&derivation.given, graph->tensor_count, sizeof *derivation.given,
                          "a backward pass"));
+    CLM_TRY(clm_allocate(&derivation.places_of, graph->tensor_count, sizeof *derivation.places_of,
+                         "a backward pass"));
     if (!find_wanted(&derivation, trains, context) || !derivation.wanted[loss]) {
         status = clm_fail(CLM_ERROR_ARGUMENT, "the loss does not depend on any trained parameter");
         goto cleanup;
@@ -272,5 +294,7 @@ cleanup:
     clm_free(derivation.wanted);
     clm_free(derivation.given);
     clm_free(derivation.pieces);
+    clm_free(derivation.places_of);
+    clm_free(derivation.places);
     return status;
 }

@@ -255,14 +255,6 @@ uint32_t clm_graph_add_tensor(clm_graph *graph, const clm_tensor_about *about, c
     return graph->tensor_count++;
 }
 
-const clm_tensor_about *clm_graph_about(const clm_graph *graph, uint32_t tensor) {
-    return &graph->tensors[tensor];
-}
-
-const clm_shape *clm_node_shape(const clm_graph *graph, const clm_node *node, int input) {
-    return &graph->tensors[node->inputs[input]].shape;
-}
-
 /* The id of a handle, 0 for none; an error for another graph's. */
 static uint32_t id_of(clm_graph *graph, clm_tensor tensor, const char *what) {
     if (tensor.id == 0 || graph->status != CLM_OK) {

@@ -183,10 +183,15 @@ typedef struct clm_operation {
     unsigned as_stored; /* a bit for each input that is read rounded, if its rounding is kept */
 } clm_operation;
 
-const clm_tensor_about *clm_graph_about(const clm_graph *graph, uint32_t tensor);
+static inline const clm_tensor_about *clm_graph_about(const clm_graph *graph, uint32_t tensor) {
+    return &graph->tensors[tensor];
+}
 
 /* The shape of an input of a node; of rank 0 where it is not given. */
-const clm_shape *clm_node_shape(const clm_graph *graph, const clm_node *node, int input);
+static inline const clm_shape *clm_node_shape(const clm_graph *graph, const clm_node *node,
+                                              int input) {
+    return &graph->tensors[node->inputs[input]].shape;
+}
 
 /* The state that a tensor is a handle of; 0: of none. */
 uint32_t clm_graph_state_of(const clm_graph *graph, uint32_t tensor);

@@ -12,7 +12,8 @@ typedef struct storage {
     clm_layout_part *part; /* to be filled */
     uint32_t order;        /* among those of one size */
     uint32_t begin, end;
-    size_t size_bytes;
+    uint32_t buffer;
+    size_t offset_bytes, size_bytes;
 } storage;
 
 typedef struct laying {
@@ -123,7 +124,11 @@ static bool is_allocated(const laying *l, uint32_t root) {
 }
 
 static uint32_t root_of(const laying *l, uint32_t tensor) {
-    return l->layout->tensors[tensor].root;
+    const clm_layout_tensor *tensors = l->layout->tensors;
+    while (tensors[tensor].root != tensor) { /* one step, but for what shares memory */
+        tensor = tensors[tensor].root;
+    }
+    return tensor;
 }
 
 static void find_last_uses(laying *l) {
@@ -158,12 +163,17 @@ static void share(laying *l, uint32_t index) {
             bytes_of(l->graph, root) != bytes_of(l->graph, out)) {
             continue;
         }
-        for (uint32_t i = 1; i < l->graph->tensor_count; i++) {
-            if (tensors[i].root == out) {
-                tensors[i].root = root;
-            }
-        }
+        tensors[out].root = root;
         l->last_use[root] = l->last_use[out];
+    }
+}
+
+static void share_all(laying *l) {
+    for (uint32_t i = 0; i < l->graph->node_count; i++) {
+        share(l, i);
+    }
+    for (uint32_t i = 1; i < l->graph->tensor_count; i++) {
+        l->layout->tensors[i].root = root_of(l, i);
     }
 }
 
@@ -184,11 +194,11 @@ static bool overlap(const storage *a, const storage *b) {
 
 /* The lowest offset in a buffer at which `s` lies beside all that lives at the same time. The first
  * `placed` storages are sorted by buffer and offset. */
-static size_t lowest_offset(const laying *l, const storage *s, size_t buffer, size_t placed) {
+static size_t lowest_offset(const laying *l, const storage *s, uint32_t buffer, size_t placed) {
     size_t offset = 0;
     for (size_t i = 0; i < placed; i++) {
-        const clm_layout_part *other = l->storages[i].part;
-        if (other->buffer != buffer || !overlap(s, &l->storages[i])) {
+        const storage *other = &l->storages[i];
+        if (!overlap(s, other) || other->buffer != buffer) {
             continue;
         }
         if (offset + s->size_bytes <= other->offset_bytes) {
@@ -205,9 +215,9 @@ static void sort_in(laying *l, size_t placed) {
     const storage s = l->storages[placed];
     size_t at = placed;
     for (; at > 0; at--) {
-        const clm_layout_part *before = l->storages[at - 1].part;
-        if (before->buffer < s.part->buffer ||
-            (before->buffer == s.part->buffer && before->offset_bytes <= s.part->offset_bytes)) {
+        const storage *before = &l->storages[at - 1];
+        if (before->buffer < s.buffer ||
+            (before->buffer == s.buffer && before->offset_bytes <= s.offset_bytes)) {
             break;
         }
     }
@@ -216,9 +226,9 @@ static void sort_in(laying *l, size_t placed) {
 }
 
 static void place_storage(laying *l, size_t index) {
-    const storage *s = &l->storages[index];
+    storage *s = &l->storages[index];
     clm_layout *layout = l->layout;
-    size_t buffer = l->options->apart ? layout->buffer_count : 0;
+    uint32_t buffer = l->options->apart ? (uint32_t)layout->buffer_count : 0;
     size_t offset = 0;
     for (; buffer < layout->buffer_count; buffer++) {
         offset = lowest_offset(l, s, buffer, index);
@@ -231,6 +241,8 @@ static void place_storage(laying *l, size_t index) {
         layout->buffer_bytes[buffer] = 0;
         offset = 0;
     }
+    s->buffer = buffer;
+    s->offset_bytes = offset;
     *s->part = (clm_layout_part){buffer, offset, s->size_bytes, s->end};
     if (offset + s->size_bytes > layout->buffer_bytes[buffer]) {
         layout->buffer_bytes[buffer] = offset + s->size_bytes;
@@ -263,7 +275,9 @@ static void collect_storages(laying *l) {
         }
     }
     for (uint32_t i = 0; i < l->graph->node_count; i++) {
-        const size_t bytes = l->options->scratch_bytes != NULL ? l->options->scratch_bytes[i] : 0;
+        const size_t bytes = l->options->scratch_bytes != NULL
+                                 ? l->options->scratch_bytes(l->options->context, i)
+                                 : 0;
         if (bytes > 0) {
             l->storages[l->storage_count++] =
                 (storage){.part = &l->layout->scratch[i],
@@ -300,8 +314,8 @@ clm_status clm_layout_make(clm_layout *layout, const clm_graph *graph,
         }
     }
     find_last_uses(&l);
-    for (uint32_t i = 0; i < graph->node_count && !options->apart; i++) {
-        share(&l, i);
+    if (!options->apart) {
+        share_all(&l);
     }
     find_last_uses(&l);
     collect_storages(&l);

@@ -28,11 +28,14 @@ typedef struct clm_layout {
 } clm_layout;
 
 typedef struct clm_layout_options {
-    size_t alignment_bytes;      /* of each tensor */
-    uint64_t most_bytes;         /* in one buffer */
-    bool apart;                  /* tensors share memory only if they are the same elements */
-    const size_t *scratch_bytes; /* by node; NULL: none needs any */
+    size_t alignment_bytes; /* of each tensor */
+    uint64_t most_bytes;    /* in one buffer */
+    bool apart;             /* tensors share memory only if they are the same elements */
     const bool *outside; /* by tensor: not allocated here, and shared with no other; NULL: none */
+    /* What a node needs besides its tensors; asked when the layout tells how these lie, but not yet
+     * in which buffers. NULL: none needs any. */
+    size_t (*scratch_bytes)(const void *context, uint32_t node);
+    const void *context; /* of scratch_bytes() */
 } clm_layout_options;
 
 /* Free it in any case. CLM_ERROR_UNSUPPORTED, naming operation and tensor, if an operation that

@@ -8,6 +8,12 @@
 #include "graph/operations.h"
 #include "graph/transform.h"
 
+/* What has to be bound at each execution: an input that is used, or memory of the caller's. */
+typedef struct clm_plan_slot {
+    uint32_t tensor; /* a root */
+    bool is_bound;   /* for this execution */
+} clm_plan_slot;
+
 struct clm_plan {
     clm_workspace_user user; /* of the workspace; the first member */
     clm_workspace *workspace;
@@ -20,7 +26,8 @@ struct clm_plan {
     clm_buffer **parts;            /* by tensor: of roots, in the workspace or of the caller's */
     clm_buffer **scratch;          /* by node */
     const int32_t **host_ids;      /* by tensor: what was bound last */
-    bool *is_bound;                /* by tensor: of inputs, for this execution */
+    clm_plan_slot *slots;
+    size_t slot_count;
     bool is_allocated;
     bool poison; /* as in the options */
 };
@@ -165,34 +172,52 @@ static clm_device_call call_of(const clm_plan *plan, const clm_node *node) {
     return call;
 }
 
-/* Twice: what scratch an operation needs depends on how its operands lie. */
+/* A clm_layout_options.scratch_bytes of a plan. */
+static size_t scratch_bytes_of(const void *context, uint32_t index) {
+    const clm_plan *plan = context;
+    const clm_node *node = &plan->graph->nodes[index];
+    if (node->operation->scratch_bytes == NULL) {
+        return 0;
+    }
+    const clm_device_call call = call_of(plan, node);
+    return node->operation->scratch_bytes(&call);
+}
+
 static clm_status lay_out(clm_plan *plan, const clm_plan_options *options) {
-    const clm_graph *graph = plan->graph;
-    clm_layout_options lay = {
+    const clm_layout_options lay = {
         .alignment_bytes = clm_device_part_alignment_bytes(plan->device),
         .most_bytes = clm_device_get_info(plan->device)->max_allocation_size_bytes,
         .apart = options->apart,
-        .outside = plan->outside};
-    size_t *scratch_bytes = NULL;
-    bool any = false;
+        .outside = plan->outside,
+        .scratch_bytes = scratch_bytes_of,
+        .context = plan};
+    return clm_layout_make(&plan->layout, plan->graph, &lay);
+}
+
+/* What no output needs is no input any more. */
+static bool is_used(const clm_plan *plan, uint32_t root) {
+    return plan->outside[root] || plan->layout.tensors[root].part.size_bytes > 0;
+}
+
+static clm_status find_slots(clm_plan *plan) {
+    const clm_graph *graph = plan->graph;
     clm_status status = CLM_OK;
-    CLM_TRY(clm_allocate(&scratch_bytes, graph->node_count, sizeof *scratch_bytes, "a plan"));
-    CLM_TRY(clm_layout_make(&plan->layout, graph, &lay));
-    for (uint32_t i = 0; i < graph->node_count; i++) {
-        const clm_operation *operation = graph->nodes[i].operation;
-        if (operation->scratch_bytes != NULL) {
-            const clm_device_call call = call_of(plan, &graph->nodes[i]);
-            scratch_bytes[i] = operation->scratch_bytes(&call);
-            any = any || scratch_bytes[i] > 0;
+    size_t count = 0;
+    for (int filling = 0; filling < 2; filling++) {
+        for (uint32_t i = 1; i < graph->tensor_count; i++) {
+            const bool is_input = clm_graph_about(graph, i)->kind == CLM_TENSOR_INPUT;
+            if (plan->outside[i] || (is_input && is_used(plan, i))) {
+                if (filling == 1) {
+                    plan->slots[plan->slot_count++].tensor = i;
+                }
+                count++;
+            }
+        }
+        if (filling == 0) {
+            CLM_TRY(clm_allocate(&plan->slots, count, sizeof *plan->slots, "a plan"));
         }
     }
-    if (any) {
-        clm_layout_free(&plan->layout);
-        lay.scratch_bytes = scratch_bytes;
-        CLM_TRY(clm_layout_make(&plan->layout, graph, &lay));
-    }
 cleanup:
-    clm_free(scratch_bytes);
     return status;
 }
 
@@ -231,9 +256,9 @@ clm_status clm_plan_make(clm_plan **plan, clm_workspace *workspace, const clm_gr
     CLM_TRY(clm_allocate(&made->parts, count, sizeof *made->parts, "a plan"));
     CLM_TRY(clm_allocate(&made->scratch, nodes, sizeof *made->scratch, "a plan"));
     CLM_TRY(clm_allocate(&made->host_ids, count, sizeof *made->host_ids, "a plan"));
-    CLM_TRY(clm_allocate(&made->is_bound, count, sizeof *made->is_bound, "a plan"));
     CLM_TRY(find_storage(made, options));
     CLM_TRY(lay_out(made, options));
+    CLM_TRY(find_slots(made));
     *plan = made;
     made = NULL;
 cleanup:
@@ -254,7 +279,7 @@ void clm_plan_free(clm_plan *plan) {
     clm_free((void *)plan->parts);
     clm_free((void *)plan->scratch);
     clm_free((void *)plan->host_ids);
-    clm_free(plan->is_bound);
+    clm_free(plan->slots);
     clm_free(plan);
 }
 
@@ -288,34 +313,38 @@ cleanup:
     return status;
 }
 
-static uint32_t find_bound(const clm_plan *plan, const char *name) {
-    const clm_graph *graph = plan->graph;
-    for (uint32_t i = 1; i < graph->tensor_count; i++) {
-        const clm_tensor_about *about = clm_graph_about(graph, i);
+/* The slot of an input, a state, or an output in memory of the caller's; NULL: there is none. */
+static clm_plan_slot *find_slot(const clm_plan *plan, const char *name) {
+    const uint32_t output = clm_graph_find_output(plan->graph, name);
+    clm_plan_slot *found = NULL;
+    for (size_t i = 0; i < plan->slot_count; i++) {
+        const uint32_t tensor = plan->slots[i].tensor;
+        const clm_tensor_about *about = clm_graph_about(plan->graph, tensor);
         if ((about->kind == CLM_TENSOR_INPUT || about->kind == CLM_TENSOR_STATE) &&
             strcmp(about->name, name) == 0) {
-            return i;
+            return &plan->slots[i];
+        }
+        if (output != 0 && tensor == plan->layout.tensors[output].root) {
+            found = &plan->slots[i];
         }
     }
-    return clm_graph_find_output(graph, name);
-}
-
-/* What no output needs is no input any more. */
-static bool is_used(const clm_plan *plan, uint32_t tensor) {
-    const uint32_t root = plan->layout.tensors[tensor].root;
-    return plan->outside[root] || plan->layout.tensors[root].part.size_bytes > 0;
+    return found;
 }
 
 static clm_status bind(clm_plan *plan, const clm_plan_binding *binding) {
-    const uint32_t tensor = find_bound(plan, binding->name);
-    const clm_tensor_about *about = clm_graph_about(plan->graph, tensor);
-    const uint32_t root = plan->layout.tensors[tensor].root;
-    const size_t size_bytes = (size_t)clm_shape_count(&about->shape) * clm_dtype_size(about->type);
-    if (tensor == 0 || !is_used(plan, tensor)) {
-        return CLM_OK;
+    clm_plan_slot *slot = find_slot(plan, binding->name);
+    if (slot == NULL) {
+        return clm_graph_find_output(plan->graph, binding->name) == 0
+                   ? CLM_OK
+                   : clm_fail(CLM_ERROR_ARGUMENT,
+                              "output \"%s\" is not one that the plan's options name as bound",
+                              binding->name);
     }
+    const uint32_t root = slot->tensor;
+    const clm_tensor_about *about = clm_graph_about(plan->graph, root);
+    const size_t size_bytes = (size_t)clm_shape_count(&about->shape) * clm_dtype_size(about->type);
     if (about->kind == CLM_TENSOR_STATE && binding->state != NULL) {
-        plan->is_bound[root] = true;
+        slot->is_bound = true;
         return clm_state_lend(binding->state, about, &plan->parts[root]);
     }
     if (plan->outside[root]
@@ -326,20 +355,19 @@ static clm_status bind(clm_plan *plan, const clm_plan_binding *binding) {
                         : plan->outside[root]           ? "a buffer of its size"
                                                         : "host memory");
     }
-    plan->is_bound[root] = true;
+    slot->is_bound = true;
     if (plan->outside[root]) {
         plan->parts[root] = binding->buffer;
         return CLM_OK;
     }
-    plan->host_ids[tensor] = about->type == CLM_I32 ? binding->host : NULL;
+    plan->host_ids[root] = about->type == CLM_I32 ? binding->host : NULL;
     return clm_buffer_write(plan->parts[root], 0, binding->host, size_bytes);
 }
 
 static clm_status check_bound(const clm_plan *plan) {
-    for (uint32_t i = 1; i < plan->graph->tensor_count; i++) {
-        const clm_tensor_about *about = clm_graph_about(plan->graph, i);
-        const bool is_input = about->kind == CLM_TENSOR_INPUT && is_used(plan, i);
-        if ((is_input || plan->outside[i]) && !plan->is_bound[i]) {
+    for (size_t i = 0; i < plan->slot_count; i++) {
+        const clm_tensor_about *about = clm_graph_about(plan->graph, plan->slots[i].tensor);
+        if (!plan->slots[i].is_bound) {
             return clm_fail(CLM_ERROR_ARGUMENT, "%s \"%s\" is not bound",
                             about->kind == CLM_TENSOR_STATE   ? "state"
                             : about->kind == CLM_TENSOR_INPUT ? "input"
@@ -404,9 +432,10 @@ clm_status clm_plan_enqueue(clm_plan *plan, const clm_plan_binding *bindings, si
         CLM_TRY(poison_after(plan, i));
     }
 cleanup:
-    for (uint32_t i = 1; i < graph->tensor_count; i++) {
-        plan->parts[i] = plan->outside[i] ? NULL : plan->parts[i];
-        plan->is_bound[i] = false;
+    for (size_t i = 0; i < plan->slot_count; i++) {
+        const uint32_t root = plan->slots[i].tensor;
+        plan->parts[root] = plan->outside[root] ? NULL : plan->parts[root];
+        plan->slots[i].is_bound = false;
     }
     return status;
 }
