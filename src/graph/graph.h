@@ -176,8 +176,9 @@ typedef struct clm_operation {
     /* A bit for each input and output whose rows may be apart; all others are dense. */
     unsigned strided_inputs, strided_outputs;
     unsigned overwrites; /* a bit for each input whose memory output 0 may reuse */
-    unsigned always;     /* a bit for each output that kernels write even if nothing reads it */
-    bool writes_state;   /* input 0, in whose memory output 0 is; never dropped */
+    bool (*does_overwrite)(const clm_node *node); /* whether these bits hold; NULL: they do */
+    unsigned always;   /* a bit for each output that kernels write even if nothing reads it */
+    bool writes_state; /* input 0, in whose memory output 0 is; never dropped */
     /* For keeping values in 16 bits (clm_graph_halve()). */
     bool cheap;         /* computed again rather than kept */
     unsigned as_stored; /* a bit for each input that is read rounded, if its rounding is kept */

@@ -149,17 +149,32 @@ static void find_last_uses(laying *l) {
     }
 }
 
+/* Whether the node reads the same memory as another operand, too, which must stay whole meanwhile.
+ */
+static bool is_read_otherwise(const laying *l, const clm_node *node, uint32_t root) {
+    for (int k = 0; k < CLM_NODE_INPUTS; k++) {
+        if (node->inputs[k] != 0 && (node->operation->overwrites >> k & 1U) == 0 &&
+            root_of(l, node->inputs[k]) == root) {
+            return true;
+        }
+    }
+    return false;
+}
+
 /* Output 0 takes the memory of an input that nobody uses afterwards, where the operation can write
  * what it reads. All that lay in the output's memory lies there then. */
 static void share(laying *l, uint32_t index) {
     const clm_node *node = &l->graph->nodes[index];
     clm_layout_tensor *tensors = l->layout->tensors;
     const uint32_t out = node->outputs[0];
-    for (int k = 0; k < CLM_NODE_INPUTS && out != 0 && tensors[out].root == out; k++) {
+    const bool may =
+        node->operation->does_overwrite == NULL || node->operation->does_overwrite(node);
+    for (int k = 0; k < CLM_NODE_INPUTS && may && out != 0 && tensors[out].root == out; k++) {
         const uint32_t in = node->inputs[k];
         const uint32_t root = root_of(l, in);
         if ((node->operation->overwrites >> k & 1U) == 0 || in == 0 || l->last_use[root] != index ||
             !is_allocated(l, root) || !is_allocated(l, out) || !is_dense(&tensors[in]) ||
+            is_read_otherwise(l, node, root) ||
             bytes_of(l->graph, root) != bytes_of(l->graph, out)) {
             continue;
         }

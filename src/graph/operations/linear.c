@@ -108,6 +108,12 @@ static size_t scratch_bytes(const clm_device_call *call) {
                : clm_gemm_scratch_bytes(call->device, &product);
 }
 
+/* The sum begins with the residual wherever that is, but not before GELU, nor where the sum without
+ * it is wanted, too. */
+static bool begins_with_residual(const clm_node *node) {
+    return !node->with.linear.gelu && node->outputs[1] == 0;
+}
+
 const clm_operation clm_operation_linear = {
     .name = "linear",
     .inputs = {"x", "weight", "bias", "residual"},
@@ -120,6 +126,8 @@ const clm_operation clm_operation_linear = {
     .enqueue = enqueue,
     .scratch_bytes = scratch_bytes,
     .strided_inputs = 1U << WEIGHT | 1U << BIAS,
+    .overwrites = 1U << RESIDUAL,
+    .does_overwrite = begins_with_residual,
 };
 
 /* x is there when the weight is trained, the weight when it is or dx is wanted. */
