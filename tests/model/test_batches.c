@@ -76,8 +76,12 @@ static void batches_on(clm_device *device) {
                                      .whole_top_block = i == 1};
         check_model(device, "random:n_layer=2,n_embd=60,n_head=3,n_ctx=32,n_vocab=97", &options);
     }
+    /* GPT-2's sizes, whose products are taken in parts; llvmpipe, for which they take minutes, has
+     * its products of these in ops/gemm_rows. */
     const clm_model_options options = {.train = CLM_TRAIN_NOTHING, .n_labels = LABELS};
-    check_model(device, "random:n_layer=2,n_embd=768,n_head=12,n_ctx=32,n_vocab=97", &options);
+    if (strstr(clm_device_get_info(device)->name, "llvmpipe") == NULL) {
+        check_model(device, "random:n_layer=2,n_embd=768,n_head=12,n_ctx=32,n_vocab=97", &options);
+    }
 }
 
 static void test_batches(void **state) {
