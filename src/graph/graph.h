@@ -82,10 +82,17 @@ typedef union clm_attributes {
 
 struct clm_operation;
 
+/* What transformations say about a node, for explanations; a bit each. */
+enum {
+    CLM_NODE_PICKED = 1U << 0, /* computes the rows that are picked, and no others */
+    CLM_NODE_AGAIN = 1U << 1   /* computes again what the forward pass did not keep */
+};
+
 typedef struct clm_node {
     const struct clm_operation *operation;
     uint32_t inputs[CLM_NODE_INPUTS];   /* 0: not given */
     uint32_t outputs[CLM_NODE_OUTPUTS]; /* 0: not wanted */
+    unsigned notes;                     /* CLM_NODE_... */
     clm_attributes with;
 } clm_node;
 
@@ -182,6 +189,12 @@ typedef struct clm_operation {
     /* For keeping values in 16 bits (clm_graph_halve()). */
     bool cheap;         /* computed again rather than kept */
     unsigned as_stored; /* a bit for each input that is read rounded, if its rounding is kept */
+    /* For explanations: the floating-point operations of a node, where a multiply-add is two; NULL:
+     * about `flops_each` for each element of input 0, or of output 0 where that is ids. */
+    uint64_t (*flops)(const clm_graph *graph, const clm_node *node);
+    unsigned flops_each;
+    /* A bit for each input and output of which only rows are read or written that ids name. */
+    unsigned looked_up, looked_up_outputs;
 } clm_operation;
 
 static inline const clm_tensor_about *clm_graph_about(const clm_graph *graph, uint32_t tensor) {

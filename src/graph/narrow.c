@@ -144,6 +144,16 @@ static uint32_t add(narrowing *n, const clm_operation *operation, const uint32_t
     return node != NULL ? node->outputs[0] : 0;
 }
 
+static uint32_t add_picked(narrowing *n, const clm_operation *operation, const uint32_t *inputs,
+                           const clm_attributes *with) {
+    clm_node *node = clm_graph_add_node(n->to, operation, inputs, with);
+    if (node == NULL) {
+        return 0;
+    }
+    node->notes |= CLM_NODE_PICKED;
+    return node->outputs[0];
+}
+
 /* Columns of the weight or bias of a linear. */
 static uint32_t columns_of(narrowing *n, uint32_t tensor, int64_t first, int64_t count) {
     const clm_attributes with = {.columns = {.first = first, .count = count}};
@@ -183,7 +193,8 @@ static uint32_t build_columns(narrowing *n, const clm_node *node, uint32_t rows,
             whole ? build(n, linear->inputs[0]) : build_rows(n, linear->inputs[0], rows),
             columns_of(n, linear->inputs[1], first, end - first),
             columns_of(n, linear->inputs[2], first, end - first)};
-        *made = add(n, linear->operation, inputs, &linear->with);
+        *made = whole ? add(n, linear->operation, inputs, &linear->with)
+                      : add_picked(n, linear->operation, inputs, &linear->with);
     }
     if (first == node->with.columns.first && end - first == node->with.columns.count) {
         return *made;
@@ -256,7 +267,7 @@ static uint32_t pick_through(narrowing *n, const clm_node *node, uint32_t rows) 
         inputs[3] = build(n, rows);
         with.attention.first_step = clm_node_shape(n->from, node, 1)->size[1];
     }
-    return add(n, node->operation, inputs, &with);
+    return add_picked(n, node->operation, inputs, &with);
 }
 
 /* The picked rows of a tensor that is there whole. */

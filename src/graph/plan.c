@@ -4,7 +4,6 @@
 #include <string.h>
 
 #include "base/memory.h"
-#include "graph/layout.h"
 #include "graph/operations.h"
 #include "graph/transform.h"
 
@@ -20,6 +19,7 @@ struct clm_plan {
     clm_device *device;
     clm_parameters *parameters;
     clm_graph *graph;
+    clm_plan_counts counts;
     clm_layout layout;
     bool *outside;                 /* by tensor: roots in memory of the caller's */
     clm_stored_parameter **stored; /* by tensor of a parameter */
@@ -34,6 +34,18 @@ struct clm_plan {
 
 const clm_graph *clm_plan_graph(const clm_plan *plan) {
     return plan->graph;
+}
+
+const clm_layout *clm_plan_layout(const clm_plan *plan) {
+    return &plan->layout;
+}
+
+const clm_stored_parameter *clm_plan_parameter(const clm_plan *plan, uint32_t tensor) {
+    return plan->stored[plan->layout.tensors[tensor].root];
+}
+
+const clm_plan_counts *clm_plan_get_counts(const clm_plan *plan) {
+    return &plan->counts;
 }
 
 void clm_plan_memory(const clm_plan *plan, uint64_t *total_bytes, uint64_t *largest_bytes) {
@@ -69,29 +81,40 @@ static clm_status check_kernels(const clm_graph *graph) {
     return CLM_OK;
 }
 
+static clm_status derive(clm_plan *plan, const clm_plan_options *options) {
+    const uint32_t loss = clm_graph_find_output(plan->graph, options->loss);
+    if (loss == 0) {
+        return clm_fail(CLM_ERROR_ARGUMENT, "the graph has no output \"%s\"", options->loss);
+    }
+    return options->trains != NULL
+               ? clm_graph_derive(plan->graph, loss, options->trains, options->context)
+               : clm_graph_derive(plan->graph, loss, trains_stored, plan->parameters);
+}
+
 static clm_status transform(clm_plan *plan, const clm_graph *graph,
                             const clm_plan_options *options) {
+    const bool derives = options->loss != NULL;
+    clm_plan_counts *counts = &plan->counts;
     clm_status status = CLM_OK;
+    counts->described = graph->node_count;
     CLM_TRY(options->whole_rows ? clm_graph_copy(&plan->graph, graph)
                                 : clm_graph_narrow(&plan->graph, graph));
-    if (options->loss != NULL) {
-        const uint32_t loss = clm_graph_find_output(plan->graph, options->loss);
-        if (loss == 0) {
-            status = clm_fail(CLM_ERROR_ARGUMENT, "the graph has no output \"%s\"", options->loss);
-            goto cleanup;
-        }
-        CLM_TRY(options->trains != NULL
-                    ? clm_graph_derive(plan->graph, loss, options->trains, options->context)
-                    : clm_graph_derive(plan->graph, loss, trains_stored, plan->parameters));
+    counts->narrowed = plan->graph->node_count;
+    if (derives) {
+        CLM_TRY(derive(plan, options));
     }
+    counts->derived = plan->graph->node_count;
     CLM_TRY(clm_graph_prune(plan->graph));
-    if (options->loss != NULL && options->recompute) {
+    counts->needed = plan->graph->node_count;
+    if (derives && options->recompute) {
         CLM_TRY(clm_graph_recompute(plan->graph));
     }
-    if (options->loss != NULL && options->kept != CLM_F32) {
+    if (derives && options->kept != CLM_F32) {
         CLM_TRY(clm_graph_halve(plan->graph, options->kept));
     }
+    counts->held = plan->graph->node_count;
     CLM_TRY(clm_graph_fuse(plan->graph));
+    counts->fused = plan->graph->node_count;
     CLM_TRY(check_kernels(plan->graph));
 cleanup:
     return status;
@@ -378,12 +401,22 @@ static clm_status check_bound(const clm_plan *plan) {
     return CLM_OK;
 }
 
-static clm_status enqueue_node(const clm_plan *plan, uint32_t index, float seed) {
+static clm_status enqueue_node(const clm_plan *plan, uint32_t index, float seed,
+                               const clm_plan_watch *watch) {
     const clm_node *node = &plan->graph->nodes[index];
     clm_device_call call = call_of(plan, node);
+    clm_status status = CLM_OK;
     call.seed = seed;
     call.scratch = plan->scratch[index];
-    return node->operation->enqueue(&call);
+    if (watch != NULL) {
+        CLM_TRY(watch->before(watch->context, index, &call));
+    }
+    CLM_TRY(node->operation->enqueue(&call));
+    if (watch != NULL) {
+        CLM_TRY(watch->after(watch->context, index, &call));
+    }
+cleanup:
+    return status;
 }
 
 static clm_status poison_part(const clm_plan *plan, const clm_layout_part *part) {
@@ -417,6 +450,11 @@ static clm_status poison_after(const clm_plan *plan, uint32_t index) {
 
 clm_status clm_plan_enqueue(clm_plan *plan, const clm_plan_binding *bindings, size_t count,
                             float seed) {
+    return clm_plan_enqueue_watched(plan, bindings, count, seed, NULL);
+}
+
+clm_status clm_plan_enqueue_watched(clm_plan *plan, const clm_plan_binding *bindings, size_t count,
+                                    float seed, const clm_plan_watch *watch) {
     const clm_graph *graph = plan->graph;
     clm_status status = CLM_OK;
     CLM_TRY(clm_plan_allocate(plan));
@@ -427,7 +465,7 @@ clm_status clm_plan_enqueue(clm_plan *plan, const clm_plan_binding *bindings, si
     CLM_TRY(check_bound(plan));
     for (uint32_t i = 0; i < graph->node_count; i++) {
         if (!clm_layout_is_view(&graph->nodes[i])) {
-            CLM_TRY(enqueue_node(plan, i, seed));
+            CLM_TRY(enqueue_node(plan, i, seed, watch));
         }
         CLM_TRY(poison_after(plan, i));
     }

@@ -12,6 +12,7 @@
 
 #include "device/device.h"
 #include "graph/derive.h"
+#include "graph/layout.h"
 #include "graph/parameters.h"
 #include "graph/state.h"
 #include "graph/workspace.h"
@@ -43,8 +44,20 @@ clm_status clm_plan_make(clm_plan **plan, clm_workspace *workspace, const clm_gr
                          clm_parameters *parameters, const clm_plan_options *options);
 void clm_plan_free(clm_plan *plan); /* NULL is fine */
 
-/* The graph as it is executed; lent. */
+/* The graph as it is executed, and where its tensors lie; lent. */
 const clm_graph *clm_plan_graph(const clm_plan *plan);
+const clm_layout *clm_plan_layout(const clm_plan *plan);
+
+/* The parameter whose value, columns of it, or gradient a tensor is; NULL for other tensors. */
+const clm_stored_parameter *clm_plan_parameter(const clm_plan *plan, uint32_t tensor);
+
+/* How many nodes there were: in the description, without rows that are not picked, with the
+ * backward pass, without what nothing needs, as values are held for the backward pass, and fused.
+ */
+typedef struct clm_plan_counts {
+    uint32_t described, narrowed, derived, needed, held, fused;
+} clm_plan_counts;
+const clm_plan_counts *clm_plan_get_counts(const clm_plan *plan);
 
 /* What it needs of its workspace: all of it, and the largest piece, which has to be in one
  * buffer. */
@@ -68,6 +81,16 @@ clm_status clm_plan_allocate(clm_plan *plan);
  * states hold is undefined. */
 clm_status clm_plan_enqueue(clm_plan *plan, const clm_plan_binding *bindings, size_t count,
                             float seed);
+
+/* The same, with calls before and after each operation that has kernels, which may wait for the
+ * device and read or time what it did: for checks and profiles. A failure of theirs ends it. */
+typedef struct clm_plan_watch {
+    clm_status (*before)(void *context, uint32_t node, const clm_device_call *call);
+    clm_status (*after)(void *context, uint32_t node, const clm_device_call *call);
+    void *context;
+} clm_plan_watch;
+clm_status clm_plan_enqueue_watched(clm_plan *plan, const clm_plan_binding *bindings, size_t count,
+                                    float seed, const clm_plan_watch *watch);
 
 /* An output's buffer, lent until a plan of the same workspace is executed or allocated. NULL: there
  * is none of that name, or it is bound. */

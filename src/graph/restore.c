@@ -113,7 +113,10 @@ static void run_again(restoring *r, const clm_node *node) {
     for (int k = 0; k < CLM_NODE_INPUTS; k++) {
         inputs[k] = r->found[node->inputs[k]];
     }
-    const clm_node *again = clm_graph_add_node(r->graph, node->operation, inputs, &node->with);
+    clm_node *again = clm_graph_add_node(r->graph, node->operation, inputs, &node->with);
+    if (again != NULL) {
+        again->notes = node->notes | CLM_NODE_AGAIN;
+    }
     for (int k = 0; again != NULL && k < CLM_NODE_OUTPUTS; k++) {
         if (node->outputs[k] != 0 && held_as(r, node->outputs[k]) == CLM_HELD_AGAIN) {
             find(r, node->outputs[k], again->outputs[k]);

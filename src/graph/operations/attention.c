@@ -112,6 +112,21 @@ static clm_status enqueue(const clm_device_call *call) {
                                  &arguments);
 }
 
+/* Of one product of the scores' shape; causal queries see half of a square. Where first positions
+ * are bound, it is not known what they see: all of it, at most. */
+static uint64_t flops_of_product(const clm_graph *graph, const clm_node *node, int q) {
+    const int64_t *size = clm_node_shape(graph, node, q)->size;
+    const uint64_t Tk = (uint64_t)clm_node_shape(graph, node, q + K)->size[1];
+    const uint64_t Tq = (uint64_t)size[1];
+    const bool half = node->with.attention.causal && node->inputs[q + FIRST] == 0;
+    const uint64_t pairs = half ? Tq * (Tq + 1) / 2 : Tq * Tk;
+    return 2U * (uint64_t)(size[0] * size[2] * size[3]) * pairs;
+}
+
+static uint64_t flops(const clm_graph *graph, const clm_node *node) {
+    return 2U * flops_of_product(graph, node, Q);
+}
+
 const clm_operation clm_operation_attention = {
     .name = "attention",
     .inputs = {"q", "k", "v", "first", "lengths"},
@@ -125,6 +140,7 @@ const clm_operation clm_operation_attention = {
     .strided_inputs = 1U << Q | 1U << K | 1U << V,
     /* Or the log-sum-exp would be that of other scores. */
     .as_stored = 1U << Q | 1U << K | 1U << V,
+    .flops = flops,
 };
 
 enum { DOUT, OF_FORWARD, OUT = OF_FORWARD + LENGTHS + 1, LSE };
@@ -156,6 +172,11 @@ static clm_status enqueue_backward(const clm_device_call *call) {
                                   call->in[LSE].buffer, &arguments, call->scratch);
 }
 
+/* Scores again, and the gradients of probabilities, queries, keys and values. */
+static uint64_t flops_backward(const clm_graph *graph, const clm_node *node) {
+    return 5U * flops_of_product(graph, node, OF_FORWARD);
+}
+
 const clm_operation clm_operation_attention_backward = {
     .name = "attention_backward",
     .inputs = {"dout", "q", "k", "v", "first", "lengths", "out", "lse"},
@@ -168,4 +189,5 @@ const clm_operation clm_operation_attention_backward = {
     .scratch_bytes = scratch_backward,
     .strided_inputs = 1U << (OF_FORWARD + Q) | 1U << (OF_FORWARD + K) | 1U << (OF_FORWARD + V),
     .strided_outputs = 7U,
+    .flops = flops_backward,
 };

@@ -46,6 +46,7 @@ const clm_operation clm_operation_crossentropy = {
     .derive = derive,
     .reference = reference,
     .enqueue = enqueue,
+    .flops_each = 4,
 };
 
 static clm_status check_backward(const clm_graph *graph, const clm_node *node, clm_shape *out) {
@@ -82,4 +83,5 @@ const clm_operation clm_operation_crossentropy_backward = {
     .reference = reference_backward,
     .enqueue = enqueue_backward,
     .overwrites = 1U << 1,
+    .flops_each = 4,
 };

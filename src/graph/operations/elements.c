@@ -60,6 +60,7 @@ const clm_operation clm_operation_gelu = {
     .reference = reference_gelu,
     .enqueue = enqueue_gelu,
     .cheap = true,
+    .flops_each = 10,
 };
 
 static void reference_gelu_backward(const clm_reference_call *call) {
@@ -81,6 +82,7 @@ const clm_operation clm_operation_gelu_backward = {
     .reference = reference_gelu_backward,
     .enqueue = enqueue_gelu_backward,
     .overwrites = 1U,
+    .flops_each = 16,
 };
 
 /* ---- silu(gate) * up ---- */
@@ -116,6 +118,7 @@ const clm_operation clm_operation_silu_gate = {
     .enqueue = enqueue_silu_gate,
     .overwrites = 3U,
     .cheap = true,
+    .flops_each = 6,
 };
 
 static void reference_silu_gate_backward(const clm_reference_call *call) {
@@ -137,6 +140,7 @@ const clm_operation clm_operation_silu_gate_backward = {
     .reference = reference_silu_gate_backward,
     .enqueue = enqueue_silu_gate_backward,
     .overwrites = 1U,
+    .flops_each = 10,
 };
 
 /* ---- what is given to a parameter that is used as it is ---- */
@@ -159,6 +163,7 @@ const clm_operation clm_operation_accumulate = {
     .shape = check,
     .reference = reference_accumulate,
     .enqueue = enqueue_accumulate,
+    .flops_each = 1,
 };
 
 /* ---- sums and multiples ---- */
@@ -191,6 +196,7 @@ const clm_operation clm_operation_add = {
     .enqueue = enqueue_add,
     .overwrites = 3U,
     .cheap = true,
+    .flops_each = 1,
 };
 
 static void derive_scale(clm_derivation *derivation, const clm_node *node) {
@@ -215,4 +221,5 @@ const clm_operation clm_operation_scale = {
     .derive = derive_scale,
     .reference = reference_scale,
     .cheap = true,
+    .flops_each = 1,
 };

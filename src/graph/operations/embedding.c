@@ -61,6 +61,8 @@ const clm_operation clm_operation_embedding = {
     .reference = reference,
     .enqueue = enqueue,
     .cheap = true,
+    .flops_each = 1,
+    .looked_up = 1U << 1 | 1U << 2,
 };
 
 /* dtable += the sum of dout over a token's places; dpositions likewise. The tables are inputs for
@@ -104,4 +106,7 @@ const clm_operation clm_operation_embedding_backward = {
     .reference = reference_backward,
     .enqueue = enqueue_backward,
     .scratch_bytes = backward_scratch_bytes,
+    .flops_each = 1,
+    .looked_up = 1U << 2 | 1U << 3,
+    .looked_up_outputs = 3U,
 };

@@ -61,6 +61,7 @@ const clm_operation clm_operation_layernorm = {
     .enqueue = enqueue,
     .always = 1U,
     .cheap = true,
+    .flops_each = 8,
 };
 
 static clm_status check_backward(const clm_graph *graph, const clm_node *node, clm_shape *out) {
@@ -103,4 +104,5 @@ const clm_operation clm_operation_layernorm_backward = {
     .enqueue = enqueue_backward,
     .scratch_bytes = backward_scratch_bytes,
     .overwrites = 1U << 5,
+    .flops_each = 12,
 };

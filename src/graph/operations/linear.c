@@ -114,6 +114,12 @@ static bool begins_with_residual(const clm_node *node) {
     return !node->with.linear.gelu && node->outputs[1] == 0;
 }
 
+static uint64_t flops(const clm_graph *graph, const clm_node *node) {
+    const clm_shape *x = clm_node_shape(graph, node, X);
+    const clm_shape *weight = clm_node_shape(graph, node, WEIGHT);
+    return 2U * (uint64_t)clm_shape_rows(x) * (uint64_t)clm_shape_count(weight);
+}
+
 const clm_operation clm_operation_linear = {
     .name = "linear",
     .inputs = {"x", "weight", "bias", "residual"},
@@ -128,6 +134,7 @@ const clm_operation clm_operation_linear = {
     .strided_inputs = 1U << WEIGHT | 1U << BIAS,
     .overwrites = 1U << RESIDUAL,
     .does_overwrite = begins_with_residual,
+    .flops = flops,
 };
 
 /* x is there when the weight is trained, the weight when it is or dx is wanted. */
@@ -224,6 +231,17 @@ static size_t backward_scratch_bytes(const clm_device_call *call) {
     return more > bytes[2] ? more : bytes[2];
 }
 
+/* A product for dx, one for dweight. */
+static uint64_t flops_backward(const clm_graph *graph, const clm_node *node) {
+    const clm_shape *dout = clm_node_shape(graph, node, 0);
+    const clm_shape *weight = clm_node_shape(graph, node, 2);
+    const uint64_t product =
+        weight->rank == 2 ? 2U * (uint64_t)clm_shape_rows(dout) * (uint64_t)clm_shape_count(weight)
+                          : 0;
+    return (node->outputs[0] != 0 ? product : 0) + (node->outputs[1] != 0 ? product : 0) +
+           (node->outputs[2] != 0 ? (uint64_t)clm_shape_count(dout) : 0);
+}
+
 const clm_operation clm_operation_linear_backward = {
     .name = "linear_backward",
     .inputs = {"dout", "x", "weight"},
@@ -235,4 +253,5 @@ const clm_operation clm_operation_linear_backward = {
     .scratch_bytes = backward_scratch_bytes,
     .strided_inputs = 1U << 2,
     .strided_outputs = 1U << 1 | 1U << 2,
+    .flops = flops_backward,
 };

@@ -62,6 +62,7 @@ const clm_operation clm_operation_rmsnorm = {
     .enqueue = enqueue,
     .always = 1U,
     .cheap = true,
+    .flops_each = 5,
 };
 
 static clm_status check_backward(const clm_graph *graph, const clm_node *node, clm_shape *out) {
@@ -103,4 +104,5 @@ const clm_operation clm_operation_rmsnorm_backward = {
     .enqueue = enqueue_backward,
     .scratch_bytes = backward_scratch_bytes,
     .overwrites = 1U << 4,
+    .flops_each = 10,
 };

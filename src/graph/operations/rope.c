@@ -61,4 +61,5 @@ const clm_operation clm_operation_rope = {
     .enqueue = enqueue,
     .strided_inputs = 1U << X,
     .overwrites = 1U << X,
+    .flops_each = 6,
 };

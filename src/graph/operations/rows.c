@@ -52,6 +52,7 @@ const clm_operation clm_operation_gather = {
     .reference = reference_gather,
     .enqueue = enqueue_gather,
     .cheap = true,
+    .looked_up = 1U,
 };
 
 static clm_status check_scatter(const clm_graph *graph, const clm_node *node, clm_shape *out) {
