@@ -59,6 +59,26 @@ struct clm_model {
 
 /* ---- passes ---- */
 
+/* What a plan begins with and computes, as bits. */
+enum {
+    CLM_PASS_FROM_FEATURES = 1, /* else from tokens */
+    CLM_PASS_LOSSES = 2,
+    CLM_PASS_GRADIENTS = 4,
+    CLM_PASS_FEATURES = 8 /* these, and nothing else */
+};
+
+/* A plan of the model, for the caller to free; not in its cache. */
+clm_status clm_model_make_plan(clm_plan **plan, clm_model *model, int kind, int B, int T);
+
+/* The same for any parameters of the config's model, which need not be loaded; `plan` says what of
+ * it is trained, for what batch, and how memory is saved. */
+clm_status clm_pass_make_plan(clm_plan **made, clm_workspace *workspace, clm_parameters *parameters,
+                              const clm_model_config *config, const clm_memory_plan *plan,
+                              int kind);
+
+/* Of what its frozen part computes; of rank 0 when nothing is frozen. */
+clm_shape clm_pass_features(const clm_model_config *config, const clm_memory_plan *plan);
+
 typedef struct clm_pass {
     int B, T;
     const int32_t *tokens;  /* (B,T) in host memory; NULL: from clm_model_features() */

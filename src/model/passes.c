@@ -7,35 +7,34 @@
 #include "model/opened.h"
 #include "model/tasks/classify.h"
 
-/* What a plan begins with and computes, as bits. */
-enum { FROM_FEATURES = 1, LOSSES = 2, GRADIENTS = 4, FEATURES = 8 };
-
 static const char *const bound[] = {"features.0", "losses", NULL};
 
 /* ---- plans ---- */
 
 /* The part of the description that a plan of this kind computes. */
-static clm_status describe(clm_model *model, int kind, int B, int T, clm_graph **graph) {
+static clm_status describe(clm_graph **graph, const clm_model_config *config,
+                           const clm_memory_plan *plan, int kind) {
+    clm_trained_part trained = {.policy = plan->train, .n_layer = config->n_layer};
     clm_graph *whole = NULL;
     clm_graph *narrowed = NULL;
     clm_cut cut = {0};
     clm_status status = CLM_OK;
     CLM_TRY(clm_graph_create(&whole));
-    clm_classify_describe(whole, &model->config, B, T, (kind & LOSSES) != 0);
-    if ((kind & (FROM_FEATURES | FEATURES)) == 0) {
+    clm_classify_describe(whole, config, plan->B, plan->T, (kind & CLM_PASS_LOSSES) != 0);
+    if ((kind & (CLM_PASS_FROM_FEATURES | CLM_PASS_FEATURES)) == 0) {
         *graph = whole;
         return clm_graph_status(whole);
     }
-    if (!model->whole_top_block) {
+    if (!plan->whole_top_block) {
         CLM_TRY(clm_graph_narrow(&narrowed, whole));
     }
-    CLM_TRY(clm_graph_cut(&cut, narrowed != NULL ? narrowed : whole, clm_trains_by_policy,
-                          &model->trained));
+    CLM_TRY(
+        clm_graph_cut(&cut, narrowed != NULL ? narrowed : whole, clm_trains_by_policy, &trained));
     if (cut.count != 1) {
         status = clm_fail(CLM_ERROR_UNSUPPORTED, "nothing of the model is frozen");
         goto cleanup;
     }
-    clm_graph **part = (kind & FEATURES) != 0 ? &cut.frozen : &cut.trained;
+    clm_graph **part = (kind & CLM_PASS_FEATURES) != 0 ? &cut.frozen : &cut.trained;
     *graph = *part;
     *part = NULL;
 cleanup:
@@ -45,22 +44,35 @@ cleanup:
     return status;
 }
 
-static clm_status make_plan(clm_model *model, int kind, int B, int T, clm_plan **plan) {
+clm_status clm_pass_make_plan(clm_plan **made, clm_workspace *workspace, clm_parameters *parameters,
+                              const clm_model_config *config, const clm_memory_plan *plan,
+                              int kind) {
+    const bool is_part = (kind & (CLM_PASS_FROM_FEATURES | CLM_PASS_FEATURES)) != 0;
+    const clm_plan_options options = {.loss = (kind & CLM_PASS_GRADIENTS) != 0 ? "losses" : NULL,
+                                      .bound = bound,
+                                      .whole_rows = plan->whole_top_block || is_part,
+                                      .recompute = plan->recompute,
+                                      .kept = plan->kept_storage};
     clm_graph *graph = NULL;
     clm_status status = CLM_OK;
-    const clm_plan_options options = {
-        .loss = (kind & GRADIENTS) != 0 ? "losses" : NULL,
-        .bound = bound,
-        .whole_rows = model->whole_top_block || (kind & (FROM_FEATURES | FEATURES)) != 0,
-        .recompute = model->recompute,
-        .kept = model->kept_storage};
-    CLM_TRY(describe(model, kind, B, T, &graph));
+    *made = NULL;
+    CLM_TRY(describe(&graph, config, plan, kind));
+    CLM_TRY(clm_plan_make(made, workspace, graph, parameters, &options));
+cleanup:
+    clm_graph_free(graph);
+    return status;
+}
+
+clm_status clm_model_make_plan(clm_plan **plan, clm_model *model, int kind, int B, int T) {
+    const clm_memory_plan how = clm_model_plan(model, B, T);
+    clm_status status = CLM_OK;
+    *plan = NULL;
     if (model->passes.workspace == NULL) {
         CLM_TRY(clm_workspace_create(&model->passes.workspace, model->device));
     }
-    CLM_TRY(clm_plan_make(plan, model->passes.workspace, graph, model->parameters, &options));
+    CLM_TRY(clm_pass_make_plan(plan, model->passes.workspace, model->parameters, &model->config,
+                               &how, kind));
 cleanup:
-    clm_graph_free(graph);
     return status;
 }
 
@@ -84,7 +96,7 @@ static clm_status find_plan(clm_model *model, int kind, int B, int T, clm_plan *
     }
     clm_plan_free(oldest->plan);
     *oldest = (clm_cached_plan){0};
-    CLM_TRY(make_plan(model, kind, B, T, plan));
+    CLM_TRY(clm_model_make_plan(plan, model, kind, B, T));
     *oldest = (clm_cached_plan){.kind = kind, .B = B, .T = T, .used = passes->count, .plan = *plan};
 cleanup:
     return status;
@@ -148,7 +160,7 @@ static clm_status execute(clm_model *model, int kind, const clm_pass *pass) {
         {.name = "targets", .host = pass->targets},
         {.name = "losses", .buffer = pass->losses},
     };
-    if ((kind & GRADIENTS) != 0) {
+    if ((kind & CLM_PASS_GRADIENTS) != 0) {
         model->parameters->gradients_are_zero = false;
     }
     CLM_TRY(clm_plan_enqueue(plan, bindings, sizeof bindings / sizeof *bindings, pass->scale));
@@ -159,8 +171,9 @@ cleanup:
 }
 
 clm_status clm_model_pass(clm_model *model, const clm_pass *pass) {
-    const int kind = (pass->tokens == NULL ? FROM_FEATURES : 0) |
-                     (pass->targets != NULL ? LOSSES : 0) | (pass->scale != 0.0F ? GRADIENTS : 0);
+    const int kind = (pass->tokens == NULL ? CLM_PASS_FROM_FEATURES : 0) |
+                     (pass->targets != NULL ? CLM_PASS_LOSSES : 0) |
+                     (pass->scale != 0.0F ? CLM_PASS_GRADIENTS : 0);
     return execute(model, kind, pass);
 }
 
@@ -174,16 +187,22 @@ bool clm_model_has_features(clm_model *model) {
     return clm_model_feature_count(model, 1) > 0;
 }
 
-size_t clm_model_feature_count(clm_model *model, int T) {
+clm_shape clm_pass_features(const clm_model_config *config, const clm_memory_plan *plan) {
     clm_graph *graph = NULL;
-    size_t count = 0;
-    if (describe(model, FEATURES, 1, T, &graph) == CLM_OK) {
-        count = (size_t)clm_shape_count(&clm_graph_about(graph, graph->outputs[0].tensor)->shape);
+    clm_shape shape = {0};
+    if (describe(&graph, config, plan, CLM_PASS_FEATURES) == CLM_OK) {
+        shape = clm_graph_about(graph, graph->outputs[0].tensor)->shape;
     } else {
         clm_error_clear();
     }
     clm_graph_free(graph);
-    return count;
+    return shape;
+}
+
+size_t clm_model_feature_count(clm_model *model, int T) {
+    const clm_memory_plan plan = clm_model_plan(model, 1, T);
+    const clm_shape shape = clm_pass_features(&model->config, &plan);
+    return shape.rank > 0 ? (size_t)clm_shape_count(&shape) : 0;
 }
 
 clm_status clm_model_reserve_features(clm_model *model, int B, int T) {
@@ -202,7 +221,7 @@ clm_status clm_model_compute_features(clm_model *model, const int32_t *tokens,
     clm_status status = CLM_OK;
     CLM_TRY(check_sizes(model, B, T));
     CLM_TRY(clm_model_reserve_features(model, B, T));
-    CLM_TRY(execute(model, FEATURES,
+    CLM_TRY(execute(model, CLM_PASS_FEATURES,
                     &(clm_pass){.B = B, .T = T, .tokens = tokens, .lengths = lengths}));
 cleanup:
     return status;

@@ -28,7 +28,8 @@ for name in $(comm -13 "$work/asked" "$work/told"); do
     complain "docs/environment.md has $name, which nothing in src/ asks for"
 done
 
-for name in $(sed -n 's/^set(commands \(.*\))$/\1/p' src/cli/CMakeLists.txt); do
+for name in $(sed -n '/^set(commands /,/)/p' src/cli/CMakeLists.txt | tr -d ')' |
+    sed 's/^set(commands//'); do
     grep -q "\`clm $name" docs/commands.md || complain "docs/commands.md lacks clm $name"
 done
 

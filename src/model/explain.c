@@ -1,0 +1,127 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "model/explain.h"
+
+#include "base/memory.h"
+#include "model/tasks/classify.h"
+
+static clm_status fill(clm_pass_explanation *explanation, const clm_plan *plan,
+                       const clm_parameters *parameters, const clm_model_config *config,
+                       const clm_memory_plan *how) {
+    clm_parameters_measure(parameters, &explanation->memory);
+    explanation->parameter_count = parameters->table.total;
+    explanation->trained_count = clm_parameters_trained_count(parameters);
+    if (how->train != CLM_TRAIN_NOTHING) {
+        explanation->features = clm_pass_features(config, how);
+    }
+    return clm_plan_explain(&explanation->plan, plan);
+}
+
+clm_status clm_pass_explain(clm_pass_explanation *explanation, clm_device *device,
+                            const clm_model_config *config, const clm_memory_plan *plan, int kind) {
+    const bool trains = plan->train != CLM_TRAIN_NOTHING;
+    clm_model_config with_head = *config;
+    clm_trained_part trained = {.policy = plan->train, .n_layer = config->n_layer};
+    const clm_parameters_options stored = {.trains = trains ? clm_trains_by_policy : NULL,
+                                           .context = &trained,
+                                           .storage = plan->frozen_storage,
+                                           .whole_rows = plan->whole_top_block};
+    clm_graph *graph = NULL;
+    clm_parameters *parameters = NULL;
+    clm_workspace *workspace = NULL;
+    clm_plan *made = NULL;
+    clm_status status = CLM_OK;
+    *explanation = (clm_pass_explanation){.kind = kind};
+    with_head.n_labels = config->n_labels > 0 ? config->n_labels : 2;
+    CLM_TRY(clm_model_config_check(config));
+    CLM_TRY(clm_graph_create(&graph));
+    clm_classify_describe(graph, &with_head, plan->B, plan->T, true);
+    CLM_TRY(clm_graph_status(graph));
+    CLM_TRY(clm_parameters_create(&parameters, device, graph, trains ? "losses" : NULL, &stored));
+    CLM_TRY(clm_workspace_create(&workspace, device));
+    CLM_TRY(clm_pass_make_plan(&made, workspace, parameters, &with_head, plan, kind));
+    CLM_TRY(fill(explanation, made, parameters, &with_head, plan));
+cleanup:
+    clm_plan_free(made);
+    clm_workspace_free(workspace);
+    clm_parameters_free(parameters);
+    clm_graph_free(graph);
+    return status;
+}
+
+void clm_pass_explanation_free(clm_pass_explanation *explanation) {
+    clm_explanation_free(&explanation->plan);
+    *explanation = (clm_pass_explanation){0};
+}
+
+/* ---- executing ---- */
+
+/* What a plan of B x T is bound to: tokens and classes at random, the head at the last position. */
+typedef struct bound_inputs {
+    int32_t *tokens, *rows, *targets;
+    clm_buffer *losses;
+    clm_plan_binding bindings[5];
+} bound_inputs;
+
+enum { BINDINGS = sizeof(((bound_inputs *)0)->bindings) / sizeof(clm_plan_binding) };
+
+/* From a generator by Knuth, whose high bits will do. */
+static int32_t draw(uint64_t *state, int below) {
+    *state = *state * 6364136223846793005U + 1442695040888963407U;
+    return (int32_t)((*state >> 33) % (uint64_t)below);
+}
+
+static clm_status make_inputs(bound_inputs *in, clm_model *model, int kind, int B, int T) {
+    const size_t texts = (size_t)B;
+    const size_t count = texts * (size_t)T;
+    uint64_t state = 1;
+    clm_status status = CLM_OK;
+    CLM_TRY(clm_allocate(&in->tokens, count, sizeof *in->tokens, "tokens"));
+    CLM_TRY(clm_allocate(&in->rows, texts, sizeof *in->rows, "rows"));
+    CLM_TRY(clm_allocate(&in->targets, texts, sizeof *in->targets, "classes"));
+    for (size_t i = 0; i < count; i++) {
+        in->tokens[i] = draw(&state, model->config.n_vocab);
+    }
+    for (size_t i = 0; i < texts; i++) {
+        in->targets[i] = draw(&state, model->config.n_labels);
+    }
+    CLM_TRY(clm_classify_rows(&model->config, NULL, B, T, in->rows));
+    CLM_TRY(clm_buffer_create(&in->losses, model->device, texts * sizeof(float), "losses"));
+    if ((kind & CLM_PASS_FROM_FEATURES) != 0) {
+        CLM_TRY(clm_model_compute_features(model, in->tokens, NULL, B, T));
+    } else if ((kind & CLM_PASS_FEATURES) != 0) {
+        CLM_TRY(clm_model_reserve_features(model, B, T));
+    }
+    in->bindings[0] = (clm_plan_binding){.name = "tokens", .host = in->tokens};
+    in->bindings[1] = (clm_plan_binding){.name = "features.0", .buffer = clm_model_features(model)};
+    in->bindings[2] = (clm_plan_binding){.name = "rows", .host = in->rows};
+    in->bindings[3] = (clm_plan_binding){.name = "targets", .host = in->targets};
+    in->bindings[4] = (clm_plan_binding){.name = "losses", .buffer = in->losses};
+cleanup:
+    return status;
+}
+
+static void free_inputs(bound_inputs *in) {
+    clm_free(in->tokens);
+    clm_free(in->rows);
+    clm_free(in->targets);
+    clm_buffer_release(in->losses);
+}
+
+clm_status clm_model_profile(clm_pass_explanation *explanation, clm_model *model, int kind, int B,
+                             int T) {
+    const clm_memory_plan how = clm_model_plan(model, B, T);
+    clm_plan *plan = NULL;
+    bound_inputs in = {0};
+    clm_status status = CLM_OK;
+    *explanation = (clm_pass_explanation){.kind = kind};
+    CLM_TRY(make_inputs(&in, model, kind, B, T));
+    CLM_TRY(clm_model_make_plan(&plan, model, kind, B, T));
+    CLM_TRY(fill(explanation, plan, model->parameters, &model->config, &how));
+    model->parameters->gradients_are_zero = false;
+    CLM_TRY(clm_plan_profile(&explanation->plan, plan, model->device, in.bindings, BINDINGS,
+                             1.0F / (float)B));
+cleanup:
+    clm_plan_free(plan);
+    free_inputs(&in);
+    return status;
+}
