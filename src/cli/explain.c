@@ -2,11 +2,14 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/error.h"
+#include "base/number.h"
 #include "cli/cli.h"
 #include "cli/explanation.h"
 #include "cli/progress.h"
 
 enum { FINETUNE, CLASSIFY };
+enum { CHECKED_TEXTS = 2, CHECKED_TOKENS = 16 };
 
 typedef struct settings {
     int command;
@@ -22,6 +25,8 @@ typedef struct settings {
     bool json;
     bool all;
     bool run;
+    bool check;
+    bool new_head; /* the model's is replaced, or it has none */
 } settings;
 
 static clm_dtype storage_of(clm_precision precision) {
@@ -33,7 +38,8 @@ static clm_dtype storage_of(clm_precision precision) {
 /* A classifier that was trained on one length keeps to it. */
 static clm_status settle(settings *s, const clm_model_config *config) {
     const int most = config->padded_length > 0 ? config->padded_length : config->n_ctx;
-    s->tokens = s->tokens > 0 ? s->tokens : most;
+    const int usual = s->check && most > CHECKED_TOKENS ? CHECKED_TOKENS : most;
+    s->tokens = s->tokens > 0 ? s->tokens : usual;
     if (s->tokens > config->n_ctx) {
         return clm_fail(CLM_ERROR_ARGUMENT, "--tokens %d: the model's context is %d", s->tokens,
                         config->n_ctx);
@@ -57,11 +63,10 @@ static clm_cli_explained explained_of(const settings *s) {
                                .all = s->all};
 }
 
-static clm_status open_model(clm_model **model, clm_device *device, const settings *s,
-                             const clm_model_config *config) {
+static clm_status open_model(clm_model **model, clm_device *device, const settings *s) {
     clm_model_options options = CLM_MODEL_OPTIONS_DEFAULT;
     options.train = s->command == FINETUNE ? s->train : CLM_TRAIN_NOTHING;
-    options.n_labels = s->command == FINETUNE || config->n_labels == 0 ? s->labels : 0;
+    options.n_labels = s->new_head ? s->labels : 0;
     options.whole_top_block = s->whole_top_block;
     options.recompute = s->recompute;
     options.precision = s->precision;
@@ -69,12 +74,12 @@ static clm_status open_model(clm_model **model, clm_device *device, const settin
 }
 
 /* By executing it. */
-static clm_status profile(const settings *s, clm_device *device, const clm_model_config *config) {
+static clm_status profile(const settings *s, clm_device *device) {
     const int whole = s->command == FINETUNE ? CLM_PASS_LOSSES | CLM_PASS_GRADIENTS : 0;
     clm_cli_explained explained = explained_of(s);
     clm_model *model = NULL;
     clm_status status = CLM_OK;
-    CLM_TRY(open_model(&model, device, s, config));
+    CLM_TRY(open_model(&model, device, s));
     explained.device = device;
     explained.how = clm_model_plan(model, s->batch, s->tokens);
     explained.part_count = 1;
@@ -96,6 +101,35 @@ cleanup:
     return status;
 }
 
+/* By executing it beside plain C. */
+static clm_status check(const settings *s, clm_device *device) {
+    const int kind = s->command == FINETUNE ? CLM_PASS_LOSSES | CLM_PASS_GRADIENTS : 0;
+    const clm_device_info *info = clm_device_get_info(device);
+    clm_pass_explanation explanation = {0};
+    clm_plan_check found;
+    clm_model *model = NULL;
+    clm_status status = CLM_OK;
+    CLM_TRY(open_model(&model, device, s));
+    status = clm_model_check(&found, &explanation, model, kind, s->batch, s->tokens);
+    clm_cli_progress_pause();
+    if (status == CLM_ERROR_DEVICE_WRONG) {
+        status = clm_error_prefix(status, "%s (%s, driver %s)", info->name, info->platform,
+                                  info->driver);
+    }
+    CLM_TRY(status);
+    const char *name = clm_explained_name(&explanation.plan, found.largest_in);
+    clm_print(stdout,
+              "%s (%s, driver %s) agrees with plain C: %zu operations, %zu elements; the largest "
+              "difference is %.1f %% of what is allowed, in %s%s%s\n",
+              info->name, info->platform, info->driver, found.operations, found.elements,
+              100.0 * found.largest, name, name[0] != '\0' ? " " : "",
+              explanation.plan.operations[found.largest_in].operation);
+cleanup:
+    clm_pass_explanation_free(&explanation);
+    clm_model_close(model);
+    return status;
+}
+
 static clm_status explain(settings *s) {
     clm_device_options device_options = CLM_DEVICE_OPTIONS_DEFAULT;
     clm_device *device = NULL;
@@ -103,14 +137,18 @@ static clm_status explain(settings *s) {
     clm_status status = CLM_OK;
     device_options.profile = s->run;
     CLM_TRY(clm_model_config_open(&config, s->model));
-    if (s->command == FINETUNE || config.n_labels == 0) {
+    s->new_head = s->command == FINETUNE || config.n_labels == 0;
+    if (s->new_head) {
         CLM_TRY(clm_model_config_set_labels(&config, s->labels, NULL));
     }
     CLM_TRY(settle(s, &config));
+    /* What a wrong device computes wrongly is not to be found out by refusing it. */
     s->device.untested = s->device.untested || !s->run;
     CLM_TRY(clm_cli_open_device(&device, &s->device, &device_options));
-    if (s->run) {
-        CLM_TRY(profile(s, device, &config));
+    if (s->check) {
+        CLM_TRY(check(s, device));
+    } else if (s->run) {
+        CLM_TRY(profile(s, device));
     } else {
         clm_cli_explained explained = explained_of(s);
         CLM_TRY(clm_cli_explain(&explained, device, &config, s->features));
@@ -181,10 +219,20 @@ static const clm_cli_option output_options[] = {
     {NULL},
 };
 
+static const clm_cli_option check_option[] = {
+    {"--check", NULL,
+     "execute each operation beside plain C, and name the first one that the device computes "
+     "wrongly",
+     CLM_CLI_FLAG_AT(settings, check), .excludes = "--all --run --json --features --no-selftest",
+     .synonyms = "--verify --validate"},
+    {NULL},
+};
+
 static const clm_cli_example examples[] = {
     {"clm explain --batch 8 --tokens 120", "Explains a step of training the last block of GPT-2."},
     {"clm explain finetune --model gpt2 --train all --recompute --precision f16",
      "Shows what each of these does to the plan and its memory."},
+    {"clm explain --check --device gpu", "Finds the operation that a driver computes wrongly."},
     {"clm explain classify --model run --run", "Shows the kernels of an answer, and their times."},
     {NULL, NULL},
 };
@@ -195,8 +243,24 @@ static const settings defaults = {.model = "random:gpt2",
                                   .batch = 8,
                                   .labels = 2};
 
+/* Plain C takes long for more than a small model, of which everything is trained. */
+static void settle_check(const clm_cli_arguments *arguments, settings *s) {
+    if (clm_cli_given_text(arguments, "--model") == NULL) {
+        s->model = "random:n_layer=2,n_embd=64,n_head=2,n_ctx=64,n_vocab=256";
+    }
+    if (clm_cli_given_text(arguments, "--train") == NULL) {
+        s->train = CLM_TRAIN_ALL;
+    }
+    if (clm_cli_given_text(arguments, "--batch") == NULL) {
+        s->batch = CHECKED_TEXTS;
+    }
+}
+
 static int run(const clm_cli_arguments *arguments) {
     settings *s = arguments->settings;
+    if (s->check) {
+        settle_check(arguments, s);
+    }
     clm_cli_progress shown;
     clm_cli_progress_begin_at_terminal(&shown);
     const clm_status status = explain(s);
@@ -217,10 +281,17 @@ const clm_cli_command clm_command_explain = {
         "positions alone that the head sees; kept-for-gradient, kept-in-16-bits: until the "
         "backward pass has read it; again: computed a second time instead; in-place: into the "
         "memory of what it reads; adds: to gradients of parameters; no-NAME: without this result, "
-        "which nothing needs.",
+        "which nothing needs.\n\n"
+        "With --check the plan is executed operation by operation, each from what the device has, "
+        "and its results are compared with plain C in doubles. They may be off by 1e-5 of the "
+        "largest element of the tensor, or of the operation's first operand; 2e-2 where weights "
+        "are f16. If an operation differs, the command names the first, its element, both values "
+        "and its kernels, and exits with status 4. It checks a small model, 2 texts of 16 tokens, "
+        "and all gradients, unless something else is given.",
     .groups = {{"Model", model_options, 0},
                {"Plan", plan_options, 0},
                {"Output", output_options, 0},
+               {"Checking", check_option, 0},
                {"Device", clm_cli_device_option, offsetof(settings, device)},
                {NULL, clm_cli_test_option, offsetof(settings, device)}},
     .positionals = positionals,

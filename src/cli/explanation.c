@@ -196,8 +196,9 @@ static void add_peak(clm_string *out, const clm_explanation *x) {
         return;
     }
     const clm_explained_operation *o = &x->operations[peak];
-    clm_string_add_format(out, "the most is in use in %s%s%s:\n", o->name,
-                          o->name[0] != '\0' ? " " : "", o->operation);
+    const char *name = clm_explained_name(x, peak);
+    clm_string_add_format(out, "the most is in use in %s%s%s:\n", name, name[0] != '\0' ? " " : "",
+                          o->operation);
     if (o->scratch_bytes > 0) {
         clm_string_add_format(out, "  %9s  its scratch\n", bytes(o->scratch_bytes).text);
     }

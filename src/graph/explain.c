@@ -420,6 +420,11 @@ void clm_explanation_free(clm_explanation *explanation) {
     *explanation = (clm_explanation){0};
 }
 
+const char *clm_explained_name(const clm_explanation *explanation, size_t index) {
+    const clm_explained_operation *o = &explanation->operations[index];
+    return o->name[0] != '\0' ? o->name : explanation->sections[o->section].name;
+}
+
 /* ---- kernels and times ---- */
 
 typedef struct profiling {

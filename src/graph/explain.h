@@ -82,6 +82,9 @@ typedef struct clm_explanation {
 clm_status clm_plan_explain(clm_explanation *explanation, const clm_plan *plan);
 void clm_explanation_free(clm_explanation *explanation); /* fine on a zeroed one */
 
+/* Of an operation by its index: that of its parameters, else of its section, else "". */
+const char *clm_explained_name(const clm_explanation *explanation, size_t index);
+
 /* Executes the plan twice, and adds to its explanation the kernels and the time of each operation
  * in the second execution. The device must have been opened to profile. Blocks. */
 clm_status clm_plan_profile(clm_explanation *explanation, clm_plan *plan, clm_device *device,

@@ -55,7 +55,7 @@ void clm_pass_explanation_free(clm_pass_explanation *explanation) {
 
 /* ---- executing ---- */
 
-/* What a plan of B x T is bound to: tokens and classes at random, the head at the last position. */
+/* What a plan of B x T is bound to: tokens, classes and where the head looks, at random. */
 typedef struct bound_inputs {
     int32_t *tokens, *rows, *targets;
     clm_buffer *losses;
@@ -83,8 +83,8 @@ static clm_status make_inputs(bound_inputs *in, clm_model *model, int kind, int 
     }
     for (size_t i = 0; i < texts; i++) {
         in->targets[i] = draw(&state, model->config.n_labels);
+        in->rows[i] = (int32_t)i * T + draw(&state, T);
     }
-    CLM_TRY(clm_classify_rows(&model->config, NULL, B, T, in->rows));
     CLM_TRY(clm_buffer_create(&in->losses, model->device, texts * sizeof(float), "losses"));
     if ((kind & CLM_PASS_FROM_FEATURES) != 0) {
         CLM_TRY(clm_model_compute_features(model, in->tokens, NULL, B, T));
@@ -107,19 +107,50 @@ static void free_inputs(bound_inputs *in) {
     clm_buffer_release(in->losses);
 }
 
+/* The plan, its explanation, and gradients that are zero. */
+static clm_status prepare(clm_pass_explanation *explanation, clm_plan **plan, bound_inputs *in,
+                          clm_model *model, int B, int T) {
+    const clm_memory_plan how = clm_model_plan(model, B, T);
+    const int kind = explanation->kind;
+    clm_status status = CLM_OK;
+    CLM_TRY(make_inputs(in, model, kind, B, T));
+    CLM_TRY(clm_model_make_plan(plan, model, kind, B, T));
+    CLM_TRY(fill(explanation, *plan, model->parameters, &model->config, &how));
+    CLM_TRY(clm_parameters_zero_gradients(model->parameters));
+    model->parameters->gradients_are_zero = (kind & CLM_PASS_GRADIENTS) == 0;
+cleanup:
+    return status;
+}
+
 clm_status clm_model_profile(clm_pass_explanation *explanation, clm_model *model, int kind, int B,
                              int T) {
-    const clm_memory_plan how = clm_model_plan(model, B, T);
     clm_plan *plan = NULL;
     bound_inputs in = {0};
     clm_status status = CLM_OK;
     *explanation = (clm_pass_explanation){.kind = kind};
-    CLM_TRY(make_inputs(&in, model, kind, B, T));
-    CLM_TRY(clm_model_make_plan(&plan, model, kind, B, T));
-    CLM_TRY(fill(explanation, plan, model->parameters, &model->config, &how));
-    model->parameters->gradients_are_zero = false;
+    CLM_TRY(prepare(explanation, &plan, &in, model, B, T));
     CLM_TRY(clm_plan_profile(&explanation->plan, plan, model->device, in.bindings, BINDINGS,
                              1.0F / (float)B));
+cleanup:
+    clm_plan_free(plan);
+    free_inputs(&in);
+    return status;
+}
+
+static clm_status read_parameter(void *context, const clm_parameter *parameter, float *values) {
+    return clm_model_read_parameter(context, parameter, values);
+}
+
+clm_status clm_model_check(clm_plan_check *check, clm_pass_explanation *explanation,
+                           clm_model *model, int kind, int B, int T) {
+    clm_plan *plan = NULL;
+    bound_inputs in = {0};
+    clm_status status = CLM_OK;
+    *explanation = (clm_pass_explanation){.kind = kind};
+    *check = (clm_plan_check){.read = read_parameter, .context = model};
+    CLM_TRY(prepare(explanation, &plan, &in, model, B, T));
+    CLM_TRY(clm_plan_check_run(check, plan, model->device, &explanation->plan, in.bindings,
+                               BINDINGS, 1.0F / (float)B));
 cleanup:
     clm_plan_free(plan);
     free_inputs(&in);

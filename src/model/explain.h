@@ -4,6 +4,7 @@
 #ifndef CLM_MODEL_EXPLAIN_H
 #define CLM_MODEL_EXPLAIN_H
 
+#include "graph/check.h"
 #include "graph/explain.h"
 #include "model/opened.h"
 
@@ -25,5 +26,11 @@ void clm_pass_explanation_free(clm_pass_explanation *explanation);
  * tokens and classes at random, so that kernels and times are known. Blocks. */
 clm_status clm_model_profile(clm_pass_explanation *explanation, clm_model *model, int kind, int B,
                              int T);
+
+/* Executes the pass beside plain C, likewise; `explanation` becomes its plan's. `check` gets what
+ * agreed, and need not be filled before. See clm_plan_check_run(). Free the explanation in any
+ * case. */
+clm_status clm_model_check(clm_plan_check *check, clm_pass_explanation *explanation,
+                           clm_model *model, int kind, int B, int T);
 
 #endif

@@ -52,6 +52,12 @@ static clm_status read_values(void *context, const clm_parameter *parameter, siz
                : clm_weights_read_part(model->weights, parameter, first, count, values);
 }
 
+clm_status clm_model_read_parameter(const clm_model *model, const clm_parameter *parameter,
+                                    float *values) {
+    return is_new(model, parameter) ? read_new_head(model, parameter, values)
+                                    : clm_weights_read(model->weights, parameter, values);
+}
+
 static clm_status map_values(void *context, const clm_parameter *parameter, const float **values) {
     const clm_model *model = context;
     *values = NULL;

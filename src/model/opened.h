@@ -57,6 +57,10 @@ struct clm_model {
     clm_passes passes;
 };
 
+/* All values of a parameter, as it was loaded. */
+clm_status clm_model_read_parameter(const clm_model *model, const clm_parameter *parameter,
+                                    float *values);
+
 /* ---- passes ---- */
 
 /* What a plan begins with and computes, as bits. */

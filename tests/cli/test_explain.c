@@ -6,6 +6,7 @@
 
 #include <cjson/cJSON.h>
 
+#include "../selftest/broken.h"
 #include "fixture.h"
 
 #define DEEP "random:n_layer=6,n_embd=32,n_head=2,n_ctx=64,n_vocab=300"
@@ -131,10 +132,55 @@ static void run_adds_kernels(void **state) {
     cJSON_Delete(json);
 }
 
+/* Every kind of operation, in each way that plans save memory. */
+static void check_finds_nothing_wrong(void **state) {
+    (void)state;
+    static const char *const ways[][4] = {
+        {"--train", "all"},
+        {"--recompute", "--precision", "f16"},
+        {"--whole-top-block", "--precision", "bf16"},
+    };
+    for (size_t i = 0; i < sizeof ways / sizeof *ways; i++) {
+        const clm_test_outcome outcome =
+            clm_test_run(NULL, (const char *const[]){"explain", "--check", ways[i][0], ways[i][1],
+                                                     ways[i][2], ways[i][3], NULL});
+        assert_done(outcome);
+        assert_has(outcome.output, " agrees with plain C: ");
+    }
+    const clm_test_outcome outcome = run_clm("explain", "classify", "--check", "--tokens", "8");
+    assert_done(outcome);
+    assert_has(outcome.output, " agrees with plain C: ");
+}
+
+/* A kernel that computes wrongly is found at the operation that launches it, forward or backward,
+ * and not at one that reads its results. */
+static void check_names_what_is_wrong(void **state) {
+    (void)state;
+    static const struct {
+        broken_kernel broken;
+        const char *operation;
+    } faults[] = {
+        {{"", "layernorm.cl", "layernorm_forward", "x += 1;"}, "h.0.ln_1 layernorm: out[0,0,"},
+        {{"", "layernorm.cl", "layernorm_backward", "dout += 1;"}, "ln_f layernorm_backward: d"},
+        {{"", "gelu.cl", "gelu_backward", "dout += 1;"}, "h.1 gelu_backward: dx["},
+    };
+    for (size_t i = 0; i < sizeof faults / sizeof *faults; i++) {
+        break_kernel(&faults[i].broken);
+        const clm_test_outcome outcome = run_clm("explain", "--check");
+        mend_kernels();
+        /* A kernel that was changed may make the driver's compiler warn, too. */
+        assert_int_equal(outcome.status, 4);
+        assert_has(outcome.errors, faults[i].operation);
+        assert_has(outcome.errors, " instead of ");
+        assert_has(outcome.errors, faults[i].broken.kernel);
+    }
+}
+
 static void mistakes_are_told(void **state) {
     (void)state;
     assert_fails(run_clm("explain", "--tokens", "4096"), 2, "--tokens 4096", "1024");
     assert_fails(run_clm("explain", "--model", "nowhere"), 3, "nowhere");
+    assert_fails(run_clm("explain", "--check", "--json"), 2, "--check", "--json");
     assert_fails(run_clm("explain", "generate"), 2, "finetune or classify");
 }
 
@@ -142,6 +188,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(equal_blocks_are_shown_once), cmocka_unit_test(what_was_done_is_noted),
         cmocka_unit_test(json_has_all_of_it),          cmocka_unit_test(run_adds_kernels),
+        cmocka_unit_test(check_finds_nothing_wrong),   cmocka_unit_test(check_names_what_is_wrong),
         cmocka_unit_test(mistakes_are_told),
     };
     return cmocka_run_group_tests(tests, make_inputs, NULL);
