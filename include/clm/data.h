@@ -196,17 +196,18 @@ struct clm_tokenizer; /* clm/text.h */
 typedef struct clm_dataset_options {
     int length;        /* T; 0: the longest text */
     int length_limit;  /* T is at most this, the model's context; 0: no limit */
+    int length_least;  /* with length 0, T is at least this */
     int32_t pad_token; /* pads at the end; default: GPT-2's <|endoftext|> */
     const char *name;  /* of the texts in warnings, such as "test texts"; NULL: "texts" */
 } clm_dataset_options;
 
 #define CLM_DATASET_OPTIONS_DEFAULT \
-    { 0, 0, 50256, NULL }
+    { 0, 0, 0, 50256, NULL }
 
 /* Encodes the texts, cuts those longer than T and pads shorter ones, through *dataset; the caller
  * frees it. `options` may be NULL. The table is not needed afterwards. clm_dataset_cut_count()
  * counts the texts that were cut, and a warning is logged if there are any. CLM_ERROR_SHAPE when
- * length is above length_limit; errors of the tokenizer, with the row. */
+ * length or length_least is above length_limit; errors of the tokenizer, with the row. */
 CLM_API clm_status clm_dataset_create(clm_dataset **dataset, const clm_table *table,
                                       const struct clm_tokenizer *tokenizer,
                                       const clm_dataset_options *options);

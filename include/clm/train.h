@@ -116,7 +116,8 @@ CLM_API clm_status clm_finetune_check(const clm_finetune_options *options, const
                                       int n_labels);
 
 /* Trains `model`, which was opened with a policy and a new head, on train, and evaluates on
- * validation and test; all are padded to one length. Batches come in the order of PyTorch's
+ * validation and test. With CLM_POOLING_LAST_POSITION all are padded to one length; otherwise each
+ * set has its own, up to the model's context. Batches come in the order of PyTorch's
  * DataLoader with the seed.
  *
  * Into the folder of `run` it writes metrics.jsonl as it goes (one object a line: see README.md),

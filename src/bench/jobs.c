@@ -116,9 +116,10 @@ static void fill_batch(clm_batch *batch, const clm_model_config *config) {
 static clm_status keep_features(clm_bench_subject *subject) {
     clm_model *model = subject->model;
     const clm_batch *batch = &subject->batch;
-    const size_t bytes =
-        (size_t)batch->count * clm_model_feature_count(model, batch->T) * sizeof(float);
+    size_t count = 0;
     clm_status status = CLM_OK;
+    CLM_TRY(clm_model_count_features(model, batch->T, &count));
+    const size_t bytes = (size_t)batch->count * count * sizeof(float);
     CLM_TRY(
         clm_model_compute_features(model, batch->tokens, batch->lengths, batch->count, batch->T));
     CLM_TRY(clm_buffer_create(&subject->buffers[0], subject->device, bytes, "features"));

@@ -78,12 +78,16 @@ static clm_status profile(const settings *s, clm_device *device) {
     const int whole = s->command == FINETUNE ? CLM_PASS_LOSSES | CLM_PASS_GRADIENTS : 0;
     clm_cli_explained explained = explained_of(s);
     clm_model *model = NULL;
+    size_t features = 0;
     clm_status status = CLM_OK;
     CLM_TRY(open_model(&model, device, s));
     explained.device = device;
     explained.how = clm_model_plan(model, s->batch, s->tokens);
     explained.part_count = 1;
-    if (s->features && clm_model_has_features(model)) {
+    if (s->features) {
+        CLM_TRY(clm_model_count_features(model, s->tokens, &features));
+    }
+    if (features > 0) {
         explained.part_count = 2;
         CLM_TRY(
             clm_model_profile(&explained.parts[0], model, CLM_PASS_FEATURES, s->batch, s->tokens));

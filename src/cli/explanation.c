@@ -332,10 +332,14 @@ clm_status clm_cli_explain(clm_cli_explained *explained, clm_device *device,
                            const clm_model_config *config, bool features) {
     const clm_memory_plan *how = &explained->how;
     const int whole = how->train != CLM_TRAIN_NOTHING ? CLM_PASS_LOSSES | CLM_PASS_GRADIENTS : 0;
+    clm_shape shape = {0}; /* of features */
     clm_status status = CLM_OK;
     explained->device = device;
     explained->part_count = 1;
-    if (features && whole != 0 && clm_pass_features(config, how).rank > 0) {
+    if (features && whole != 0) {
+        CLM_TRY(clm_pass_features(&shape, config, how));
+    }
+    if (shape.rank > 0) {
         explained->part_count = 2;
         CLM_TRY(clm_pass_explain(&explained->parts[0], device, config, how, CLM_PASS_FEATURES));
         CLM_TRY(clm_pass_explain(&explained->parts[1], device, config, how,

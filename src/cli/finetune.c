@@ -229,15 +229,21 @@ static int32_t pad_token_of(const clm_tokenizer *tokenizer) {
     return end >= 0 ? end : clm_tokenizer_vocab_size(tokenizer) - 1;
 }
 
-/* The validation and test texts are padded and cut to the longest training text. */
-static clm_status encode_inputs(inputs *in) {
+/* All texts are padded to the longest training text. A head on the last position learns what that
+ * many paddings do, so longer texts for validation and test are cut; one on the last token reads
+ * them whole. */
+static clm_status encode_inputs(inputs *in, clm_pooling pooling) {
     clm_dataset_options options = CLM_DATASET_OPTIONS_DEFAULT;
     clm_status status = CLM_OK;
     options.length_limit = in->config.n_ctx;
     options.pad_token = pad_token_of(in->tokenizer);
     options.name = "training texts";
     CLM_TRY(clm_dataset_create(&in->train, in->split.train, in->tokenizer, &options));
-    options.length = clm_dataset_length(in->train);
+    if (pooling == CLM_POOLING_LAST_TOKEN) {
+        options.length_least = clm_dataset_length(in->train);
+    } else {
+        options.length = clm_dataset_length(in->train);
+    }
     options.name = "validation texts";
     CLM_TRY(clm_dataset_create(&in->validation, in->split.validation, in->tokenizer, &options));
     options.name = "test texts";
@@ -271,7 +277,7 @@ static clm_status read_inputs(inputs *in, clm_run *run, const settings *s) {
     }
     CLM_TRY(clm_model_config_open(&in->config, in->model));
     CLM_TRY(check_vocabulary(in));
-    CLM_TRY(encode_inputs(in));
+    CLM_TRY(encode_inputs(in, s->pooling));
     CLM_TRY(clm_finetune_check(&s->options, in->train, in->validation, in->test,
                                clm_table_label_count(in->split.train)));
 cleanup:
@@ -304,6 +310,26 @@ static clm_status print_profile(clm_device *device) {
     return status;
 }
 
+static void print_sizes(const inputs *in, const clm_model *model) {
+    const int train = clm_dataset_length(in->train);
+    const int validation = clm_dataset_length(in->validation);
+    const int test = clm_dataset_length(in->test);
+    char lengths[64];
+    if (validation == train && test == train) {
+        (void)snprintf(lengths, sizeof lengths, "%d", train);
+    } else {
+        (void)snprintf(lengths, sizeof lengths, "%d, %d and %d", train, validation, test);
+    }
+    clm_cli_progress_pause();
+    (void)printf(
+        "%zu training, %zu validation and %zu test texts of %s tokens, %d classes; %zu of "
+        "%zu parameters are trained\n",
+        clm_dataset_count(in->train), clm_dataset_count(in->validation),
+        clm_dataset_count(in->test), lengths, clm_model_get_config(model)->n_labels,
+        clm_model_trained_count(model), clm_model_parameter_count(model));
+    (void)fflush(stdout);
+}
+
 static clm_status finetune(const settings *s, clm_run *run) {
     inputs in = {0};
     clm_device *device = NULL;
@@ -319,14 +345,7 @@ static clm_status finetune(const settings *s, clm_run *run) {
     CLM_TRY(clm_model_set_pooling(
         model, s->pooling, pad_token_of(in.tokenizer),
         s->pooling == CLM_POOLING_LAST_TOKEN ? 0 : clm_dataset_length(in.train)));
-    clm_cli_progress_pause();
-    (void)printf(
-        "%zu training, %zu validation and %zu test texts of %d tokens, %d classes; %zu of "
-        "%zu parameters are trained\n",
-        clm_dataset_count(in.train), clm_dataset_count(in.validation), clm_dataset_count(in.test),
-        clm_dataset_length(in.train), clm_model_get_config(model)->n_labels,
-        clm_model_trained_count(model), clm_model_parameter_count(model));
-    (void)fflush(stdout);
+    print_sizes(&in, model);
     CLM_TRY(clm_finetune_classifier(model, in.tokenizer, in.train, in.validation, in.test, run,
                                     &s->options, NULL));
     clm_cli_progress_pause();

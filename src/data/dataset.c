@@ -55,16 +55,18 @@ static clm_status choose_length(int *length, const size_t *lengths, size_t count
         }
         longest = lengths[row] > longest ? lengths[row] : longest;
     }
-    if (count == 0 || options->length < 0 || options->length_limit < 0) {
+    const int least = options->length > 0 ? options->length : options->length_least;
+    if (count == 0 || options->length < 0 || options->length_limit < 0 || least < 0) {
         return clm_fail(CLM_ERROR_ARGUMENT,
                         "a data set of %zu texts with %d tokens each, at most %d, is impossible",
-                        count, options->length, options->length_limit);
+                        count, least, options->length_limit);
     }
-    if (options->length_limit > 0 && options->length > options->length_limit) {
+    if (options->length_limit > 0 && least > options->length_limit) {
         return clm_fail(CLM_ERROR_SHAPE, "texts of %d tokens do not fit into a context of %d",
-                        options->length, options->length_limit);
+                        least, options->length_limit);
     }
-    size_t most = options->length_limit > 0 ? (size_t)options->length_limit : (size_t)INT_MAX;
+    const size_t most = options->length_limit > 0 ? (size_t)options->length_limit : (size_t)INT_MAX;
+    longest = longest > (size_t)least ? longest : (size_t)least;
     *length = options->length > 0 ? options->length : (int)(longest < most ? longest : most);
     return CLM_OK;
 }

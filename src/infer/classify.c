@@ -171,19 +171,27 @@ static int padded_length(const clm_classifier *classifier, const encoded_text *b
     return longest;
 }
 
-/* How many of the texts that are left go through the model together: what was asked for, or what
- * the device takes well at the length of the longest among them. */
-static size_t next_batch(const clm_classifier *classifier, const encoded_text *left, size_t count) {
+/* How many of the texts that are left (count) go through the model together: what was asked for, or
+ * what the device takes well at the length of the longest among them. */
+static clm_status choose_batch(size_t *size, const clm_classifier *classifier,
+                               const encoded_text *left, size_t count) {
+    clm_status status = CLM_OK;
     if (classifier->batch > 0) {
-        return count < (size_t)classifier->batch ? count : (size_t)classifier->batch;
+        *size = count < (size_t)classifier->batch ? count : (size_t)classifier->batch;
+        return CLM_OK;
     }
-    size_t size = 1;
-    while (size < count &&
-           (int)size < clm_model_wide_batch(classifier->model,
-                                            padded_length(classifier, left, size + 1), 0)) {
-        size++;
+    *size = 1;
+    while (*size < count) {
+        int wide = 1;
+        CLM_TRY(clm_model_wide_batch(classifier->model, padded_length(classifier, left, *size + 1),
+                                     0, &wide));
+        if (*size >= (size_t)wide) {
+            break;
+        }
+        (*size)++;
     }
-    return size;
+cleanup:
+    return status;
 }
 
 /* The tokens up to the last that is not padding. transformers cannot tell a text's own last tokens
@@ -232,7 +240,8 @@ static clm_status classify_window(clm_classifier *classifier, const char *const 
     CLM_TRY(clm_allocate(&own, count * n_labels, sizeof *own, "logits"));
     CLM_TRY(encode(encoded, classifier, texts, lengths, count));
     for (size_t at = 0; at < count;) {
-        const size_t size = next_batch(classifier, encoded + at, count - at);
+        size_t size = 0;
+        CLM_TRY(choose_batch(&size, classifier, encoded + at, count - at));
         clm_progress_tell("classifying", (int64_t)(before + at), (int64_t)total, "texts");
         CLM_TRY(clm_progress_check());
         CLM_TRY(classify_batch(classifier, encoded + at, size, own + at * n_labels));

@@ -10,10 +10,11 @@ static clm_status fill(clm_pass_explanation *explanation, const clm_plan *plan,
     clm_parameters_measure(parameters, &explanation->memory);
     explanation->parameter_count = parameters->table.total;
     explanation->trained_count = clm_parameters_trained_count(parameters);
+    clm_status status = CLM_OK;
     if (how->train != CLM_TRAIN_NOTHING) {
-        explanation->features = clm_pass_features(config, how);
+        status = clm_pass_features(&explanation->features, config, how);
     }
-    return clm_plan_explain(&explanation->plan, plan);
+    return status == CLM_OK ? clm_plan_explain(&explanation->plan, plan) : status;
 }
 
 clm_status clm_pass_explain(clm_pass_explanation *explanation, clm_device *device,
@@ -89,7 +90,9 @@ static clm_status make_inputs(bound_inputs *in, clm_model *model, int kind, int 
     if ((kind & CLM_PASS_FROM_FEATURES) != 0) {
         CLM_TRY(clm_model_compute_features(model, in->tokens, NULL, B, T));
     } else if ((kind & CLM_PASS_FEATURES) != 0) {
-        CLM_TRY(clm_model_reserve_features(model, B, T));
+        size_t features = 0;
+        CLM_TRY(clm_model_count_features(model, T, &features));
+        CLM_TRY(clm_model_reserve_features(model, texts * features));
     }
     in->bindings[0] = (clm_plan_binding){.name = "tokens", .host = in->tokens};
     in->bindings[1] = (clm_plan_binding){.name = "features.0", .buffer = clm_model_features(model)};

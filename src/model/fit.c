@@ -10,9 +10,27 @@
 static clm_status estimate(const clm_fit *fit, const clm_memory_plan *plan,
                            clm_memory_estimate *need) {
     clm_memory_plan some = *plan;
+    clm_memory_estimate evaluation;
+    clm_status status = CLM_OK;
     some.B = some.B > 0 ? some.B : 1;
     some.T = fit->plan.B > 0 ? some.T : 1;
-    return clm_model_estimate_memory(fit->device, fit->config, &some, need);
+    CLM_TRY(clm_model_estimate_memory(fit->device, fit->config, &some, need));
+    if (fit->evaluated_T <= some.T) {
+        return CLM_OK;
+    }
+    some.train = CLM_TRAIN_NOTHING;
+    some.T = fit->evaluated_T;
+    CLM_TRY(clm_model_estimate_memory(fit->device, fit->config, &some, &evaluation));
+    /* Passes follow one another in the same memory. */
+    if (evaluation.activations_bytes > need->activations_bytes) {
+        need->total_bytes += evaluation.activations_bytes - need->activations_bytes;
+        need->activations_bytes = evaluation.activations_bytes;
+    }
+    if (evaluation.largest_buffer_bytes > need->largest_buffer_bytes) {
+        need->largest_buffer_bytes = evaluation.largest_buffer_bytes;
+    }
+cleanup:
+    return status;
 }
 
 static bool has_room_for(const clm_device_info *device, const clm_memory_estimate *need) {
@@ -106,6 +124,7 @@ static void add_options_for_any_batch(clm_string *ways, const clm_fit *fit) {
     one.plan.B = 1;
     one.plan.T = 1;
     one.accumulate = 1;
+    one.evaluated_T = 0;
     add_ways(ways, &one);
 }
 
@@ -116,6 +135,9 @@ static clm_status fail(const clm_fit *fit, const clm_memory_estimate *need) {
     if (fit->plan.B > 0) {
         clm_string_add_format(&what, "training with batches of %d x %d tokens", fit->plan.B,
                               fit->plan.T);
+        if (fit->evaluated_T > fit->plan.T) {
+            clm_string_add_format(&what, ", evaluation with %d", fit->evaluated_T);
+        }
         add_ways(&ways, fit);
         const int batch = largest_batch(fit, fit->plan);
         if (batch > 0) {
@@ -152,6 +174,9 @@ static void log_need(const clm_fit *fit, const clm_memory_estimate *need) {
     if (fit->accumulate > 1) {
         clm_string_add_format(&note, ", %d of them a step", fit->accumulate);
     }
+    if (fit->evaluated_T > fit->plan.T) {
+        clm_string_add_format(&note, ", up to %d tokens in evaluations", fit->evaluated_T);
+    }
     clm_string_add(&note, fit->plan.recompute ? ", trained blocks run again" : "");
     if (fit->plan.frozen_storage != CLM_F32 && fit->plan.train != CLM_TRAIN_ALL) {
         clm_string_add_format(&note, ", frozen weights in %s",
@@ -169,6 +194,10 @@ static void log_need(const clm_fit *fit, const clm_memory_estimate *need) {
             (double)need->moments_bytes / MIB, (double)need->activations_bytes / MIB, fit->plan.B,
             fit->plan.T, clm_string_status(&note) == CLM_OK && note.length > 0 ? note.text : "");
     clm_string_free(&note);
+}
+
+clm_status clm_fit_estimate(const clm_fit *fit, clm_memory_estimate *need) {
+    return estimate(fit, &fit->plan, need);
 }
 
 clm_status clm_fit_has_room(bool *has_room, const clm_fit *fit) {

@@ -100,23 +100,23 @@ cleanup:
     return status;
 }
 
-int clm_model_wide_batch(clm_model *model, int T, uint64_t taken_bytes) {
+clm_status clm_model_wide_batch(clm_model *model, int T, uint64_t taken_bytes, int *B) {
     enum { positions = 4096 };
     const clm_device_info *info = clm_device_get_info(model->device);
     const uint64_t room_bytes =
         info->memory_size_bytes > taken_bytes ? (info->memory_size_bytes - taken_bytes) / 8 : 0;
     const clm_passes *passes = &model->passes;
-    if (measure_wide(model, T) != CLM_OK) {
-        clm_error_clear();
-        return 1;
-    }
-    for (int B = positions / T; B > 1; B /= 2) {
+    clm_status status = CLM_OK;
+    *B = 1;
+    CLM_TRY(measure_wide(model, T));
+    for (int most = positions / T; most > 1 && *B == 1; most /= 2) {
         const uint64_t total_bytes =
-            passes->wide_first_bytes + (uint64_t)(B - 1) * passes->wide_more_bytes;
+            passes->wide_first_bytes + (uint64_t)(most - 1) * passes->wide_more_bytes;
         if (total_bytes <= room_bytes &&
-            (uint64_t)B * passes->wide_largest_bytes <= info->max_allocation_size_bytes) {
-            return B;
+            (uint64_t)most * passes->wide_largest_bytes <= info->max_allocation_size_bytes) {
+            *B = most;
         }
     }
-    return 1;
+cleanup:
+    return status;
 }

@@ -80,8 +80,9 @@ clm_status clm_pass_make_plan(clm_plan **made, clm_workspace *workspace, clm_par
                               const clm_model_config *config, const clm_memory_plan *plan,
                               int kind);
 
-/* Of what its frozen part computes; of rank 0 when nothing is frozen. */
-clm_shape clm_pass_features(const clm_model_config *config, const clm_memory_plan *plan);
+/* The shape of what its frozen part computes; of rank 0 when nothing is frozen. */
+clm_status clm_pass_features(clm_shape *shape, const clm_model_config *config,
+                             const clm_memory_plan *plan);
 
 typedef struct clm_pass {
     int B, T;
@@ -101,21 +102,22 @@ clm_status clm_model_pass(clm_model *model, const clm_pass *pass);
 clm_buffer *clm_model_pass_logits(const clm_model *model);
 
 /* The layers below the lowest trained one always have the same output for a text, here called
- * features: clm_model_feature_count() floats a text, (T,C), or (C) when no block is trained. This
- * computes those of B texts into clm_model_features(), from where a pass without tokens begins; the
- * buffer is lent until more are reserved, and its user may fill it with features of earlier passes.
- * `lengths` must be the same in both. Without anything frozen there are no features to keep. */
-bool clm_model_has_features(clm_model *model);
-size_t clm_model_feature_count(clm_model *model, int T);
-clm_status clm_model_reserve_features(clm_model *model, int B, int T);
+ * features: *count floats a text, (T,C), or (C) when no block is trained; 0 when nothing is frozen.
+ */
+clm_status clm_model_count_features(clm_model *model, int T, size_t *count);
+
+/* Computes the features of B texts into clm_model_features(), where a pass without tokens begins.
+ * The buffer is lent until more floats are reserved, and its user may fill it with features of
+ * earlier passes. `lengths` must be the same in both. */
+clm_status clm_model_reserve_features(clm_model *model, size_t count);
 clm_status clm_model_compute_features(clm_model *model, const int32_t *tokens,
                                       const int32_t *lengths, int B, int T);
 clm_buffer *clm_model_features(const clm_model *model);
 
 /* How many sequences of T positions make an efficient pass: products of many rows run closer to the
  * device's peak, so about 4096 positions; fewer if their activations would take much of the memory
- * left besides `taken_bytes`. At least 1. */
-int clm_model_wide_batch(clm_model *model, int T, uint64_t taken_bytes);
+ * left besides `taken_bytes`. *B is at least 1. */
+clm_status clm_model_wide_batch(clm_model *model, int T, uint64_t taken_bytes, int *B);
 
 void clm_passes_free(clm_passes *passes);
 

@@ -183,30 +183,31 @@ clm_buffer *clm_model_pass_logits(const clm_model *model) {
 
 /* ---- features ---- */
 
-bool clm_model_has_features(clm_model *model) {
-    return clm_model_feature_count(model, 1) > 0;
-}
-
-clm_shape clm_pass_features(const clm_model_config *config, const clm_memory_plan *plan) {
+clm_status clm_pass_features(clm_shape *shape, const clm_model_config *config,
+                             const clm_memory_plan *plan) {
     clm_graph *graph = NULL;
-    clm_shape shape = {0};
-    if (describe(&graph, config, plan, CLM_PASS_FEATURES) == CLM_OK) {
-        shape = clm_graph_about(graph, graph->outputs[0].tensor)->shape;
-    } else {
+    *shape = (clm_shape){0};
+    clm_status status = describe(&graph, config, plan, CLM_PASS_FEATURES);
+    if (status == CLM_OK) {
+        *shape = clm_graph_about(graph, graph->outputs[0].tensor)->shape;
+    } else if (status == CLM_ERROR_UNSUPPORTED) {
         clm_error_clear();
+        status = CLM_OK;
     }
     clm_graph_free(graph);
-    return shape;
+    return status;
 }
 
-size_t clm_model_feature_count(clm_model *model, int T) {
+clm_status clm_model_count_features(clm_model *model, int T, size_t *count) {
     const clm_memory_plan plan = clm_model_plan(model, 1, T);
-    const clm_shape shape = clm_pass_features(&model->config, &plan);
-    return shape.rank > 0 ? (size_t)clm_shape_count(&shape) : 0;
+    clm_shape shape;
+    const clm_status status = clm_pass_features(&shape, &model->config, &plan);
+    *count = shape.rank > 0 ? (size_t)clm_shape_count(&shape) : 0;
+    return status;
 }
 
-clm_status clm_model_reserve_features(clm_model *model, int B, int T) {
-    const size_t size_bytes = (size_t)B * clm_model_feature_count(model, T) * sizeof(float);
+clm_status clm_model_reserve_features(clm_model *model, size_t count) {
+    const size_t size_bytes = count * sizeof(float);
     clm_passes *passes = &model->passes;
     if (passes->features != NULL && clm_buffer_size_bytes(passes->features) >= size_bytes) {
         return CLM_OK;
@@ -218,9 +219,11 @@ clm_status clm_model_reserve_features(clm_model *model, int B, int T) {
 
 clm_status clm_model_compute_features(clm_model *model, const int32_t *tokens,
                                       const int32_t *lengths, int B, int T) {
+    size_t count = 0;
     clm_status status = CLM_OK;
     CLM_TRY(check_sizes(model, B, T));
-    CLM_TRY(clm_model_reserve_features(model, B, T));
+    CLM_TRY(clm_model_count_features(model, T, &count));
+    CLM_TRY(clm_model_reserve_features(model, (size_t)B * count));
     CLM_TRY(execute(model, CLM_PASS_FEATURES,
                     &(clm_pass){.B = B, .T = T, .tokens = tokens, .lengths = lengths}));
 cleanup:

@@ -135,7 +135,7 @@ static void add_training(clm_string *out, const clm_trainer *t) {
     clm_string_add_format(
         out, "| texts | %zu for training, %zu for validation, %zu for the test |\n",
         clm_dataset_count(t->train), clm_dataset_count(t->validation), clm_dataset_count(t->test));
-    clm_string_add_format(out, "| length | up to %d tokens%s |\n", clm_dataset_length(t->train),
+    clm_string_add_format(out, "| length | up to %d tokens%s |\n", clm_trainer_longest(t),
                           is_padded(t) ? ", all texts padded to that" : "");
     clm_string_add_format(out, "| the head sees | the last %s |\n",
                           is_padded(t) ? "position, behind the padding" : "token of each text");

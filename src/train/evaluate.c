@@ -5,13 +5,14 @@
 
 #include "base/memory.h"
 
-clm_status clm_batch_make(clm_batch *batch, clm_model *model, int capacity, int pass, int T) {
-    *batch = (clm_batch){.model = model, .capacity = capacity, .pass = pass, .T = T};
+clm_status clm_batch_make(clm_batch *batch, clm_model *model, int capacity, int pass, int longest) {
+    *batch = (clm_batch){
+        .model = model, .capacity = capacity, .pass = pass, .T = longest, .longest = longest};
     const size_t rows = (size_t)capacity;
     const size_t pass_rows = (size_t)pass;
     const size_t n_labels = (size_t)model->config.n_labels;
     clm_status status = CLM_OK;
-    CLM_TRY(clm_allocate(&batch->tokens, rows * (size_t)T, sizeof *batch->tokens, "a batch"));
+    CLM_TRY(clm_allocate(&batch->tokens, rows * (size_t)longest, sizeof *batch->tokens, "a batch"));
     CLM_TRY(clm_allocate(&batch->rows, rows, sizeof *batch->rows, "a batch"));
     CLM_TRY(clm_allocate(&batch->labels, rows, sizeof *batch->labels, "a batch"));
     CLM_TRY(clm_allocate(&batch->lengths, rows, sizeof *batch->lengths, "a batch"));
@@ -41,11 +42,12 @@ void clm_batch_free(clm_batch *batch) {
 
 clm_status clm_batch_take(clm_batch *batch, const clm_dataset *dataset, const int32_t *rows,
                           size_t count) {
-    if (count > (size_t)batch->capacity || clm_dataset_length(dataset) != batch->T) {
+    if (count > (size_t)batch->capacity || clm_dataset_length(dataset) > batch->longest) {
         return clm_fail(CLM_ERROR_SHAPE, "a batch of %zu x %d tokens where %d x %d fit", count,
-                        clm_dataset_length(dataset), batch->capacity, batch->T);
+                        clm_dataset_length(dataset), batch->capacity, batch->longest);
     }
     batch->count = (int)count;
+    batch->T = clm_dataset_length(dataset);
     batch->set = dataset;
     memcpy(batch->rows, rows, count * sizeof *rows);
     for (size_t i = 0; i < count; i++) {

@@ -24,10 +24,11 @@ typedef struct clm_batch {
     clm_buffer *device_losses; /* (capacity) */
     clm_buffer *pass_losses;   /* (pass); NULL where a pass has the whole batch */
     int count;                 /* rows of the present batch */
-    int T;
+    int T;                     /* of the present batch */
+    int longest;               /* T is at most this */
 } clm_batch;
 
-clm_status clm_batch_make(clm_batch *batch, clm_model *model, int capacity, int pass, int T);
+clm_status clm_batch_make(clm_batch *batch, clm_model *model, int capacity, int pass, int longest);
 void clm_batch_free(clm_batch *batch);
 
 /* Takes rows of a data set. */

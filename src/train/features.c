@@ -14,39 +14,50 @@
 #include "base/memory.h"
 #include "ops/ops.h"
 
+/* All sets that are padded to one length. */
+typedef struct family {
+    int T;
+    int width;         /* texts of a pass through the frozen layers, at least the batch */
+    size_t slot_count; /* different texts */
+    size_t next_empty; /* none of its slots before this one is both kept and empty */
+    size_t count;      /* floats of a text */
+    size_t slot_bytes;
+} family;
+
 /* A text of its own: the first row with these tokens. */
 typedef struct slot {
     const clm_dataset *set;
     int32_t row;
+    uint8_t family; /* its number */
     bool filled;
+    uint32_t piece;        /* where it is kept */
+    uint64_t offset_bytes; /* in the piece */
 } slot;
 
 struct clm_features {
     clm_model *model;
-    int T;
     int batch; /* rows asked for at once, at most */
-    int width; /* texts of a pass through the frozen layers, at least `batch` */
+    family families[CLM_FEATURES_SETS_MOST];
+    size_t family_count;
     const clm_dataset *sets[CLM_FEATURES_SETS_MOST];
+    uint8_t family_of[CLM_FEATURES_SETS_MOST]; /* of each set */
     uint32_t *slot_of[CLM_FEATURES_SETS_MOST]; /* of each row */
     size_t set_count;
     slot *slots;
     size_t slot_count;
     size_t kept_count; /* slots from here on are computed each time */
-    size_t next_empty; /* no slot before it is both kept and empty */
-    size_t count;      /* floats of a text */
-    size_t slot_bytes;
+    uint64_t kept_bytes;
     clm_feature_place place;
     clm_feature_storage storage;
-    clm_buffer **pieces; /* on the device, each of piece_slots */
+    clm_buffer **pieces; /* on the device; other places have one piece */
     size_t piece_count;
-    size_t piece_slots;
     unsigned char *host;
     int file;               /* -1 when there is none */
     unsigned char *staging; /* one text, for the file */
     clm_buffer *halves;     /* one pass in 16 bits */
     clm_buffer *gathered;   /* one batch that is put together from several places */
     uint32_t *computing;    /* (width) slots of a pass */
-    uint32_t *wanted;       /* (batch) slots of the rows asked for */
+    uint32_t *wanted;       /* (batch) slots of the rows asked for, all of one family */
     int32_t *tokens;        /* (width,T) */
     int32_t *lengths;       /* (width) */
     uint64_t computed;
@@ -76,31 +87,57 @@ static clm_status widen(const clm_features *f, clm_buffer *floats, const clm_buf
 
 /* ---- which texts there are ---- */
 
-static const int32_t *tokens_of(const clm_features *f, const slot *s) {
-    return clm_dataset_tokens(s->set) + (size_t)s->row * (size_t)f->T;
+static size_t tokens_in(const slot *s) {
+    return (size_t)clm_dataset_length(s->set);
+}
+
+static const int32_t *tokens_of(const slot *s) {
+    return clm_dataset_tokens(s->set) + (size_t)s->row * tokens_in(s);
 }
 
 /* Padding is not told from text by tokens alone, and pooling asks where the text ends. */
-static bool equal_texts(const clm_features *f, const slot *a, const slot *b) {
-    return clm_dataset_lengths(a->set)[a->row] == clm_dataset_lengths(b->set)[b->row] &&
-           memcmp(tokens_of(f, a), tokens_of(f, b), (size_t)f->T * sizeof(int32_t)) == 0;
+static bool equal_texts(const slot *a, const slot *b) {
+    return a->family == b->family &&
+           clm_dataset_lengths(a->set)[a->row] == clm_dataset_lengths(b->set)[b->row] &&
+           memcmp(tokens_of(a), tokens_of(b), tokens_in(a) * sizeof(int32_t)) == 0;
 }
 
 /* The slot of a row, a new one when no earlier row has its tokens. `table` (mask + 1) holds slot
  * numbers from 1. */
 static uint32_t slot_for(clm_features *f, uint32_t *table, size_t mask, slot text) {
-    uint64_t at = clm_keyed_hash(tokens_of(f, &text), (size_t)f->T * sizeof(int32_t));
+    uint64_t at = clm_keyed_hash(tokens_of(&text), tokens_in(&text) * sizeof(int32_t));
     for (;; at++) {
         uint32_t *entry = &table[at & mask];
         if (*entry == 0) {
             f->slots[f->slot_count++] = text;
+            f->families[text.family].slot_count++;
             *entry = (uint32_t)f->slot_count;
             return *entry - 1;
         }
-        if (equal_texts(f, &f->slots[*entry - 1], &text)) {
+        if (equal_texts(&f->slots[*entry - 1], &text)) {
             return *entry - 1;
         }
     }
+}
+
+static clm_status find_families(clm_features *f) {
+    clm_status status = CLM_OK;
+    for (size_t s = 0; s < f->set_count; s++) {
+        const int T = clm_dataset_length(f->sets[s]);
+        size_t at = 0;
+        while (at < f->family_count && f->families[at].T != T) {
+            at++;
+        }
+        if (at == f->family_count) {
+            size_t count = 0;
+            CLM_TRY(clm_model_count_features(f->model, T, &count));
+            f->families[f->family_count++] = (family){
+                .T = T, .count = count, .slot_bytes = count * (has_halves(f) ? 2 : sizeof(float))};
+        }
+        f->family_of[s] = (uint8_t)at;
+    }
+cleanup:
+    return status;
 }
 
 static clm_status find_slots(clm_features *f) {
@@ -120,7 +157,7 @@ static clm_status find_slots(clm_features *f) {
         const size_t count = clm_dataset_count(f->sets[s]);
         CLM_TRY(clm_allocate(&f->slot_of[s], count, sizeof *f->slot_of[s], "a table of texts"));
         for (size_t row = 0; row < count; row++) {
-            const slot text = {.set = f->sets[s], .row = (int32_t)row};
+            const slot text = {.set = f->sets[s], .row = (int32_t)row, .family = f->family_of[s]};
             f->slot_of[s][row] = slot_for(f, table, mask, text);
         }
     }
@@ -154,39 +191,71 @@ static uint64_t room_at(const clm_features *f, clm_feature_place place,
                                                                             : left_bytes;
 }
 
+static size_t bytes_of(const clm_features *f, const slot *s) {
+    return f->families[s->family].slot_bytes;
+}
+
+/* The first slots that a place can take. */
 static size_t slots_in(const clm_features *f, clm_feature_place place,
                        const clm_features_plan *plan) {
     const uint64_t room_bytes = room_at(f, place, plan);
-    const uint64_t bytes =
+    uint64_t left_bytes =
         plan->budget_bytes > 0 && plan->budget_bytes < room_bytes ? plan->budget_bytes : room_bytes;
-    const uint64_t slots = bytes / f->slot_bytes;
-    return slots < f->slot_count ? (size_t)slots : f->slot_count;
+    size_t count = 0;
+    while (count < f->slot_count && bytes_of(f, &f->slots[count]) <= left_bytes) {
+        left_bytes -= bytes_of(f, &f->slots[count]);
+        count++;
+    }
+    return count;
+}
+
+/* Lays the slots that are kept one behind the other, in pieces of at most `most_bytes`. */
+static void lay_out(clm_features *f, uint64_t most_bytes) {
+    uint64_t used_bytes = 0;
+    f->piece_count = 1;
+    f->kept_bytes = 0;
+    for (size_t i = 0; i < f->kept_count; i++) {
+        slot *s = &f->slots[i];
+        if (used_bytes > 0 && used_bytes + bytes_of(f, s) > most_bytes) {
+            f->piece_count++;
+            used_bytes = 0;
+        }
+        s->piece = (uint32_t)(f->piece_count - 1);
+        s->offset_bytes = used_bytes;
+        used_bytes += bytes_of(f, s);
+        f->kept_bytes += bytes_of(f, s);
+    }
 }
 
 static clm_status open_device(clm_features *f) {
-    const uint64_t most_bytes = clm_device_get_info(f->model->device)->max_allocation_size_bytes;
     clm_status status = CLM_OK;
-    f->piece_slots = (size_t)(most_bytes / f->slot_bytes);
-    f->piece_slots = f->piece_slots < 1 ? 1 : f->piece_slots;
-    f->piece_count = (f->kept_count + f->piece_slots - 1) / f->piece_slots;
+    lay_out(f, clm_device_get_info(f->model->device)->max_allocation_size_bytes);
     CLM_TRY(clm_allocate(&f->pieces, f->piece_count, sizeof *f->pieces, "features"));
-    for (size_t i = 0; i < f->piece_count; i++) {
-        const size_t left = f->kept_count - i * f->piece_slots;
-        CLM_TRY(clm_buffer_create(&f->pieces[i], f->model->device,
-                                  (left < f->piece_slots ? left : f->piece_slots) * f->slot_bytes,
-                                  "features"));
+    for (size_t i = 0; i < f->kept_count; i++) {
+        const slot *s = &f->slots[i];
+        if (i + 1 == f->kept_count || s[1].piece != s->piece) {
+            CLM_TRY(clm_buffer_create(&f->pieces[s->piece], f->model->device,
+                                      (size_t)s->offset_bytes + bytes_of(f, s), "features"));
+        }
     }
 cleanup:
     return status;
 }
 
 static clm_status open_host(clm_features *f) {
-    return clm_allocate(&f->host, f->kept_count, f->slot_bytes, "features");
+    lay_out(f, UINT64_MAX);
+    return clm_allocate(&f->host, (size_t)f->kept_bytes, 1, "features");
 }
 
 static clm_status open_file(clm_features *f, const char *folder) {
+    size_t largest_bytes = 0;
     clm_status status = CLM_OK;
-    CLM_TRY(clm_allocate(&f->staging, 1, f->slot_bytes, "features"));
+    for (size_t i = 0; i < f->family_count; i++) {
+        const size_t bytes = f->families[i].slot_bytes;
+        largest_bytes = bytes > largest_bytes ? bytes : largest_bytes;
+    }
+    lay_out(f, UINT64_MAX);
+    CLM_TRY(clm_allocate(&f->staging, 1, largest_bytes, "features"));
     CLM_TRY(clm_file_open_scratch(&f->file, folder));
 cleanup:
     return status;
@@ -257,32 +326,52 @@ static void tell(const clm_features *f) {
     clm_log(CLM_LOG_INFO,
             "features: %zu of %zu different texts, %.0f MiB, are kept %s in %s; the frozen layers "
             "see each of them once",
-            f->kept_count, f->slot_count,
-            (double)f->kept_count * (double)f->slot_bytes / (1024.0 * 1024.0), names[f->place],
+            f->kept_count, f->slot_count, (double)f->kept_bytes / (1024.0 * 1024.0),
+            names[f->place],
             f->storage == CLM_FEATURES_F16    ? "f16"
             : f->storage == CLM_FEATURES_BF16 ? "bf16"
                                               : "f32");
 }
 
-static int choose_width(const clm_features *f, const clm_features_plan *plan) {
-    const int wide = clm_model_wide_batch(f->model, f->T, plan->training_bytes);
-    const int width = (size_t)wide < f->slot_count ? wide : (int)f->slot_count;
-    return width > plan->batch ? width : plan->batch;
+static clm_status choose_widths(clm_features *f, const clm_features_plan *plan) {
+    clm_status status = CLM_OK;
+    for (size_t i = 0; i < f->family_count; i++) {
+        family *of = &f->families[i];
+        int wide = 1;
+        CLM_TRY(clm_model_wide_batch(f->model, of->T, plan->training_bytes, &wide));
+        const int width = (size_t)wide < of->slot_count ? wide : (int)of->slot_count;
+        of->width = width > plan->batch ? width : plan->batch;
+    }
+cleanup:
+    return status;
+}
+
+static size_t larger(size_t a, size_t b) {
+    return a > b ? a : b;
 }
 
 static clm_status make_batch(clm_features *f) {
     const size_t batch = (size_t)f->batch;
-    const size_t width = (size_t)f->width;
+    size_t width = 0;
+    size_t tokens = 0;
+    size_t slot_bytes = 0;
+    size_t pass_bytes = 0;
     clm_device *device = f->model->device;
     clm_status status = CLM_OK;
+    for (size_t i = 0; i < f->family_count; i++) {
+        const family *of = &f->families[i];
+        width = larger(width, (size_t)of->width);
+        tokens = larger(tokens, (size_t)of->width * (size_t)of->T);
+        slot_bytes = larger(slot_bytes, of->slot_bytes);
+        pass_bytes = larger(pass_bytes, (size_t)of->width * of->slot_bytes);
+    }
     CLM_TRY(clm_allocate(&f->computing, width, sizeof *f->computing, "a batch"));
     CLM_TRY(clm_allocate(&f->wanted, batch, sizeof *f->wanted, "a batch"));
-    CLM_TRY(clm_allocate(&f->tokens, width * (size_t)f->T, sizeof *f->tokens, "a batch"));
+    CLM_TRY(clm_allocate(&f->tokens, tokens, sizeof *f->tokens, "a batch"));
     CLM_TRY(clm_allocate(&f->lengths, width, sizeof *f->lengths, "a batch"));
-    CLM_TRY(clm_buffer_create(&f->gathered, device, batch * f->slot_bytes, "features"));
+    CLM_TRY(clm_buffer_create(&f->gathered, device, batch * slot_bytes, "features"));
     if (has_halves(f)) {
-        CLM_TRY(
-            clm_buffer_create(&f->halves, device, width * f->slot_bytes, "features in 16 bits"));
+        CLM_TRY(clm_buffer_create(&f->halves, device, pass_bytes, "features in 16 bits"));
     }
 cleanup:
     return status;
@@ -292,7 +381,7 @@ clm_status clm_features_make(clm_features **features, clm_model *model,
                              const clm_dataset *const *sets, size_t set_count,
                              const clm_features_plan *plan) {
     *features = NULL;
-    if (plan->place == CLM_FEATURES_OFF || !clm_model_has_features(model)) {
+    if (plan->place == CLM_FEATURES_OFF) {
         return CLM_OK;
     }
     clm_features *f = NULL;
@@ -301,18 +390,19 @@ clm_status clm_features_make(clm_features **features, clm_model *model,
         return status;
     }
     f->model = model;
-    f->T = clm_dataset_length(sets[0]);
     f->batch = plan->batch;
     f->on_compute = plan->on_compute;
     f->context = plan->context;
     f->set_count = set_count;
     memcpy(f->sets, sets, set_count * sizeof *sets);
     f->storage = plan->storage;
-    f->count = clm_model_feature_count(model, f->T);
-    f->slot_bytes = f->count * (has_halves(f) ? 2 : sizeof(float));
     f->file = -1;
+    CLM_TRY(find_families(f));
+    if (f->families[0].count == 0) { /* nothing is frozen */
+        goto cleanup;
+    }
     CLM_TRY(find_slots(f));
-    f->width = choose_width(f, plan);
+    CLM_TRY(choose_widths(f, plan));
     CLM_TRY(choose_place(f, plan));
     if (f->kept_count == 0) {
         clm_log(CLM_LOG_WARNING,
@@ -364,35 +454,29 @@ size_t clm_features_missing(const clm_features *features) {
 
 /* ---- from and to the place ---- */
 
-static clm_buffer *piece_of(const clm_features *f, uint32_t number, size_t *offset_bytes) {
-    *offset_bytes = number % f->piece_slots * f->slot_bytes;
-    return f->pieces[number / f->piece_slots];
-}
-
 static clm_status file_failed(const char *how) {
     return clm_fail_errno(errno, "the file of features cannot be %s", how);
 }
 
 /* Row `at` of `from`, which has the storage's type, into the slot. */
 static clm_status store(clm_features *f, uint32_t number, const clm_buffer *from, size_t at) {
-    const size_t from_bytes = at * f->slot_bytes;
-    size_t offset_bytes = 0;
+    slot *s = &f->slots[number];
+    const size_t bytes = bytes_of(f, s);
+    const size_t place = (size_t)s->offset_bytes;
     clm_status status = CLM_OK;
     if (f->place == CLM_FEATURES_DEVICE) {
-        clm_buffer *piece = piece_of(f, number, &offset_bytes);
-        CLM_TRY(clm_buffer_copy(piece, offset_bytes, from, from_bytes, f->slot_bytes));
+        CLM_TRY(clm_buffer_copy(f->pieces[s->piece], place, from, at * bytes, bytes));
     } else if (f->place == CLM_FEATURES_HOST) {
-        CLM_TRY(clm_buffer_read(from, from_bytes, f->host + number * f->slot_bytes, f->slot_bytes));
+        CLM_TRY(clm_buffer_read(from, at * bytes, f->host + place, bytes));
     } else {
-        const off_t place = (off_t)number * (off_t)f->slot_bytes;
-        CLM_TRY(clm_buffer_read(from, from_bytes, f->staging, f->slot_bytes));
-        if (pwrite(f->file, f->staging, f->slot_bytes, place) != (ssize_t)f->slot_bytes) {
+        CLM_TRY(clm_buffer_read(from, at * bytes, f->staging, bytes));
+        if (pwrite(f->file, f->staging, bytes, (off_t)place) != (ssize_t)bytes) {
             status = file_failed("written");
             goto cleanup;
         }
     }
-    f->filled_count += f->slots[number].filled ? 0 : 1;
-    f->slots[number].filled = true;
+    f->filled_count += s->filled ? 0 : 1;
+    s->filled = true;
 cleanup:
     return status;
 }
@@ -400,20 +484,19 @@ cleanup:
 /* The slot into row `at` of `to`. What host memory holds never changes once it is there, so the
  * device may read it when it comes to that. */
 static clm_status load(const clm_features *f, uint32_t number, clm_buffer *to, size_t at) {
-    const size_t to_bytes = at * f->slot_bytes;
-    size_t offset_bytes = 0;
+    const slot *s = &f->slots[number];
+    const size_t bytes = bytes_of(f, s);
+    const size_t place = (size_t)s->offset_bytes;
     if (f->place == CLM_FEATURES_DEVICE) {
-        const clm_buffer *piece = piece_of(f, number, &offset_bytes);
-        return clm_buffer_copy(to, to_bytes, piece, offset_bytes, f->slot_bytes);
+        return clm_buffer_copy(to, at * bytes, f->pieces[s->piece], place, bytes);
     }
     if (f->place == CLM_FEATURES_HOST) {
-        return clm_buffer_write_lent(to, to_bytes, f->host + number * f->slot_bytes, f->slot_bytes);
+        return clm_buffer_write_lent(to, at * bytes, f->host + place, bytes);
     }
-    const off_t place = (off_t)number * (off_t)f->slot_bytes;
-    if (pread(f->file, f->staging, f->slot_bytes, place) != (ssize_t)f->slot_bytes) {
+    if (pread(f->file, f->staging, bytes, (off_t)place) != (ssize_t)bytes) {
         return file_failed("read");
     }
-    return clm_buffer_write(to, to_bytes, f->staging, f->slot_bytes);
+    return clm_buffer_write(to, at * bytes, f->staging, bytes);
 }
 
 /* ---- a batch ---- */
@@ -430,10 +513,12 @@ static bool is_stored(const clm_features *f, uint32_t number) {
     return number < f->kept_count && f->slots[number].filled;
 }
 
-/* The slots of the next pass: what the batch lacks, then others that will be asked for; when none
- * is left, the first again, for a pass of the same size. Returns how many there are without it. */
-static size_t choose_missing(clm_features *f, size_t wanted_count) {
-    const size_t width = (size_t)f->width;
+/* The slots of the next pass: what the batch lacks, then others of its family that will be asked
+ * for; when none is left, the first again, for a pass of the same size. Returns how many there are
+ * without it. */
+static size_t choose_missing(clm_features *f, uint8_t number, size_t wanted_count) {
+    family *of = &f->families[number];
+    const size_t width = (size_t)of->width;
     size_t count = 0;
     for (size_t i = 0; i < wanted_count; i++) {
         if (!is_stored(f, f->wanted[i]) &&
@@ -441,9 +526,9 @@ static size_t choose_missing(clm_features *f, size_t wanted_count) {
             f->computing[count++] = f->wanted[i];
         }
     }
-    for (size_t at = f->next_empty; at < f->kept_count && count < width; at++) {
-        if (f->slots[at].filled) {
-            f->next_empty += at == f->next_empty;
+    for (size_t at = of->next_empty; at < f->kept_count && count < width; at++) {
+        if (f->slots[at].filled || f->slots[at].family != number) {
+            of->next_empty += at == of->next_empty;
         } else if (position_in(f->computing, count, (uint32_t)at) == count) {
             f->computing[count++] = (uint32_t)at;
         }
@@ -454,24 +539,24 @@ static size_t choose_missing(clm_features *f, size_t wanted_count) {
     return count;
 }
 
-static clm_status compute(clm_features *f, size_t count) {
+static clm_status compute(clm_features *f, const family *of, size_t count) {
     clm_model *model = f->model;
-    const size_t width = (size_t)f->width;
-    const size_t T = (size_t)f->T;
+    const size_t width = (size_t)of->width;
+    const size_t T = (size_t)of->T;
     clm_status status = CLM_OK;
     for (size_t i = 0; i < width; i++) {
         const slot *s = &f->slots[f->computing[i]];
-        memcpy(f->tokens + i * T, tokens_of(f, s), T * sizeof *f->tokens);
+        memcpy(f->tokens + i * T, tokens_of(s), T * sizeof *f->tokens);
         f->lengths[i] = clm_dataset_lengths(s->set)[s->row];
     }
     if (f->on_compute != NULL) {
         f->on_compute(f->context, f->filled_count, f->kept_count);
     }
-    CLM_TRY(clm_model_compute_features(model, f->tokens, f->lengths, f->width, f->T));
+    CLM_TRY(clm_model_compute_features(model, f->tokens, f->lengths, of->width, of->T));
     f->computed += width;
     const clm_buffer *from = clm_model_features(model);
     if (has_halves(f)) {
-        CLM_TRY(narrow(f, f->halves, from, width * f->count));
+        CLM_TRY(narrow(f, f->halves, from, width * of->count));
         from = f->halves;
     }
     for (size_t i = 0; i < count; i++) {
@@ -484,14 +569,14 @@ cleanup:
 }
 
 /* The first `count` of `wanted` from where they are kept into `to`. */
-static clm_status load_all(clm_features *f, clm_buffer *to, size_t count) {
+static clm_status load_all(clm_features *f, const family *of, clm_buffer *to, size_t count) {
     const bool halves = has_halves(f);
     clm_status status = CLM_OK;
     for (size_t i = 0; i < count; i++) {
         CLM_TRY(load(f, f->wanted[i], halves ? f->halves : to, i));
     }
     if (halves) {
-        CLM_TRY(widen(f, to, f->halves, count * f->count));
+        CLM_TRY(widen(f, to, f->halves, count * of->count));
     }
 cleanup:
     return status;
@@ -499,7 +584,8 @@ cleanup:
 
 /* After a pass over `computed` slots: what has no place is taken from the pass itself, as it would
  * have been kept. */
-static clm_status gather(clm_features *f, size_t count, size_t computed) {
+static clm_status gather(clm_features *f, const family *of, size_t count, size_t computed) {
+    const size_t bytes = of->slot_bytes;
     const bool halves = has_halves(f);
     clm_buffer *features = clm_model_features(f->model);
     clm_status status = CLM_OK;
@@ -508,21 +594,21 @@ static clm_status gather(clm_features *f, size_t count, size_t computed) {
         all_stored = all_stored && is_stored(f, f->wanted[i]);
     }
     if (all_stored) {
-        return load_all(f, features, count);
+        return load_all(f, of, features, count);
     }
     for (size_t i = 0; i < count; i++) {
         const size_t at = position_in(f->computing, computed, f->wanted[i]);
         if (at < computed) {
-            CLM_TRY(clm_buffer_copy(f->gathered, i * f->slot_bytes, halves ? f->halves : features,
-                                    at * f->slot_bytes, f->slot_bytes));
+            CLM_TRY(clm_buffer_copy(f->gathered, i * bytes, halves ? f->halves : features,
+                                    at * bytes, bytes));
         } else {
             CLM_TRY(load(f, f->wanted[i], f->gathered, i));
         }
     }
     if (halves) {
-        CLM_TRY(widen(f, features, f->gathered, count * f->count));
+        CLM_TRY(widen(f, features, f->gathered, count * of->count));
     } else {
-        CLM_TRY(clm_buffer_copy(features, 0, f->gathered, 0, count * f->slot_bytes));
+        CLM_TRY(clm_buffer_copy(features, 0, f->gathered, 0, count * bytes));
     }
 cleanup:
     return status;
@@ -540,17 +626,19 @@ clm_status clm_features_take(clm_features *features, const clm_dataset *set, con
     if (s == f->set_count || count > (size_t)f->batch) {
         return clm_fail(CLM_ERROR_ARGUMENT, "features of %zu rows of a set that has none", count);
     }
+    const uint8_t number = f->family_of[s];
+    const family *of = &f->families[number];
     for (size_t i = 0; i < count; i++) {
         f->wanted[i] = f->slot_of[s][rows[i]];
         missing = missing || !is_stored(f, f->wanted[i]);
     }
-    CLM_TRY(clm_model_reserve_features(f->model, f->width, f->T));
+    CLM_TRY(clm_model_reserve_features(f->model, (size_t)of->width * of->count));
     if (!missing) {
-        return load_all(f, clm_model_features(f->model), count);
+        return load_all(f, of, clm_model_features(f->model), count);
     }
-    const size_t computed = choose_missing(f, count);
-    CLM_TRY(compute(f, computed));
-    CLM_TRY(gather(f, count, computed));
+    const size_t computed = choose_missing(f, number, count);
+    CLM_TRY(compute(f, of, computed));
+    CLM_TRY(gather(f, of, count, computed));
 cleanup:
     return status;
 }

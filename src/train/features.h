@@ -1,6 +1,6 @@
 /* What lies below the lowest trained layer gives the same output, here called features, for a text
  * in every epoch and evaluation. So it is computed once and kept: on the device, in host memory or
- * in a file, in 32 or 16 bits. Texts of equal tokens share theirs.
+ * in a file, in 32 or 16 bits. Equal texts that are padded to the same length share theirs.
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #ifndef CLM_TRAIN_FEATURES_H
@@ -27,19 +27,19 @@ typedef struct clm_features_plan {
     void *context;
 } clm_features_plan;
 
-/* For the texts of `sets` (`set_count` of them, of one length), which are borrowed like the model,
- * through *features, for the caller to free. Nothing is computed yet. *features is NULL when the
- * plan, the model's policy or the budget leave nothing to keep. Where not all fits, the first are
- * kept and the others computed each time. The log says how many and where. */
+/* For the texts of `sets` (`set_count` of them), which are borrowed like the model, through
+ * *features, for the caller to free. Nothing is computed yet. *features is NULL when the plan, the
+ * model's policy or the budget leave nothing to keep. Where not all fits, the first are kept and
+ * the others computed each time. The log says how many and where. */
 clm_status clm_features_make(clm_features **features, clm_model *model,
                              const clm_dataset *const *sets, size_t set_count,
                              const clm_features_plan *plan);
 void clm_features_free(clm_features *features); /* NULL is fine */
 
 /* Leaves the features of rows (count, at most the plan's batch) of `set`, one of those above, in
- * clm_model_features(), where clm_model_forward_trained() takes them; computes what is not there
- * yet, always in passes of one size, so that the bits of a text's features do not depend on when
- * they were asked for. Blocks only to move features from and to host memory. */
+ * clm_model_features(), where a pass without tokens begins; computes what is not there yet, in
+ * passes of one size for each length of texts, so that the bits of a text's features do not depend
+ * on when they were asked for. Blocks only to move features from and to host memory. */
 clm_status clm_features_take(clm_features *features, const clm_dataset *set, const int32_t *rows,
                              size_t count);
 

@@ -91,14 +91,8 @@ static clm_status check_labels(const clm_dataset *set, int n_labels) {
 
 static clm_status check_sets(const clm_finetune_options *options, const clm_dataset *train,
                              const clm_dataset *validation, const clm_dataset *test, int n_labels) {
-    const int T = clm_dataset_length(train);
     clm_status status = CLM_OK;
     CLM_TRY(check_options(options));
-    if (clm_dataset_length(validation) != T || clm_dataset_length(test) != T) {
-        return clm_fail(CLM_ERROR_SHAPE,
-                        "training, validation and test texts are padded to %d, %d and %d tokens", T,
-                        clm_dataset_length(validation), clm_dataset_length(test));
-    }
     CLM_TRY(check_labels(train, n_labels));
     CLM_TRY(check_labels(validation, n_labels));
     CLM_TRY(check_labels(test, n_labels));
@@ -120,24 +114,51 @@ clm_status clm_finetune_check(const clm_finetune_options *options, const clm_dat
     return status;
 }
 
+/* A head on the last position learns what that many paddings do. */
+static clm_status check_lengths(const clm_trainer *t) {
+    const int train = clm_dataset_length(t->train);
+    const int validation = clm_dataset_length(t->validation);
+    const int test = clm_dataset_length(t->test);
+    if (t->model->config.pooling == CLM_POOLING_LAST_POSITION &&
+        (validation != train || test != train)) {
+        return clm_fail(CLM_ERROR_SHAPE,
+                        "training, validation and test texts are padded to %d, %d and %d tokens, "
+                        "but a head on the last position needs one length",
+                        train, validation, test);
+    }
+    if (clm_trainer_longest(t) > t->model->config.n_ctx) {
+        return clm_fail(CLM_ERROR_SHAPE,
+                        "texts are padded to %d tokens, more than the model's context of %d",
+                        clm_trainer_longest(t), t->model->config.n_ctx);
+    }
+    return CLM_OK;
+}
+
 static clm_status check_data(const clm_trainer *t) {
     if (t->model->trained.policy == CLM_TRAIN_NOTHING) {
         return clm_fail(CLM_ERROR_ARGUMENT, "the model was opened without anything to train");
     }
+    clm_status status = check_lengths(t);
+    if (status != CLM_OK) {
+        return status;
+    }
     return check_sets(t->options, t->train, t->validation, t->test, t->model->config.n_labels);
 }
 
-static clm_memory_plan plan_of(const clm_trainer *t) {
-    return clm_model_plan(t->model, t->options->batch, clm_dataset_length(t->train));
+static clm_fit fit_of(const clm_trainer *t) {
+    return (clm_fit){
+        .config = &t->model->config,
+        .device = t->model->device,
+        .info = clm_device_get_info(t->model->device),
+        .plan = clm_model_plan(t->model, t->options->batch, clm_dataset_length(t->train)),
+        .accumulate = t->options->accumulate,
+        .evaluated_T = clm_trainer_longest(t)};
 }
 
 /* Says what training needs, and what would fit when it does not. */
 static clm_status check_memory(const clm_trainer *t) {
-    return clm_fit_check(&(clm_fit){.config = &t->model->config,
-                                    .device = t->model->device,
-                                    .info = clm_device_get_info(t->model->device),
-                                    .plan = plan_of(t),
-                                    .accumulate = t->options->accumulate});
+    const clm_fit fit = fit_of(t);
+    return clm_fit_check(&fit);
 }
 
 static clm_status make_loaders(clm_trainer *t) {
@@ -187,8 +208,8 @@ static clm_status make_features(clm_trainer *t) {
     const clm_finetune_options *o = t->options;
     clm_memory_estimate need;
     clm_status status = CLM_OK;
-    const clm_memory_plan plan = plan_of(t);
-    CLM_TRY(clm_model_estimate_memory(t->model->device, &t->model->config, &plan, &need));
+    const clm_fit fit = fit_of(t);
+    CLM_TRY(clm_fit_estimate(&fit, &need));
     CLM_TRY(clm_features_make(&t->features, t->model, sets, sizeof sets / sizeof *sets,
                               &(clm_features_plan){.place = o->features,
                                                    .storage = o->feature_storage,
@@ -212,7 +233,8 @@ clm_status clm_trainer_prepare(clm_trainer *t) {
     CLM_TRY(check_memory(t));
     CLM_TRY(make_loaders(t));
     CLM_TRY(make_fingerprint(t));
-    CLM_TRY(clm_batch_make(&t->batch, t->model, clm_trainer_step_texts(t), options->batch, T));
+    CLM_TRY(clm_batch_make(&t->batch, t->model, clm_trainer_step_texts(t), options->batch,
+                           clm_trainer_longest(t)));
     CLM_TRY(clm_optimizer_make(&t->optimizer, t->model));
     CLM_TRY(make_steps(t));
     CLM_TRY(make_features(t));

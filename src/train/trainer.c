@@ -18,7 +18,7 @@
 #include "train/card.h"
 
 static clm_train_event event_of(const clm_trainer *t, clm_train_event_kind kind) {
-    const double tokens = (double)clm_trainer_step_texts(t) * t->batch.T;
+    const double tokens = (double)clm_trainer_step_texts(t) * clm_dataset_length(t->train);
     return (clm_train_event){
         .kind = kind,
         .step = t->state.step - 1, /* the last that was done */

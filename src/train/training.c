@@ -5,6 +5,14 @@ static int64_t least(int64_t a, int64_t b) {
     return a < b ? a : b;
 }
 
+int clm_trainer_longest(const clm_trainer *t) {
+    const int train = clm_dataset_length(t->train);
+    const int validation = clm_dataset_length(t->validation);
+    const int test = clm_dataset_length(t->test);
+    const int evaluated = validation > test ? validation : test;
+    return train > evaluated ? train : evaluated;
+}
+
 int64_t clm_trainer_looked_at(const clm_trainer *t) {
     const int64_t most = t->options->eval_batches;
     return least(most, (int64_t)clm_loader_batch_count(t->train_eval_loader)) +

@@ -58,6 +58,9 @@ static inline int clm_trainer_step_texts(const clm_trainer *t) {
     return t->options->batch * t->options->accumulate;
 }
 
+/* The largest T of the three sets. */
+int clm_trainer_longest(const clm_trainer *t);
+
 /* Of the whole run. */
 static inline int64_t clm_trainer_step_count(const clm_trainer *t) {
     const int64_t all = t->batches * t->options->epochs;

@@ -9,7 +9,9 @@
 #include <cjson/cJSON.h>
 
 #include "base/file.h"
+#include "base/folder.h"
 #include "base/memory.h"
+#include "base/string.h"
 #include "fixture.h"
 
 enum { most_answers = 32 };
@@ -256,6 +258,96 @@ static void eval_reads_what_data_writes(void **state) {
                         "--label-column", "kind"));
 }
 
+static double number_in(const cJSON *object, const char *name) {
+    const cJSON *number = cJSON_GetObjectItem(object, name);
+    assert_true(cJSON_IsNumber(number));
+    return number->valuedouble;
+}
+
+/* The last line of a run's metrics.jsonl that tells of such an event; the caller deletes it. */
+static cJSON *last_event(const char *metrics, const char *event) {
+    char *text = NULL;
+    cJSON *last = NULL;
+    read_file(&text, NULL, metrics);
+    for (const char *line = text; *line != '\0'; line += strcspn(line, "\n") + 1) {
+        cJSON *object = cJSON_ParseWithOpts(line, NULL, false);
+        if (strcmp(cJSON_GetObjectItem(object, "event")->valuestring, event) == 0) {
+            cJSON_Delete(last);
+            last = object;
+        } else {
+            cJSON_Delete(object);
+        }
+    }
+    clm_free(text);
+    assert_non_null(last);
+    return last;
+}
+
+static cJSON *report_of(const char *model, const char *data) {
+    clm_test_outcome outcome = run_clm("eval", "--model", model, "--data", data, "--json");
+    assert_done(outcome);
+    assert_string_equal(outcome.errors, "");
+    cJSON *report = cJSON_Parse(outcome.output);
+    assert_non_null(report);
+    return report;
+}
+
+/* Copies a file of data/ to longer/, with a text behind it that is longer than any other. */
+static void lengthen(const char *name, const char *word, int times) {
+    char path[64];
+    char *text = NULL;
+    clm_string longer = {0};
+    (void)snprintf(path, sizeof path, "data/%s", name);
+    read_file(&text, NULL, path);
+    clm_string_add_format(&longer, "%s1,", text);
+    for (int i = 0; i < times; i++) {
+        clm_string_add(&longer, word);
+    }
+    clm_string_add(&longer, "\n");
+    (void)snprintf(path, sizeof path, "longer/%s", name);
+    clm_test_write(clm_test_path(path), longer.text, times > 0 ? longer.length : strlen(text));
+    clm_string_free(&longer);
+    clm_free(text);
+}
+
+/* A text of the validation set that is longer than all training texts is read whole in training,
+ * too: with four validation texts in one batch its loss is the set's. */
+static void a_run_evaluates_as_eval_does(void **state) {
+    (void)state;
+    assert_ok(clm_folder_make(clm_test_path("longer")));
+    lengthen("train.csv", "", 0);
+    lengthen("validation.csv", "win a prize now ", 12);
+    lengthen("test.csv", "are you there? ", 15);
+    static const char *const poolings[] = {"last-token", "last-position"};
+    for (size_t p = 0; p < 2; p++) {
+        const bool is_cut = p == 1;
+        clm_test_outcome outcome =
+            run_clm("finetune", "classify", "--model", TINY_MODEL, "--vocab", "vocab", "--data",
+                    "longer", "--batch", "4", "--lr", "1e-3", "--epochs", "1", "--eval-every", "1",
+                    "--pooling", poolings[p], "--out", poolings[p]);
+        assert_done(outcome);
+        assert_true((strstr(outcome.errors, "cut") != NULL) == is_cut);
+        if (is_cut) {
+            assert_has(outcome.errors, "1 of 4 validation texts were cut");
+            continue;
+        }
+        assert_string_equal(outcome.errors, "");
+        cJSON *eval = last_event("last-token/metrics.jsonl", "eval");
+        cJSON *final = last_event("last-token/metrics.jsonl", "final");
+        cJSON *validation = report_of("last-token", "longer/validation.csv");
+        cJSON *test = report_of("last-token", "longer/test.csv");
+        assert_int_equal((int)number_in(validation, "rows"), 4);
+        assert_close(number_in(validation, "accuracy"), number_in(final, "val"), 1e-12, 0.0);
+        assert_close(number_in(test, "accuracy"), number_in(final, "test"), 1e-12, 0.0);
+        /* Computed in floats on the device, and from logits by the host. */
+        assert_close(number_in(validation, "loss"), number_in(eval, "val_loss"), 1e-6, 1e-6);
+        cJSON_Delete(eval);
+        cJSON_Delete(final);
+        cJSON_Delete(validation);
+        cJSON_Delete(test);
+    }
+}
+
 /* ---- what a run leaves ---- */
 
 static void assert_keys(const cJSON *line, const char *const *keys) {
@@ -395,6 +487,7 @@ int main(void) {
         cmocka_unit_test(a_text_may_look_like_an_option),
         cmocka_unit_test(eval_counts_what_classify_answers),
         cmocka_unit_test(eval_reads_what_data_writes),
+        cmocka_unit_test(a_run_evaluates_as_eval_does),
         cmocka_unit_test(metrics_are_as_documented),
         cmocka_unit_test(a_run_says_what_it_does),
         cmocka_unit_test(a_run_can_be_repeated),

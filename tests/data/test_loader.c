@@ -101,6 +101,17 @@ static void long_texts_are_cut_and_counted(void **state) {
     assert_int_equal(clm_dataset_tokens(dataset)[7], -1);
     assert_string_equal(line, "");
     clm_dataset_free(dataset);
+    /* The longest of these texts has 5 tokens. */
+    for (int least = 0; least <= 8; least++) {
+        options = (clm_dataset_options){.length_least = least, .length_limit = 8};
+        assert_ok(make_dataset(&dataset, 10, &options));
+        assert_int_equal(clm_dataset_length(dataset), least > 5 ? least : 5);
+        clm_dataset_free(dataset);
+    }
+    assert_string_equal(line, "");
+    options.length_least = 9;
+    assert_status(CLM_ERROR_SHAPE, make_dataset(&dataset, 10, &options));
+    options = (clm_dataset_options){.length = 8, .length_limit = 8, .pad_token = -1};
     clm_log_set_sink(NULL, NULL, CLM_LOG_WARNING);
     options.length_limit = 7;
     assert_status(CLM_ERROR_SHAPE, make_dataset(&dataset, 10, &options));

@@ -107,9 +107,10 @@ static void close_device(clm_device *device) {
 static clm_status encode(inputs *in) {
     clm_dataset_options options = CLM_DATASET_OPTIONS_DEFAULT;
     clm_status status = CLM_OK;
-    options.length = 32;
+    options.length = 24;
     options.pad_token = clm_tokenizer_end_of_text(in->tokenizer);
     CLM_TRY(clm_dataset_create(&in->train, in->split.train, in->tokenizer, &options));
+    options.length = 32; /* features of two lengths */
     CLM_TRY(clm_dataset_create(&in->validation, in->split.validation, in->tokenizer, &options));
     CLM_TRY(clm_dataset_create(&in->test, in->split.test, in->tokenizer, &options));
 cleanup:
@@ -135,7 +136,7 @@ static clm_status finetune(const char *folder, clm_run_use use, clm_train_policy
     CLM_TRY(clm_model_open(&in.model, in.device, MODEL, &model_options));
     CLM_TRY(encode(&in));
     CLM_TRY(clm_model_set_pooling(in.model, CLM_POOLING_LAST_TOKEN,
-                                  clm_tokenizer_end_of_text(in.tokenizer), 32));
+                                  clm_tokenizer_end_of_text(in.tokenizer), 0));
     CLM_TRY(clm_finetune_classifier(in.model, in.tokenizer, in.train, in.validation, in.test, run,
                                     options, NULL));
 cleanup:

@@ -86,9 +86,11 @@ static void full_memory_ends_the_run_and_no_more(void **state) {
 static void a_full_device_says_what_was_needed(void **state) {
     (void)state;
     const char *const arguments[] = {RUN("full"), NULL};
-    for (int number = 2; number <= 32; number *= 4) {
+    /* Of parameters, of moments, and of what passes work in. */
+    static const int numbers[] = {2, 8, 12};
+    for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) {
         char fault[64];
-        (void)snprintf(fault, sizeof fault, "clCreateBuffer %d", number);
+        (void)snprintf(fault, sizeof fault, "clCreateBuffer %d", numbers[i]);
         assert_fails(run_faulty(fault, arguments), 5, " MiB for ", " in use of ",
                      "CL_MEM_OBJECT_ALLOCATION_FAILURE", "try a smaller batch");
     }

@@ -111,6 +111,36 @@ static void frozen_weights_may_be_halved_and_fewer_trained(void) {
     assert_message_has("nothing of it does");
 }
 
+/* Passes that evaluate longer texts keep nothing, and use the memory of those that train. */
+static void longer_texts_may_be_evaluated(void) {
+    clm_memory_estimate need;
+    const clm_device_info info = {.name = "a device",
+                                  .memory_size_bytes = UINT64_MAX,
+                                  .max_allocation_size_bytes = UINT64_MAX};
+    clm_fit fit = {.config = &gpt2, .device = device, .info = &info, .plan = all, .accumulate = 1};
+    fit.evaluated_T = T;
+    assert_ok(clm_fit_estimate(&fit, &need));
+    assert_int_equal(need.total_bytes, estimate(&all).total_bytes);
+    fit.evaluated_T = T + 8; /* less than what training keeps */
+    assert_ok(clm_fit_estimate(&fit, &need));
+    assert_int_equal(need.total_bytes, estimate(&all).total_bytes);
+    fit.plan.train = CLM_TRAIN_HEAD;
+    fit.evaluated_T = 1024;
+    const clm_memory_plan evaluation = {.B = 8, .T = 1024};
+    const clm_memory_estimate head = estimate(&fit.plan);
+    assert_ok(clm_fit_estimate(&fit, &need));
+    assert_int_equal(need.activations_bytes, estimate(&evaluation).activations_bytes);
+    assert_int_equal(need.total_bytes,
+                     head.total_bytes - head.activations_bytes + need.activations_bytes);
+    const clm_device_info small = {.name = "a device",
+                                   .memory_size_bytes = need.total_bytes - 1,
+                                   .max_allocation_size_bytes = UINT64_MAX};
+    fit.info = &small;
+    assert_status(CLM_ERROR_DEVICE_MEMORY, clm_fit_check(&fit));
+    assert_message_has("batches of 8 x 120 tokens, evaluation with 1024");
+    assert_message_has("--batch 4 --accumulate 2");
+}
+
 /* Before anything is known of texts: no batch is to blame. */
 static void a_model_alone_may_be_too_large(void) {
     clm_memory_plan plan = {.train = CLM_TRAIN_ALL};
@@ -131,6 +161,7 @@ static void on_device(clm_device *each) {
     the_message_says_what_fits();
     steps_keep_their_texts();
     frozen_weights_may_be_halved_and_fewer_trained();
+    longer_texts_may_be_evaluated();
     a_model_alone_may_be_too_large();
 }
 
