@@ -136,7 +136,10 @@ typedef struct clm_memory_plan {
     int B, T;
 } clm_memory_plan;
 
-/* The device memory that it needs. */
+/* The device memory that it needs: the sizes of all buffers that opening the model, AdamW and a
+ * pass allocate and keep, to the byte. Not in it are texts' features (clm_finetune_options), the
+ * losses of a batch, what weights are copied and packed from while the model is opened, and what
+ * the driver takes for itself. */
 typedef struct clm_memory_estimate {
     uint64_t parameters_bytes;
     uint64_t gradients_bytes;
@@ -146,8 +149,9 @@ typedef struct clm_memory_estimate {
     uint64_t total_bytes;
 } clm_memory_estimate;
 
-/* Computes it before anything is allocated; what kernels need depends on the device and its
- * settings. CLM_ERROR_SHAPE for impossible sizes, CLM_ERROR_MEMORY. */
+/* Computes it before anything is allocated. What kernels need depends on the device and its
+ * settings; while it has yet to measure which matrix products are the faster, this is the most that
+ * it could be. CLM_ERROR_SHAPE for impossible sizes, CLM_ERROR_MEMORY. */
 CLM_API clm_status clm_model_estimate_memory(clm_device *device, const clm_model_config *config,
                                              const clm_memory_plan *plan,
                                              clm_memory_estimate *estimate);

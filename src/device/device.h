@@ -84,8 +84,9 @@ clm_status clm_buffer_create_exact(clm_buffer **buffer, clm_device *device, size
 
 /* A read-only buffer for kernels over bytes that the host already has, through *buffer. On CPU
  * devices it uses the memory in place, so nothing is copied and mapped pages that are never read
- * are not even loaded; elsewhere it is a copy. `host` must be writable memory (drivers may write
- * the same bytes back), and remain valid until the buffer is released and the device has finished.
+ * are not even loaded; elsewhere it is a copy, of exactly this size. `host` must be writable memory
+ * (drivers may write the same bytes back), and remain valid until the buffer is released and the
+ * device has finished.
  */
 clm_status clm_buffer_create_lent(clm_buffer **buffer, clm_device *device, const void *host,
                                   size_t size_bytes, const char *what);
@@ -103,8 +104,8 @@ clm_status clm_buffer_create_part(clm_buffer **part, clm_buffer *whole, size_t o
  * its parts. All of the calls below accept a buffer in parts; an operation accepts one only where
  * it says so, and otherwise fails with CLM_ERROR_DEVICE_MEMORY.
  *
- * A buffer as clm_buffer_create() makes it, or, when the device does not allocate so much in one
- * piece, one in parts of as many whole units (rows of a matrix) as it does. `host` not NULL: of
+ * A buffer as clm_buffer_create_exact() makes it, or, when the device does not allocate so much in
+ * one piece, one in parts of as many whole units (rows of a matrix) as it does. `host` not NULL: of
  * those bytes, as clm_buffer_create_lent(). CLM_ERROR_DEVICE_MEMORY also when one unit is too
  * large. */
 clm_status clm_buffer_create_in_parts(clm_buffer **buffer, clm_device *device, const void *host,

@@ -12,7 +12,7 @@ clm_status clm_buffer_create_lent(clm_buffer **buffer, clm_device *device, const
     clm_buffer *made = NULL;
     clm_status status = CLM_OK;
     if (!clm_device_is_cpu(device) || size_bytes > device->info.max_allocation_size_bytes) {
-        CLM_TRY(clm_buffer_create(&made, device, size_bytes, what));
+        CLM_TRY(clm_buffer_create_exact(&made, device, size_bytes, what));
         CLM_TRY(clm_buffer_write(made, 0, host, size_bytes));
         *buffer = made;
         return CLM_OK;
@@ -43,7 +43,7 @@ cleanup:
 static clm_status create_or_lend(clm_buffer **buffer, clm_device *device, const void *host,
                                  size_t size_bytes, const char *what) {
     return host != NULL ? clm_buffer_create_lent(buffer, device, host, size_bytes, what)
-                        : clm_buffer_create(buffer, device, size_bytes, what);
+                        : clm_buffer_create_exact(buffer, device, size_bytes, what);
 }
 
 clm_status clm_buffer_create_in_parts(clm_buffer **buffer, clm_device *device, const void *host,

@@ -112,8 +112,8 @@ clm_status clm_arena_make(clm_arena *arena, clm_device *device, const clm_arena_
     CLM_TRY(clm_allocate(&arena->buffers, layout->buffer_count, sizeof(clm_buffer *), what));
     CLM_TRY(clm_allocate(&arena->tensors, layout->tensor_count, sizeof(clm_buffer *), what));
     for (size_t i = 0; i < layout->buffer_count; i++) {
-        CLM_TRY(clm_buffer_create(&arena->buffers[i], device,
-                                  layout->buffer_counts[i] * sizeof(float), what));
+        CLM_TRY(clm_buffer_create_exact(&arena->buffers[i], device,
+                                        layout->buffer_counts[i] * sizeof(float), what));
     }
     for (size_t i = 0; i < layout->tensor_count; i++) {
         if (layout->counts[i] > 0) {

@@ -308,6 +308,33 @@ void clm_parameters_free(clm_parameters *parameters) {
     clm_free(parameters);
 }
 
+static clm_gemm_storage gemm_storage(clm_dtype storage) {
+    return storage == CLM_F16 ? CLM_GEMM_F16 : storage == CLM_BF16 ? CLM_GEMM_BF16 : CLM_GEMM_F32;
+}
+
+/* A packing's product: columns of (in,out) are columns of the matrix as it is stored; of (out,in)
+ * there is the whole. */
+static int packed_K(const clm_stored_parameter *stored) {
+    return (int)stored->about->shape[stored->out_in ? 1 : 0];
+}
+
+static int packed_N(const clm_stored_parameter *stored, const clm_parameter_packing *packing) {
+    return stored->out_in ? (int)stored->about->shape[0] : (int)packing->count;
+}
+
+static uint64_t frozen_bytes(const clm_device *device, const clm_stored_parameter *stored) {
+    uint64_t sum_bytes = 0;
+    if (!stored->is_packed) {
+        return stored->about->count * sizeof(float);
+    }
+    for (int i = 0; i < stored->packing_count; i++) {
+        sum_bytes +=
+            clm_gemm_packing_bytes(device, packed_K(stored), packed_N(stored, &stored->packings[i]),
+                                   gemm_storage(stored->storage));
+    }
+    return sum_bytes;
+}
+
 void clm_parameters_measure(const clm_parameters *parameters, clm_parameters_memory *memory) {
     *memory = (clm_parameters_memory){0};
     for (size_t i = 0; i < parameters->trained.buffer_count; i++) {
@@ -321,7 +348,7 @@ void clm_parameters_measure(const clm_parameters *parameters, clm_parameters_mem
         const uint64_t piece_bytes =
             stored->by_rows ? stored->about->shape[1] * sizeof(float) : size_bytes;
         if (!stored->trained) {
-            memory->values_bytes += stored->about->count * clm_dtype_size(stored->storage);
+            memory->values_bytes += frozen_bytes(parameters->device, stored);
         }
         if (piece_bytes > memory->largest_buffer_bytes) {
             memory->largest_buffer_bytes = piece_bytes;
@@ -359,20 +386,14 @@ cleanup:
     return status;
 }
 
-static clm_gemm_storage gemm_storage(clm_dtype storage) {
-    return storage == CLM_F16 ? CLM_GEMM_F16 : storage == CLM_BF16 ? CLM_GEMM_BF16 : CLM_GEMM_F32;
-}
-
-/* Columns of (in,out) are columns of the matrix as it is stored; of (out,in) there is the whole. */
 static clm_status pack(const clm_parameters *parameters, clm_stored_parameter *stored) {
     const clm_parameter *about = stored->about;
-    const int K = (int)about->shape[stored->out_in ? 1 : 0];
     clm_status status = CLM_OK;
     for (int i = 0; i < stored->packing_count; i++) {
         clm_parameter_packing *packing = &stored->packings[i];
-        const int N = stored->out_in ? (int)about->shape[0] : (int)packing->count;
         CLM_TRY(clm_gemm_pack(&packing->packed, parameters->device, stored->value,
-                              (size_t)packing->first, (int)about->shape[1], stored->out_in, K, N,
+                              (size_t)packing->first, (int)about->shape[1], stored->out_in,
+                              packed_K(stored), packed_N(stored, packing),
                               gemm_storage(stored->storage)));
     }
 cleanup:
@@ -389,7 +410,11 @@ static clm_status load(const clm_parameters *parameters, clm_stored_parameter *s
         (stored->by_rows || stored->is_read_once)) {
         CLM_TRY(source->map(source->context, about, &mapped));
     }
-    if (!stored->trained) {
+    if (stored->is_packed) {
+        /* From the pool, which gives it for the next weight of this size. */
+        CLM_TRY(clm_buffer_create(&stored->value, parameters->device, about->count * sizeof(float),
+                                  about->name));
+    } else if (!stored->trained) {
         CLM_TRY(clm_buffer_create_in_parts(&stored->value, parameters->device, mapped,
                                            about->count * sizeof(float), row_bytes, about->name));
     }

@@ -92,7 +92,9 @@ clm_status clm_parameters_create(clm_parameters **parameters, clm_device *device
                                  const clm_parameters_options *options);
 void clm_parameters_free(clm_parameters *parameters); /* NULL is fine */
 
-/* What loading allocates, in bytes; and what AdamW's moments will need. */
+/* The sizes of the buffers that loading makes, in bytes, and of AdamW's moments; not those of what
+ * it copies and packs from, of which the largest is in `largest_buffer_bytes`, and which are freed
+ * when it is done. Until the device's GEMM backend is measured, the most that they could be. */
 typedef struct clm_parameters_memory {
     uint64_t values_bytes, gradients_bytes, moments_bytes;
     uint64_t largest_buffer_bytes;

@@ -6,13 +6,14 @@
 #include "model/tasks/classify.h"
 
 /* A model without a head will get one, of two classes. */
-static clm_status describe(clm_graph **graph, const clm_model_config *config, int B, int T) {
+static clm_status describe(clm_graph **graph, const clm_model_config *config, int B, int T,
+                           bool losses) {
     clm_model_config with_head = *config;
     clm_status status = CLM_OK;
     with_head.n_labels = config->n_labels > 0 ? config->n_labels : 2;
     CLM_TRY(clm_model_config_check(config));
     CLM_TRY(clm_graph_create(graph));
-    clm_classify_describe(*graph, &with_head, B, T, true);
+    clm_classify_describe(*graph, &with_head, B, T, losses);
     CLM_TRY(clm_graph_status(*graph));
 cleanup:
     return status;
@@ -22,6 +23,7 @@ cleanup:
 static clm_status estimate_memory(clm_device *device, const clm_model_config *config,
                                   const clm_memory_plan *plan, clm_memory_estimate *estimate,
                                   uint64_t *largest_bytes) {
+    static const char *const bound[] = {"losses", NULL}; /* they are in the caller's memory */
     const bool trains = plan->train != CLM_TRAIN_NOTHING;
     clm_trained_part trained = {.policy = plan->train, .n_layer = config->n_layer};
     const clm_parameters_options stored = {.trains = trains ? clm_trains_by_policy : NULL,
@@ -29,6 +31,7 @@ static clm_status estimate_memory(clm_device *device, const clm_model_config *co
                                            .storage = plan->frozen_storage,
                                            .whole_rows = plan->whole_top_block};
     const clm_plan_options options = {.loss = trains ? "losses" : NULL,
+                                      .bound = bound,
                                       .whole_rows = plan->whole_top_block,
                                       .recompute = plan->recompute,
                                       .kept = plan->kept_storage};
@@ -39,7 +42,7 @@ static clm_status estimate_memory(clm_device *device, const clm_model_config *co
     clm_parameters_memory memory;
     clm_status status = CLM_OK;
     *estimate = (clm_memory_estimate){0};
-    CLM_TRY(describe(&graph, config, plan->B, plan->T));
+    CLM_TRY(describe(&graph, config, plan->B, plan->T, trains));
     CLM_TRY(clm_parameters_create(&parameters, device, graph, options.loss, &stored));
     CLM_TRY(clm_workspace_create(&workspace, device));
     CLM_TRY(clm_plan_make(&made, workspace, graph, parameters, &options));

@@ -27,6 +27,19 @@ clm_gemm_packing clm_gemm_packing_for(const clm_device *device, clm_gemm_backend
                               .part_columns = (most < (size_t)all ? (int)most : all) * panel};
 }
 
+static size_t padded_columns(const clm_device *device, clm_gemm_backend backend, int columns) {
+    const int panel = clm_gemm_own_panel_columns(device);
+    return backend == CLM_GEMM_OWN_PANELS ? (size_t)parts_of(columns, panel) * (size_t)panel
+                                          : (size_t)columns;
+}
+
+size_t clm_gemm_packing_bytes(const clm_device *device, int K, int N, clm_gemm_storage storage) {
+    const clm_gemm_backend known = clm_gemm_known_backend(device);
+    const bool is_own = known == CLM_GEMM_AUTO || known == CLM_GEMM_OWN; /* panels are the most */
+    const clm_gemm_backend backend = is_own ? clm_gemm_own_form(device) : known;
+    return (size_t)K * padded_columns(device, backend, N) * element_bytes(storage);
+}
+
 static clm_status pack_part(clm_gemm_packed *packed, int part, const clm_gemm_matrix *b) {
     clm_status status = CLM_OK;
     clm_buffer *wide = NULL;
@@ -34,20 +47,19 @@ static clm_status pack_part(clm_gemm_packed *packed, int part, const clm_gemm_ma
     const clm_gemm_packing *p = &packed->packing;
     const int first = part * p->part_columns;
     const int columns = smaller(p->N - first, p->part_columns);
-    const int panel = clm_gemm_own_panel_columns(device);
     const bool in_panels = p->backend == CLM_GEMM_OWN_PANELS;
-    const size_t padded =
-        in_panels ? (size_t)parts_of(columns, panel) * (size_t)panel : (size_t)columns;
     clm_gemm_matrix piece = *b;
     piece.offset += b->transposed ? (size_t)first * (size_t)b->stride : (size_t)first;
-    const size_t count = padded * (size_t)p->K;
-    clm_buffer **floats = p->storage == CLM_GEMM_F32 ? &packed->parts[part] : &wide;
-    CLM_TRY(clm_buffer_create(floats, device, count * sizeof(float), "packed weights"));
-    CLM_TRY(in_panels ? clm_gemm_own_pack(device, *floats, &piece, p->K, columns)
-                      : clm_gemm_own_copy(device, *floats, &piece, p->K, columns));
+    const size_t count = padded_columns(device, p->backend, columns) * (size_t)p->K;
+    CLM_TRY(clm_buffer_create_exact(&packed->parts[part], device, count * element_bytes(p->storage),
+                                    "packed weights"));
+    if (p->storage != CLM_GEMM_F32) {
+        CLM_TRY(clm_buffer_create(&wide, device, count * sizeof(float), "weights to be packed"));
+    }
+    clm_buffer *floats = wide != NULL ? wide : packed->parts[part];
+    CLM_TRY(in_panels ? clm_gemm_own_pack(device, floats, &piece, p->K, columns)
+                      : clm_gemm_own_copy(device, floats, &piece, p->K, columns));
     if (wide != NULL) {
-        CLM_TRY(clm_buffer_create(&packed->parts[part], device, count * element_bytes(p->storage),
-                                  "packed weights"));
         CLM_TRY(clm_gemm_narrow(device, packed->parts[part], wide, count, p->storage));
     }
 cleanup:

@@ -45,4 +45,8 @@ typedef struct clm_gemm_packed clm_gemm_packed;
 void clm_gemm_packed_release(clm_gemm_packed *packed);
 size_t clm_gemm_packed_size_bytes(const clm_gemm_packed *packed);
 
+/* What clm_gemm_pack() will allocate for a B (K,N), in bytes; while it packs, it takes more. While
+ * the device has yet to measure which backend it takes, the most that it could be. */
+size_t clm_gemm_packing_bytes(const clm_device *device, int K, int N, clm_gemm_storage storage);
+
 #endif
