@@ -44,7 +44,7 @@
 #define ROWS 4
 #endif
 #ifndef K_BLOCK
-#define K_BLOCK 512
+#define K_BLOCK 768
 #endif
 /* gemm_tiled: its work-group is ITEMS x ITEMS, each item computes SIDE x SIDE elements, and K_STEP
  * columns of A are in local memory. */

@@ -33,7 +33,7 @@
 #endif
 #define COLUMNS (WIDTH * VECTORS)
 #ifndef K_BLOCK
-#define K_BLOCK 512
+#define K_BLOCK 768
 #endif
 /* For GPUs: rows of A whose sums an item has in registers. */
 #ifndef ROWS

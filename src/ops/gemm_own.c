@@ -11,9 +11,9 @@
 /* What a device gets where its tuning sets nothing. */
 enum {
     VECTORS = 3,
-    /* As in cl/gemm.cl. Larger blocks are not faster; smaller ones give products of few rows more
-     * work-groups, and have smaller errors. */
-    K_BLOCK = 512,
+    /* As in cl/gemm.cl. Of 512, 768 and 1536 the fastest at GPT-2 sizes; smaller ones give products
+     * of few rows more work-groups, and have smaller errors. */
+    K_BLOCK = 768,
     K_STEP = 16,
     SIDE = 4,
     /* Up to so many rows it costs less to read a B that was not packed as it lies. */

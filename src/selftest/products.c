@@ -224,7 +224,7 @@ cleanup:
 static const product many_rows[] = {
     {17, 49, 33, false, false, 0, UNPACKED},
     {20, 131, 77, false, false, 0, UNPACKED},
-    {150, 301, 601, false, false, 0, UNPACKED},
+    {150, 301, 1001, false, false, 0, UNPACKED},
     {37, 131, 401, true, false, ADD, UNPACKED},
     {37, 131, 77, false, true, 0, UNPACKED},
     {37, 131, 77, true, true, 0, UNPACKED},
@@ -254,7 +254,7 @@ static const product few_rows[] = {
     {11, 131, 257, false, false, BIAS | RESIDUAL, CLM_GEMM_F32},
     /* Columns for one work-group alone: K is divided on every device, however narrow its vectors.
      */
-    {1, 17, 601, false, false, BIAS | GELU, CLM_GEMM_F32},
+    {1, 17, 1001, false, false, BIAS | GELU, CLM_GEMM_F32},
 };
 
 /* Short sums, as gradients of weights have whose rows are few. */

@@ -25,8 +25,8 @@ static const char *const more_tiles[] = {NARROW(8, 2, 4), NARROW(8, 2, 8),
                                          TILE(4, 2),      TILE(6, 2),
                                          TILE(1, 4),      NULL};
 static const char *const depths[] = {
-    "gemm.k_block=96",  "gemm.k_block=192", "gemm.k_block=256",  "gemm.k_block=384",
-    "gemm.k_block=512", "gemm.k_block=768", "gemm.k_block=3072", NULL};
+    "gemm.k_block=96",  "gemm.k_block=192",  "gemm.k_block=256",  "gemm.k_block=384",
+    "gemm.k_block=512", "gemm.k_block=1536", "gemm.k_block=3072", NULL};
 static const char *const groups[] = {GROUP(4, 4),  GROUP(6, 8),   GROUP(12, 4),
                                      GROUP(12, 8), GROUP(24, 2),  GROUP(24, 8),
                                      GROUP(48, 4), GROUP(120, 1), NULL};

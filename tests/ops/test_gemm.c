@@ -67,7 +67,7 @@ static void slices_on(clm_device *device) {
     if (clm_test_is_simulator(device)) {
         return;
     }
-    static const int depths[] = {511, 512, 513, 1536, 3071, 3072, 3073, 6200};
+    static const int depths[] = {511, 767, 768, 769, 1536, 3071, 3072, 3073, 6200};
     for (size_t i = 0; i < sizeof depths / sizeof *depths; i++) {
         gemm_case test = {.M = 33, .N = 49, .K = depths[i], .a_transposed = i % 2 != 0};
         test.bias = true;

@@ -147,7 +147,7 @@ static void awkward_on(clm_device *device) {
     static const int counts[] = {1, 2, 7, 8, 15, 16, 17, 31, 32, 33, 63, 0};
     static const int simulated[] = {1, 17, 0};
     static const int sizes[][2] = {{1, 1},     {5, 7},    {16, 70},  {17, 49},
-                                   {33, 24},   {511, 23}, {512, 48}, {513, 130},
+                                   {33, 24},   {511, 23}, {768, 48}, {769, 130},
                                    {1025, 67}, {1600, 9}, {768, 2},  {64, 513}};
     if (!clm_device_is_cpu(device)) {
         return;
