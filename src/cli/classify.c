@@ -12,7 +12,9 @@
 #include "base/memory.h"
 #include "base/number.h"
 #include "cli/cli.h"
+#include "cli/explanation.h"
 #include "cli/progress.h"
+#include "clm/text.h"
 #include "infer/classify.h"
 
 typedef struct settings {
@@ -22,6 +24,7 @@ typedef struct settings {
     clm_cli_passes passes;
     bool json;
     bool strict;
+    bool explain;
 } settings;
 
 /* ---- rows ---- */
@@ -240,6 +243,63 @@ cleanup:
     return status;
 }
 
+/* ---- explaining ---- */
+
+/* The tokens of the longest text; all that the model takes, without texts or where it was trained
+ * on one length. */
+static clm_status find_length(int *length, const clm_model_config *config, const char *folder,
+                              const char *const *given, size_t count) {
+    const int most = config->padded_length > 0 ? config->padded_length : config->n_ctx;
+    const clm_encode_options options = {.special_tokens = true};
+    clm_tokenizer *tokenizer = NULL;
+    clm_status status = CLM_OK;
+    *length = 1;
+    CLM_TRY(clm_tokenizer_open(&tokenizer, folder));
+    for (size_t i = 0; i < count; i++) {
+        int32_t *ids = NULL;
+        size_t tokens = 0;
+        CLM_TRY(
+            clm_tokenizer_encode(tokenizer, given[i], strlen(given[i]), &options, &ids, &tokens));
+        clm_tokens_free(ids);
+        tokens = tokens < (size_t)most ? tokens : (size_t)most;
+        *length = (int)tokens > *length ? (int)tokens : *length;
+    }
+    if (count == 0 || (config->pooling == CLM_POOLING_LAST_POSITION && config->padded_length > 0)) {
+        *length = most;
+    }
+cleanup:
+    clm_tokenizer_close(tokenizer);
+    return status;
+}
+
+/* Instead of answering; texts of standard input are not read. */
+static clm_status explain(const settings *s, const char *const *given, size_t count) {
+    const clm_dtype storage = clm_cli_storage_of(s->passes.precision);
+    const bool reads_input = count == 1 && strcmp(given[0], "-") == 0;
+    clm_device *device = NULL;
+    clm_model_config config = {0};
+    clm_cli_device untested = s->device;
+    clm_cli_explained explained = {.model = s->model,
+                                   .command = "classify",
+                                   .how = {.frozen_storage = storage, .B = s->passes.batch},
+                                   .json = s->json};
+    clm_status status = CLM_OK;
+    count = reads_input ? 0 : count;
+    if (explained.how.B == 0 || (count > 0 && (size_t)explained.how.B > count)) {
+        explained.how.B = count > 0 ? (int)count : 1;
+    }
+    CLM_TRY(clm_cli_read_config(&config, s->model));
+    CLM_TRY(find_length(&explained.how.T, &config, s->model, given, count));
+    untested.untested = true;
+    CLM_TRY(clm_cli_open_device(&device, &untested, NULL));
+    clm_cli_progress_pause();
+    CLM_TRY(clm_cli_explain(&explained, device, &config, false));
+cleanup:
+    clm_device_close(device);
+    clm_model_config_free(&config);
+    return status;
+}
+
 /* ---- the command ---- */
 
 static clm_status open_input(int *descriptor, const char *path) {
@@ -299,6 +359,9 @@ static const clm_cli_option output_options[] = {
      CLM_CLI_FLAG_AT(settings, json)},
     {"--strict", NULL, "stop at the first line that has no answer",
      CLM_CLI_FLAG_AT(settings, strict), .synonyms = "--fail-fast"},
+    {"--explain", NULL, "instead of answering, show what that executes and its memory",
+     CLM_CLI_FLAG_AT(settings, explain), .excludes = "--file --strict",
+     .synonyms = "--dry-run --plan"},
     {NULL},
 };
 
@@ -321,8 +384,9 @@ static int run(const clm_cli_arguments *arguments) {
     }
     clm_cli_progress shown;
     clm_cli_progress_begin_at_terminal(&shown);
-    const clm_status status =
-        classify(s, (const char *const *)arguments->positionals, arguments->positional_count);
+    const char *const *given = (const char *const *)arguments->positionals;
+    const size_t count = arguments->positional_count;
+    const clm_status status = s->explain ? explain(s, given, count) : classify(s, given, count);
     clm_cli_progress_end();
     return status == CLM_OK ? CLM_EXIT_DONE : clm_cli_fail(status);
 }

@@ -29,12 +29,6 @@ typedef struct settings {
     bool new_head; /* the model's is replaced, or it has none */
 } settings;
 
-static clm_dtype storage_of(clm_precision precision) {
-    return precision == CLM_PRECISION_F16    ? CLM_F16
-           : precision == CLM_PRECISION_BF16 ? CLM_BF16
-                                             : CLM_F32;
-}
-
 /* A classifier that was trained on one length keeps to it. */
 static clm_status settle(settings *s, const clm_model_config *config) {
     const int most = config->padded_length > 0 ? config->padded_length : config->n_ctx;
@@ -49,7 +43,7 @@ static clm_status settle(settings *s, const clm_model_config *config) {
 
 static clm_cli_explained explained_of(const settings *s) {
     const bool trains = s->command == FINETUNE;
-    const clm_dtype storage = storage_of(s->precision);
+    const clm_dtype storage = clm_cli_storage_of(s->precision);
     return (clm_cli_explained){.model = s->model,
                                .command = trains ? "finetune" : "classify",
                                .how = {.train = trains ? s->train : CLM_TRAIN_NOTHING,

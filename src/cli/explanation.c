@@ -328,6 +328,12 @@ clm_status clm_cli_print_explained(const clm_cli_explained *explained) {
     return status;
 }
 
+clm_dtype clm_cli_storage_of(clm_precision precision) {
+    return precision == CLM_PRECISION_F16    ? CLM_F16
+           : precision == CLM_PRECISION_BF16 ? CLM_BF16
+                                             : CLM_F32;
+}
+
 clm_status clm_cli_explain(clm_cli_explained *explained, clm_device *device,
                            const clm_model_config *config, bool features) {
     const clm_memory_plan *how = &explained->how;

@@ -12,6 +12,10 @@
 clm_status clm_cli_explain(clm_cli_explained *explained, clm_device *device,
                            const clm_model_config *config, bool features);
 
+/* What weights and kept activations are stored in; with CLM_PRECISION_AUTO, floats: nobody asks
+ * whether they fit. */
+clm_dtype clm_cli_storage_of(clm_precision precision);
+
 clm_status clm_cli_print_explained(const clm_cli_explained *explained);
 
 #endif

@@ -11,6 +11,7 @@
 #include "base/memory.h"
 #include "base/number.h"
 #include "cli/cli.h"
+#include "cli/explanation.h"
 #include "cli/progress.h"
 #include "cli/resume.h"
 #include "cli/stop.h"
@@ -37,6 +38,7 @@ typedef struct settings {
     bool whole_top_block;
     bool recompute;
     bool profile;
+    bool explain;
     bool recipe;
     bool resume;
     bool force;
@@ -117,7 +119,8 @@ static const char changeable[] =
     "--vocab --data --epochs --max-steps --no-final --features --feature-budget --no-overlap "
     "--recompute --device";
 
-static const char not_recorded[] = "--out --resume --force --recipe --no-selftest --profile";
+static const char not_recorded[] =
+    "--out --resume --force --recipe --no-selftest --profile --explain";
 
 /* Asks at the terminal; true for yes, false for any other answer or without a terminal. */
 static bool ask(const char *question) {
@@ -264,7 +267,8 @@ static clm_status check_vocabulary(const inputs *in) {
     return CLM_OK;
 }
 
-/* All checks that are possible before the device is opened and the weights are read. */
+/* `run` may be NULL. All checks that are possible before the device is opened and the weights are
+ * read. */
 static clm_status read_inputs(inputs *in, clm_run *run, const settings *s) {
     clm_status status = CLM_OK;
     CLM_TRY(clm_cli_resolve_path(&in->model, run, s->model));
@@ -272,7 +276,7 @@ static clm_status read_inputs(inputs *in, clm_run *run, const settings *s) {
     CLM_TRY(clm_cli_resolve_path(&in->data, run, s->data));
     CLM_TRY(clm_tokenizer_open(&in->tokenizer, in->vocab));
     CLM_TRY(clm_split_read(&in->split, in->data));
-    for (size_t i = 0; i < in->split.note_count; i++) {
+    for (size_t i = 0; i < in->split.note_count && run != NULL; i++) {
         CLM_TRY(clm_run_note(run, in->split.notes[i]));
     }
     CLM_TRY(clm_model_config_open(&in->config, in->model));
@@ -359,6 +363,39 @@ cleanup:
     return status;
 }
 
+/* Instead of training. */
+static clm_status explain(const clm_cli_arguments *arguments) {
+    settings *s = arguments->settings;
+    clm_device *device = NULL;
+    clm_status status = CLM_OK;
+    inputs in = {0};
+    if (s->recipe) {
+        CLM_TRY(clm_cli_apply_preset(arguments, "--recipe", recipe));
+    }
+    set_options(s);
+    CLM_TRY(read_inputs(&in, NULL, s));
+    CLM_TRY(clm_model_config_set_labels(&in.config, clm_table_label_count(in.split.train),
+                                        clm_table_label_names(in.split.train)));
+    clm_cli_explained explained = {.model = in.model,
+                                   .command = "finetune",
+                                   .how = {.train = s->train,
+                                           .frozen_storage = clm_cli_storage_of(s->precision),
+                                           .kept_storage = clm_cli_storage_of(s->precision),
+                                           .whole_top_block = s->whole_top_block,
+                                           .recompute = s->recompute,
+                                           .B = s->options.batch,
+                                           .T = clm_dataset_length(in.train)}};
+    s->device.untested = true;
+    CLM_TRY(clm_cli_open_device(&device, &s->device, NULL));
+    clm_cli_progress_pause();
+    CLM_TRY(
+        clm_cli_explain(&explained, device, &in.config, s->options.features != CLM_FEATURES_OFF));
+cleanup:
+    clm_device_close(device);
+    inputs_free(&in);
+    return status;
+}
+
 /* ---- the command ---- */
 
 static const clm_cli_choice tasks[] = {
@@ -382,7 +419,7 @@ static const clm_cli_option file_options[] = {
      CLM_CLI_FOLDER_AT(settings, data), .required = true, .unless = "--resume",
      .synonyms = "--dataset --input --train-file"},
     {"--out", "RUN", "folder for the result", CLM_CLI_FOLDER_AT(settings, out), .required = true,
-     .synonyms = "--output --output-dir --run --save"},
+     .unless = "--explain", .synonyms = "--output --output-dir --run --save"},
     {"--resume", NULL, "go on where RUN was stopped, with the options that it was started with",
      CLM_CLI_FLAG_AT(settings, resume), .synonyms = "--continue --resume-from-checkpoint"},
     {"--force", NULL,
@@ -482,6 +519,9 @@ static const clm_cli_option memory_options[] = {
 
 static const clm_cli_option profile_option[] = {
     {"--profile", NULL, "say at the end what each kernel took", CLM_CLI_FLAG_AT(settings, profile)},
+    {"--explain", NULL, "instead of training, show what a step executes and its memory",
+     CLM_CLI_FLAG_AT(settings, explain), .excludes = "--resume --force --profile",
+     .synonyms = "--dry-run --plan"},
     {NULL},
 };
 
@@ -517,14 +557,17 @@ static int run(const clm_cli_arguments *arguments) {
     s->options.should_stop = clm_cli_stop_was_requested;
     s->options.should_abandon = clm_cli_end_was_requested;
     s->options.context = &shown;
-    clm_status status = settle(&opened, arguments);
-    if (status == CLM_OK) {
+    clm_status status = s->explain ? explain(arguments) : settle(&opened, arguments);
+    if (status == CLM_OK && !s->explain) {
         status = finetune(s, opened);
     }
     clm_run_close(opened);
     clm_cli_progress_end();
     if (status != CLM_OK) {
         return clm_cli_fail(status);
+    }
+    if (s->explain) {
+        return CLM_EXIT_DONE;
     }
     plot(s->out);
     (void)printf("The model and its plots are in %s\n", s->out);

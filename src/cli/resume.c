@@ -49,7 +49,7 @@ cleanup:
 /* ---- paths ---- */
 
 clm_status clm_cli_resolve_path(char **resolved, const clm_run *run, const char *path) {
-    const char *folder = clm_run_get(run, directory_setting);
+    const char *folder = run != NULL ? clm_run_get(run, directory_setting) : NULL;
     const bool is_relative = path[0] != '/' && strncmp(path, "random:", 7) != 0;
     return is_relative && folder != NULL && clm_run_is_resumed(run)
                ? clm_path_join(resolved, folder, path)

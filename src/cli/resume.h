@@ -29,7 +29,7 @@ clm_status clm_cli_keep_options(clm_run *run, const clm_cli_arguments *arguments
                                 const char *except);
 
 /* The path of an option as it can be opened now, through *resolved (clm_free): a recorded path is
- * relative to the folder in which the run was started. */
+ * relative to the folder in which the run was started. `run` may be NULL. */
 clm_status clm_cli_resolve_path(char **resolved, const clm_run *run, const char *path);
 
 #endif

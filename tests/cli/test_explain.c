@@ -3,6 +3,7 @@
  * SPDX-License-Identifier: Apache-2.0 */
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <cjson/cJSON.h>
 
@@ -176,6 +177,32 @@ static void check_names_what_is_wrong(void **state) {
     }
 }
 
+/* The command's own model, texts and options; nothing is trained or written. */
+static void other_commands_explain(void **state) {
+    (void)state;
+    clm_test_outcome outcome = run_clm(TRAIN, "--train", "head", "--features", "off", "--explain");
+    assert_done(outcome);
+    assert_has(outcome.output, TINY_MODEL ", finetune: 4 texts of ");
+    assert_has(outcome.output, "head is trained, ");
+    assert_has(outcome.output, "\ntraining step\n");
+    outcome = run_clm(TRAIN, "--recipe", "--out", "never", "--explain");
+    assert_done(outcome);
+    assert_has(outcome.output, "\ntrained part, each step\n");
+    assert_null(strstr(outcome.output, "accuracy"));
+    assert_int_not_equal(access(clm_test_path("never"), F_OK), 0);
+    outcome = run_clm("classify", "--model", "run", "--explain", "see you", "ok");
+    assert_done(outcome);
+    assert_has(outcome.output, "run, classify: 2 texts of ");
+    outcome = run_clm("classify", "--model", "run", "--explain", "--json", "--batch", "3");
+    assert_done(outcome);
+    cJSON *json = cJSON_Parse(outcome.output);
+    assert_non_null(json);
+    assert_true(number(json, "batch") == 3.0 && number(json, "tokens") == 256.0);
+    cJSON_Delete(json);
+    assert_fails(run_clm(TRAIN, "--resume", "--out", "run", "--explain"), 2, "--resume",
+                 "--explain");
+}
+
 static void mistakes_are_told(void **state) {
     (void)state;
     assert_fails(run_clm("explain", "--tokens", "4096"), 2, "--tokens 4096", "1024");
@@ -189,7 +216,7 @@ int main(void) {
         cmocka_unit_test(equal_blocks_are_shown_once), cmocka_unit_test(what_was_done_is_noted),
         cmocka_unit_test(json_has_all_of_it),          cmocka_unit_test(run_adds_kernels),
         cmocka_unit_test(check_finds_nothing_wrong),   cmocka_unit_test(check_names_what_is_wrong),
-        cmocka_unit_test(mistakes_are_told),
+        cmocka_unit_test(other_commands_explain),      cmocka_unit_test(mistakes_are_told),
     };
-    return cmocka_run_group_tests(tests, make_inputs, NULL);
+    return cmocka_run_group_tests(tests, make_run, NULL);
 }
