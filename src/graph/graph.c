@@ -236,7 +236,8 @@ uint32_t clm_graph_add_tensor(clm_graph *graph, const clm_tensor_about *about, c
     clm_status status =
         clm_reserve(&graph->tensors, &graph->tensor_capacity, (size_t)graph->tensor_count + 1,
                     sizeof *graph->tensors, "a graph's tensors");
-    const bool is_named = about->kind == CLM_TENSOR_INPUT || about->kind == CLM_TENSOR_PARAMETER;
+    const bool is_named = about->kind == CLM_TENSOR_INPUT || about->kind == CLM_TENSOR_PARAMETER ||
+                          about->kind == CLM_TENSOR_STATE;
     if (status == CLM_OK && is_named) {
         status = reserve_name(graph);
     }

@@ -133,9 +133,6 @@ clm_status clm_gemm_own_copy(clm_device *device, clm_buffer *dense, const clm_ge
 /* Only the tail, on a product that is in c. */
 clm_status clm_gemm_own_tail(clm_device *device, const clm_gemm_task *task);
 
-/* The arguments for TAIL_PARAMETERS of cl/gemm.clh. */
-void clm_gemm_launch_tail(clm_launch *launch, const clm_gemm_task *task);
-
 /* The device's peak of multiply-adds in registers, in FLOP/s. Blocks. */
 clm_status clm_gemm_own_peak(clm_device *device, double *flops);
 

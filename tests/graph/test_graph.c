@@ -159,6 +159,15 @@ static void names_are_unique(void **state) {
     assert_status(CLM_ERROR_SHAPE, clm_graph_status(g));
     clm_graph_free(g);
     clm_graph_free(NULL);
+    const int64_t cache[] = {1, 8, 2, 4};
+    assert_ok(clm_graph_create(&g));
+    (void)clm_graph_state(g, "keys", 4, cache);
+    (void)clm_graph_state(g, "values", 4, cache);
+    assert_ok(clm_graph_status(g));
+    (void)clm_graph_state(g, "keys", 4, cache);
+    assert_status(CLM_ERROR_ARGUMENT, clm_graph_status(g));
+    assert_message_has("state \"keys\" is there already");
+    clm_graph_free(g);
 }
 
 int main(void) {
