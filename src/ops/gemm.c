@@ -300,3 +300,10 @@ clm_status clm_gemm_pack(clm_gemm_packed **packed, clm_device *device, const clm
     return clm_gemm_pack_with(packed, device, CLM_GEMM_AUTO, clm_gemm_piece_bytes(device), b,
                               b_offset, ldb, transposed, K, N, storage);
 }
+
+size_t clm_gemm_packing_bytes(const clm_device *device, int K, int N, clm_gemm_storage storage) {
+    const clm_gemm_backend known = clm_gemm_known_backend(device);
+    const bool is_own = known == CLM_GEMM_AUTO || known == CLM_GEMM_OWN; /* panels are the most */
+    return clm_gemm_packing_bytes_as(device, is_own ? clm_gemm_own_form(device) : known, K, N,
+                                     storage);
+}

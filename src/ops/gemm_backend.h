@@ -191,6 +191,10 @@ size_t clm_gemm_run_scratch_bytes(clm_device *device, const clm_gemm_way *way,
 
 /* ---- gemm_packed.c ---- */
 
+/* The bytes of a B (K,N) that is packed for a backend whose form is known, all parts together. */
+size_t clm_gemm_packing_bytes_as(const clm_device *device, clm_gemm_backend backend, int K, int N,
+                                 clm_gemm_storage storage);
+
 /* How clm_gemm_pack_as() packs for a backend that is resolved. */
 clm_gemm_packing clm_gemm_packing_for(const clm_device *device, clm_gemm_backend backend,
                                       size_t piece_bytes, int K, int N, clm_gemm_storage storage);

@@ -33,10 +33,8 @@ static size_t padded_columns(const clm_device *device, clm_gemm_backend backend,
                                           : (size_t)columns;
 }
 
-size_t clm_gemm_packing_bytes(const clm_device *device, int K, int N, clm_gemm_storage storage) {
-    const clm_gemm_backend known = clm_gemm_known_backend(device);
-    const bool is_own = known == CLM_GEMM_AUTO || known == CLM_GEMM_OWN; /* panels are the most */
-    const clm_gemm_backend backend = is_own ? clm_gemm_own_form(device) : known;
+size_t clm_gemm_packing_bytes_as(const clm_device *device, clm_gemm_backend backend, int K, int N,
+                                 clm_gemm_storage storage) {
     return (size_t)K * padded_columns(device, backend, N) * element_bytes(storage);
 }
 
