@@ -39,10 +39,12 @@ typedef struct subject {
 /* Whether the name is one of those in a list, each with a space behind it. */
 static bool is_listed(const char *list, const char *name) {
     const size_t length = strlen(name);
-    for (const char *at = list; at != NULL && *at != '\0'; at += strcspn(at, " ") + 1) {
-        if (strncmp(at, name, length) == 0 && at[length] == ' ') {
+    for (const char *at = list; at != NULL && *at != '\0';) {
+        const size_t listed = strcspn(at, " ");
+        if (listed == length && at[length] == ' ' && memcmp(at, name, length) == 0) {
             return true;
         }
+        at += listed + (at[listed] == ' ' ? 1 : 0);
     }
     return false;
 }
