@@ -144,9 +144,10 @@ static clm_gemm_way way_by(clm_device *device, const clm_gemm_arguments *argumen
         way.form = clm_gemm_own_form(device);
     }
     /* A processor's rows are summed in one order in the form for GPUs, too, unless the kernels of
-     * that form are asked for. */
+     * that form are asked for, or forced by the environment. */
     way.one_kernel = way.form == CLM_GEMM_OWN_TILED && clm_device_is_cpu(device) &&
-                     arguments->backend != CLM_GEMM_OWN_TILED && !arguments->a_transposed;
+                     arguments->backend != CLM_GEMM_OWN_TILED && !arguments->a_transposed &&
+                     !clm_gemm_is_forced(device);
     return way;
 }
 
