@@ -135,23 +135,20 @@ static clm_stored_parameter *parameter_of(const clm_parameters *parameters, cons
                : NULL;
 }
 
+/* In the order of their columns; one more than the most stands for any number beyond. */
 static void note_packing(clm_stored_parameter *stored, int64_t first, int64_t count) {
-    int at = 0;
-    if (clm_parameter_columns(stored, first, count) != NULL) {
+    int at = stored->packing_count;
+    if (at > CLM_PACKINGS_MOST || clm_parameter_columns(stored, first, count) != NULL) {
         return;
     }
-    if (stored->packing_count == CLM_PACKINGS_MOST) {
-        stored->packing_count++; /* too many */
+    stored->packing_count++;
+    if (at == CLM_PACKINGS_MOST) {
         return;
     }
-    if (stored->packing_count > CLM_PACKINGS_MOST) {
-        return;
-    }
-    for (at = stored->packing_count; at > 0 && stored->packings[at - 1].first > first; at--) {
+    for (; at > 0 && stored->packings[at - 1].first > first; at--) {
         stored->packings[at] = stored->packings[at - 1];
     }
     stored->packings[at] = (clm_parameter_packing){.first = first, .count = count};
-    stored->packing_count++;
 }
 
 static void note_reader(clm_stored_parameter *stored, readers *r, const clm_node *node, int input,
@@ -181,7 +178,7 @@ static bool packings_are_apart(const clm_stored_parameter *stored) {
     return apart;
 }
 
-static clm_status find_readers(clm_parameters *parameters, const clm_graph *graph, readers *all) {
+static void find_readers(clm_parameters *parameters, const clm_graph *graph, readers *all) {
     for (uint32_t i = 0; i < graph->node_count; i++) {
         const clm_node *node = &graph->nodes[i];
         for (int k = 0; k < CLM_NODE_INPUTS; k++) {
@@ -194,7 +191,6 @@ static clm_status find_readers(clm_parameters *parameters, const clm_graph *grap
             }
         }
     }
-    return CLM_OK;
 }
 
 static clm_status choose_forms(clm_parameters *parameters, const clm_graph *graph,
@@ -203,7 +199,7 @@ static clm_status choose_forms(clm_parameters *parameters, const clm_graph *grap
     readers *all = NULL;
     clm_status status = CLM_OK;
     CLM_TRY(clm_allocate(&all, count, sizeof *all, "the model's parameters"));
-    CLM_TRY(find_readers(parameters, graph, all));
+    find_readers(parameters, graph, all);
     for (size_t i = 0; i < count; i++) {
         clm_stored_parameter *stored = &parameters->stored[i];
         const readers *r = &all[i];
@@ -308,10 +304,6 @@ void clm_parameters_free(clm_parameters *parameters) {
     clm_free(parameters);
 }
 
-static clm_gemm_storage gemm_storage(clm_dtype storage) {
-    return storage == CLM_F16 ? CLM_GEMM_F16 : storage == CLM_BF16 ? CLM_GEMM_BF16 : CLM_GEMM_F32;
-}
-
 /* A packing's product: columns of (in,out) are columns of the matrix as it is stored; of (out,in)
  * there is the whole. */
 static int packed_K(const clm_stored_parameter *stored) {
@@ -330,7 +322,7 @@ static uint64_t frozen_bytes(const clm_device *device, const clm_stored_paramete
     for (int i = 0; i < stored->packing_count; i++) {
         sum_bytes +=
             clm_gemm_packing_bytes(device, packed_K(stored), packed_N(stored, &stored->packings[i]),
-                                   gemm_storage(stored->storage));
+                                   clm_gemm_storage_of(stored->storage));
     }
     return sum_bytes;
 }
@@ -371,8 +363,9 @@ clm_status clm_parameters_zero_gradients(clm_parameters *parameters) {
 static clm_status copy_values(const clm_parameter_source *source, const clm_parameter *about,
                               clm_buffer *buffer) {
     const size_t piece = (size_t)1 << 18; /* a MiB stays in a cache between its two copies */
-    const size_t most =
-        about->count < piece || source->is_whole(source->context, about) ? about->count : piece;
+    const bool is_whole = about->count < piece ||
+                          (source->is_whole != NULL && source->is_whole(source->context, about));
+    const size_t most = is_whole ? about->count : piece;
     float *values = NULL;
     clm_status status = CLM_OK;
     CLM_TRY(clm_allocate(&values, most, sizeof *values, about->name));
@@ -394,7 +387,7 @@ static clm_status pack(const clm_parameters *parameters, clm_stored_parameter *s
         CLM_TRY(clm_gemm_pack(&packing->packed, parameters->device, stored->value,
                               (size_t)packing->first, (int)about->shape[1], stored->out_in,
                               packed_K(stored), packed_N(stored, packing),
-                              gemm_storage(stored->storage)));
+                              clm_gemm_storage_of(stored->storage)));
     }
 cleanup:
     return status == CLM_OK ? status : clm_error_prefix(status, "%s", about->name);
@@ -406,7 +399,7 @@ static clm_status load(const clm_parameters *parameters, clm_stored_parameter *s
     const size_t row_bytes = stored->by_rows ? about->shape[1] * sizeof(float) : 0;
     const float *mapped = NULL;
     clm_status status = CLM_OK;
-    if (!stored->trained && clm_device_is_cpu(parameters->device) &&
+    if (source->map != NULL && !stored->trained && clm_device_is_cpu(parameters->device) &&
         (stored->by_rows || stored->is_read_once)) {
         CLM_TRY(source->map(source->context, about, &mapped));
     }

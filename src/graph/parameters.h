@@ -108,10 +108,10 @@ typedef struct clm_parameter_source {
     /* Elements [first, first + count) of it. */
     clm_status (*read)(void *context, const clm_parameter *parameter, size_t first, size_t count,
                        float *values);
-    /* Whether read() is for all elements at once. */
+    /* Whether read() is for all elements at once; NULL: never. */
     bool (*is_whole)(void *context, const clm_parameter *parameter);
     /* The values in host memory through *values, lent as long as the store lives; NULL: they are
-     * not. For what a CPU device may read in place. */
+     * not. For what a CPU device may read in place. map itself may be NULL. */
     clm_status (*map)(void *context, const clm_parameter *parameter, const float **values);
 } clm_parameter_source;
 

@@ -2,7 +2,6 @@
 #include "model/explain.h"
 
 #include "base/memory.h"
-#include "model/tasks/classify.h"
 
 static clm_status fill(clm_pass_explanation *explanation, const clm_plan *plan,
                        const clm_parameters *parameters, const clm_model_config *config,
@@ -19,33 +18,13 @@ static clm_status fill(clm_pass_explanation *explanation, const clm_plan *plan,
 
 clm_status clm_pass_explain(clm_pass_explanation *explanation, clm_device *device,
                             const clm_model_config *config, const clm_memory_plan *plan, int kind) {
-    const bool trains = plan->train != CLM_TRAIN_NOTHING;
-    clm_model_config with_head = *config;
-    clm_trained_part trained = {.policy = plan->train, .n_layer = config->n_layer};
-    const clm_parameters_options stored = {.trains = trains ? clm_trains_by_policy : NULL,
-                                           .context = &trained,
-                                           .storage = plan->frozen_storage,
-                                           .whole_rows = plan->whole_top_block};
-    clm_graph *graph = NULL;
-    clm_parameters *parameters = NULL;
-    clm_workspace *workspace = NULL;
-    clm_plan *made = NULL;
+    clm_pass_draft draft;
     clm_status status = CLM_OK;
     *explanation = (clm_pass_explanation){.kind = kind};
-    with_head.n_labels = config->n_labels > 0 ? config->n_labels : 2;
-    CLM_TRY(clm_model_config_check(config));
-    CLM_TRY(clm_graph_create(&graph));
-    clm_classify_describe(graph, &with_head, plan->B, plan->T, true);
-    CLM_TRY(clm_graph_status(graph));
-    CLM_TRY(clm_parameters_create(&parameters, device, graph, trains ? "losses" : NULL, &stored));
-    CLM_TRY(clm_workspace_create(&workspace, device));
-    CLM_TRY(clm_pass_make_plan(&made, workspace, parameters, &with_head, plan, kind));
-    CLM_TRY(fill(explanation, made, parameters, &with_head, plan));
+    CLM_TRY(clm_pass_draft_make(&draft, device, config, plan, kind));
+    CLM_TRY(fill(explanation, draft.plan, draft.parameters, &draft.config, plan));
 cleanup:
-    clm_plan_free(made);
-    clm_workspace_free(workspace);
-    clm_parameters_free(parameters);
-    clm_graph_free(graph);
+    clm_pass_draft_free(&draft);
     return status;
 }
 

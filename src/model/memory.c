@@ -1,53 +1,20 @@
 /* What a model and its passes take of a device's memory, from plans that are not executed.
  *
  * SPDX-License-Identifier: Apache-2.0 */
-#include "graph/transform.h"
 #include "model/opened.h"
-#include "model/tasks/classify.h"
-
-/* A model without a head will get one, of two classes. */
-static clm_status describe(clm_graph **graph, const clm_model_config *config, int B, int T,
-                           bool losses) {
-    clm_model_config with_head = *config;
-    clm_status status = CLM_OK;
-    with_head.n_labels = config->n_labels > 0 ? config->n_labels : 2;
-    CLM_TRY(clm_model_config_check(config));
-    CLM_TRY(clm_graph_create(graph));
-    clm_classify_describe(*graph, &with_head, B, T, losses);
-    CLM_TRY(clm_graph_status(*graph));
-cleanup:
-    return status;
-}
 
 /* *largest_bytes: of what passes take alone. */
 static clm_status estimate_memory(clm_device *device, const clm_model_config *config,
                                   const clm_memory_plan *plan, clm_memory_estimate *estimate,
                                   uint64_t *largest_bytes) {
-    static const char *const bound[] = {"losses", NULL}; /* they are in the caller's memory */
-    const bool trains = plan->train != CLM_TRAIN_NOTHING;
-    clm_trained_part trained = {.policy = plan->train, .n_layer = config->n_layer};
-    const clm_parameters_options stored = {.trains = trains ? clm_trains_by_policy : NULL,
-                                           .context = &trained,
-                                           .storage = plan->frozen_storage,
-                                           .whole_rows = plan->whole_top_block};
-    const clm_plan_options options = {.loss = trains ? "losses" : NULL,
-                                      .bound = bound,
-                                      .whole_rows = plan->whole_top_block,
-                                      .recompute = plan->recompute,
-                                      .kept = plan->kept_storage};
-    clm_graph *graph = NULL;
-    clm_parameters *parameters = NULL;
-    clm_workspace *workspace = NULL;
-    clm_plan *made = NULL;
+    const int kind = plan->train != CLM_TRAIN_NOTHING ? CLM_PASS_LOSSES | CLM_PASS_GRADIENTS : 0;
+    clm_pass_draft draft;
     clm_parameters_memory memory;
     clm_status status = CLM_OK;
     *estimate = (clm_memory_estimate){0};
-    CLM_TRY(describe(&graph, config, plan->B, plan->T, trains));
-    CLM_TRY(clm_parameters_create(&parameters, device, graph, options.loss, &stored));
-    CLM_TRY(clm_workspace_create(&workspace, device));
-    CLM_TRY(clm_plan_make(&made, workspace, graph, parameters, &options));
-    clm_parameters_measure(parameters, &memory);
-    clm_plan_memory(made, &estimate->activations_bytes, largest_bytes);
+    CLM_TRY(clm_pass_draft_make(&draft, device, config, plan, kind));
+    clm_parameters_measure(draft.parameters, &memory);
+    clm_plan_memory(draft.plan, &estimate->activations_bytes, largest_bytes);
     estimate->parameters_bytes = memory.values_bytes;
     estimate->gradients_bytes = memory.gradients_bytes;
     estimate->moments_bytes = memory.moments_bytes;
@@ -56,10 +23,7 @@ static clm_status estimate_memory(clm_device *device, const clm_model_config *co
     estimate->total_bytes = estimate->parameters_bytes + estimate->gradients_bytes +
                             estimate->moments_bytes + estimate->activations_bytes;
 cleanup:
-    clm_plan_free(made);
-    clm_workspace_free(workspace);
-    clm_parameters_free(parameters);
-    clm_graph_free(graph);
+    clm_pass_draft_free(&draft);
     return status;
 }
 

@@ -65,23 +65,14 @@ static clm_status map_values(void *context, const clm_parameter *parameter, cons
 }
 
 static clm_status load_parameters(clm_model *model) {
-    const bool trains = model->trained.policy != CLM_TRAIN_NOTHING;
-    const clm_parameters_options options = {.trains = trains ? clm_trains_by_policy : NULL,
-                                            .context = &model->trained,
-                                            .storage = model->frozen_storage,
-                                            .one_pass = model->one_pass,
-                                            .whole_rows = model->whole_top_block};
+    const clm_memory_plan plan = clm_model_plan(model, 1, 1);
     const clm_parameter_source source = {
         .context = model, .read = read_values, .is_whole = is_read_whole, .map = map_values};
-    clm_graph *graph = NULL;
     clm_status status = CLM_OK;
-    CLM_TRY(clm_graph_create(&graph));
-    clm_classify_describe(graph, &model->config, 1, 1, true);
-    CLM_TRY(clm_parameters_create(&model->parameters, model->device, graph,
-                                  trains ? "losses" : NULL, &options));
+    CLM_TRY(clm_pass_make_parameters(&model->parameters, model->device, &model->config, &plan,
+                                     model->one_pass));
     CLM_TRY(clm_parameters_load(model->parameters, &source));
 cleanup:
-    clm_graph_free(graph);
     return status;
 }
 

@@ -80,6 +80,27 @@ clm_status clm_pass_make_plan(clm_plan **made, clm_workspace *workspace, clm_par
                               const clm_model_config *config, const clm_memory_plan *plan,
                               int kind);
 
+/* The store that the config's model needs for such plans; not loaded. `one_pass`: as in
+ * clm_model_options. */
+clm_status clm_pass_make_parameters(clm_parameters **parameters, clm_device *device,
+                                    const clm_model_config *config, const clm_memory_plan *plan,
+                                    bool one_pass);
+
+/* A plan of a model that is not opened, and all that it needs: to be looked at, not executed. A
+ * config without a head gets one, of two classes. */
+typedef struct clm_pass_draft {
+    clm_model_config config; /* its labels are lent */
+    clm_parameters *parameters;
+    clm_workspace *workspace;
+    clm_plan *plan;
+} clm_pass_draft;
+
+/* Free it in any case. CLM_ERROR_SHAPE for a config that cannot be. */
+clm_status clm_pass_draft_make(clm_pass_draft *draft, clm_device *device,
+                               const clm_model_config *config, const clm_memory_plan *plan,
+                               int kind);
+void clm_pass_draft_free(clm_pass_draft *draft);
+
 /* The shape of what its frozen part computes; of rank 0 when nothing is frozen. */
 clm_status clm_pass_features(clm_shape *shape, const clm_model_config *config,
                              const clm_memory_plan *plan);

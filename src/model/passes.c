@@ -63,6 +63,48 @@ cleanup:
     return status;
 }
 
+clm_status clm_pass_make_parameters(clm_parameters **parameters, clm_device *device,
+                                    const clm_model_config *config, const clm_memory_plan *plan,
+                                    bool one_pass) {
+    const bool trains = plan->train != CLM_TRAIN_NOTHING;
+    clm_trained_part trained = {.policy = plan->train, .n_layer = config->n_layer};
+    const clm_parameters_options options = {.trains = trains ? clm_trains_by_policy : NULL,
+                                            .context = &trained,
+                                            .storage = plan->frozen_storage,
+                                            .one_pass = one_pass,
+                                            .whole_rows = plan->whole_top_block};
+    clm_graph *graph = NULL;
+    clm_status status = CLM_OK;
+    CLM_TRY(clm_graph_create(&graph));
+    clm_classify_describe(graph, config, 1, 1, trains);
+    CLM_TRY(clm_parameters_create(parameters, device, graph, trains ? "losses" : NULL, &options));
+cleanup:
+    clm_graph_free(graph);
+    return status;
+}
+
+clm_status clm_pass_draft_make(clm_pass_draft *draft, clm_device *device,
+                               const clm_model_config *config, const clm_memory_plan *plan,
+                               int kind) {
+    clm_status status = CLM_OK;
+    *draft = (clm_pass_draft){.config = *config};
+    draft->config.n_labels = config->n_labels > 0 ? config->n_labels : 2;
+    CLM_TRY(clm_model_config_check(config));
+    CLM_TRY(clm_pass_make_parameters(&draft->parameters, device, &draft->config, plan, false));
+    CLM_TRY(clm_workspace_create(&draft->workspace, device));
+    CLM_TRY(clm_pass_make_plan(&draft->plan, draft->workspace, draft->parameters, &draft->config,
+                               plan, kind));
+cleanup:
+    return status;
+}
+
+void clm_pass_draft_free(clm_pass_draft *draft) {
+    clm_plan_free(draft->plan);
+    clm_workspace_free(draft->workspace);
+    clm_parameters_free(draft->parameters);
+    *draft = (clm_pass_draft){0};
+}
+
 clm_status clm_model_make_plan(clm_plan **plan, clm_model *model, int kind, int B, int T) {
     const clm_memory_plan how = clm_model_plan(model, B, T);
     clm_status status = CLM_OK;
@@ -219,11 +261,13 @@ clm_status clm_model_reserve_features(clm_model *model, size_t count) {
 
 clm_status clm_model_compute_features(clm_model *model, const int32_t *tokens,
                                       const int32_t *lengths, int B, int T) {
-    size_t count = 0;
+    clm_plan *plan = NULL;
     clm_status status = CLM_OK;
     CLM_TRY(check_sizes(model, B, T));
-    CLM_TRY(clm_model_count_features(model, T, &count));
-    CLM_TRY(clm_model_reserve_features(model, (size_t)B * count));
+    CLM_TRY(find_plan(model, CLM_PASS_FEATURES, B, T, &plan));
+    const clm_graph *graph = clm_plan_graph(plan);
+    const clm_shape *shape = &clm_graph_about(graph, graph->outputs[0].tensor)->shape;
+    CLM_TRY(clm_model_reserve_features(model, (size_t)clm_shape_count(shape)));
     CLM_TRY(execute(model, CLM_PASS_FEATURES,
                     &(clm_pass){.B = B, .T = T, .tokens = tokens, .lengths = lengths}));
 cleanup:

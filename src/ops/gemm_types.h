@@ -4,6 +4,7 @@
 #ifndef CLM_OPS_GEMM_TYPES_H
 #define CLM_OPS_GEMM_TYPES_H
 
+#include "clm/dtype.h"
 #include "device/device.h"
 
 typedef enum clm_gemm_backend {
@@ -22,6 +23,11 @@ typedef enum clm_gemm_storage {
     CLM_GEMM_F16 = 1,
     CLM_GEMM_BF16 = 2
 } clm_gemm_storage;
+
+/* Floats for what is neither CLM_F16 nor CLM_BF16. */
+static inline clm_gemm_storage clm_gemm_storage_of(clm_dtype type) {
+    return type == CLM_F16 ? CLM_GEMM_F16 : type == CLM_BF16 ? CLM_GEMM_BF16 : CLM_GEMM_F32;
+}
 
 /* How products of more than a few rows with packed F16 weights are computed. */
 typedef enum clm_gemm_arithmetic {

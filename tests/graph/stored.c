@@ -14,24 +14,10 @@ static clm_status read_values(void *context, const clm_parameter *parameter, siz
     return CLM_OK;
 }
 
-static bool is_whole(void *context, const clm_parameter *parameter) {
-    (void)context;
-    (void)parameter;
-    return false;
-}
-
-static clm_status map_nothing(void *context, const clm_parameter *parameter, const float **values) {
-    (void)context;
-    (void)parameter;
-    *values = NULL;
-    return CLM_OK;
-}
-
 clm_parameters *clm_test_stored(clm_device *device, clm_reference_run *run, const char *loss,
                                 clm_trains *trains, void *context) {
     const clm_parameters_options options = {.trains = trains, .context = context};
-    const clm_parameter_source source = {
-        .context = run, .read = read_values, .is_whole = is_whole, .map = map_nothing};
+    const clm_parameter_source source = {.context = run, .read = read_values};
     clm_parameters *parameters = NULL;
     assert_ok(clm_parameters_create(&parameters, device, run->graph, loss, &options));
     assert_ok(clm_parameters_load(parameters, &source));

@@ -27,12 +27,6 @@ static clm_status read_values(void *context, const clm_parameter *parameter, siz
     return clm_weights_read_part(context, parameter, first, count, values);
 }
 
-static bool is_whole(void *context, const clm_parameter *parameter) {
-    (void)context;
-    (void)parameter;
-    return false;
-}
-
 static clm_status map_values(void *context, const clm_parameter *parameter, const float **values) {
     return clm_weights_map(context, parameter, values);
 }
@@ -89,7 +83,7 @@ static uint32_t train(clm_device *device, size_t predicate, clm_weights *weights
     const clm_parameters_options stored = {.trains = clm_test_trains_by_predicate,
                                            .context = &predicate};
     const clm_parameter_source source = {
-        .context = weights, .read = read_values, .is_whole = is_whole, .map = map_values};
+        .context = weights, .read = read_values, .map = map_values};
     const clm_plan_options options = {.loss = "losses"};
     int32_t *tokens = clm_test_golden_tensor(expected(), "tokens", NULL);
     int32_t *labels = clm_test_golden_tensor(expected(), "labels", NULL);

@@ -100,11 +100,9 @@ static clm_status enqueue(const clm_device_call *call) {
 static size_t scratch_bytes(const clm_device_call *call) {
     const clm_gemm_arguments product = product_of(call);
     const clm_place *weight = &call->in[WEIGHT];
-    const clm_gemm_storage storage = weight->storage == CLM_F16    ? CLM_GEMM_F16
-                                     : weight->storage == CLM_BF16 ? CLM_GEMM_BF16
-                                                                   : CLM_GEMM_F32;
     return weight->is_packed && weight->packed == NULL
-               ? clm_gemm_packed_scratch_bytes(call->device, &product, storage)
+               ? clm_gemm_packed_scratch_bytes(call->device, &product,
+                                               clm_gemm_storage_of(weight->storage))
                : clm_gemm_scratch_bytes(call->device, &product);
 }
 
