@@ -195,6 +195,8 @@ static void nodes_that_may_not_be_opened(void **state) {
     put(nodes, "kfd", "");
     look(amd);
     assert_not_said("cannot be opened");
+    assert_int_equal(chmod(nodes, 0755), 0); /* whatever the umask */
+    assert_int_equal(chmod(folder, 0755), 0);
     assert_int_equal(chmod(node, 0), 0);
     const bool is_root = geteuid() == 0;
     assert_true(!is_root || seteuid(65534) == 0); /* whom modes do not bind */
