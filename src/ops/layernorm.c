@@ -2,18 +2,10 @@
 #include <stdio.h>
 
 #include "ops/common.h"
-#include "ops/ops.h"
-
-/* Rows whose gradients of weight and bias a group sums up: the same on every device, because the
- * bits of those sums depend on it. */
-enum { GROUP_ROWS = 16 };
+#include "ops/norm.h"
 
 static clm_status check(const char *name, const clm_buffer *buffer, int rows, int C) {
     return clm_ops_check_buffer("layernorm", name, buffer, (size_t)rows, (size_t)C, sizeof(float));
-}
-
-static size_t groups_for(int rows, int group_rows) {
-    return ((size_t)rows - 1) / (size_t)group_rows + 1;
 }
 
 clm_status clm_layernorm_forward(clm_device *device, clm_buffer *out, clm_buffer *mean,
@@ -31,7 +23,7 @@ clm_status clm_layernorm_forward(clm_device *device, clm_buffer *out, clm_buffer
         CLM_TRY(check("rstd", rstd, rows, 1));
     }
     const clm_ops_variant variant = clm_ops_variant_for(device, "layernorm");
-    const int group_rows = variant.local == 1 ? GROUP_ROWS : 1;
+    const int group_rows = variant.local == 1 ? CLM_NORM_GROUP_ROWS : 1;
     clm_launch launch = clm_launch_begin(device, "layernorm", "layernorm_forward", variant.options);
     clm_launch_buffer(&launch, out);
     clm_launch_buffer(&launch, mean);
@@ -44,7 +36,8 @@ clm_status clm_layernorm_forward(clm_device *device, clm_buffer *out, clm_buffer
     clm_launch_float(&launch, epsilon);
     clm_launch_int(&launch, group_rows);
     clm_launch_int(&launch, keep);
-    CLM_TRY(clm_launch_1d(&launch, groups_for(rows, group_rows) * variant.local, variant.local));
+    CLM_TRY(
+        clm_launch_1d(&launch, clm_norm_groups(rows, group_rows) * variant.local, variant.local));
 cleanup:
     return status;
 }
@@ -77,17 +70,8 @@ cleanup:
     return status;
 }
 
-/* What adding up the groups' sums needs comes first, then those sums: of dweight, of dbias. */
-static size_t sums_offset(const clm_device *device, size_t groups, int C) {
-    return clm_reduce_columns_scratch_bytes(device, (int)groups, C) / sizeof(float);
-}
-
 size_t clm_layernorm_backward_scratch_bytes(const clm_device *device, int rows, int C) {
-    if (rows <= 0 || C <= 0) {
-        return 0;
-    }
-    const size_t groups = groups_for(rows, GROUP_ROWS);
-    return (sums_offset(device, groups, C) + 2 * groups * (size_t)C) * sizeof(float);
+    return clm_norm_scratch_bytes(device, rows, C, 2);
 }
 
 clm_status clm_layernorm_backward(clm_device *device, clm_buffer *dx, clm_buffer *dweight,
@@ -97,8 +81,8 @@ clm_status clm_layernorm_backward(clm_device *device, clm_buffer *dx, clm_buffer
                                   int C, clm_buffer *scratch) {
     clm_status status = CLM_OK;
     CLM_TRY(check_backward(dx, dweight, dbias, dout, x, weight, mean, rstd, dresidual, rows, C));
-    const size_t groups = groups_for(rows, GROUP_ROWS);
-    const size_t offset = sums_offset(device, groups, C);
+    const size_t groups = clm_norm_groups(rows, CLM_NORM_GROUP_ROWS);
+    const size_t offset = clm_norm_sums_offset(device, groups, C);
     const bool is_trained = dweight != NULL || dbias != NULL;
     if (is_trained) {
         CLM_TRY(clm_ops_check_scratch("layernorm", scratch,
@@ -121,7 +105,7 @@ clm_status clm_layernorm_backward(clm_device *device, clm_buffer *dx, clm_buffer
     clm_launch_buffer(&launch, dresidual);
     clm_launch_int(&launch, rows);
     clm_launch_int(&launch, C);
-    clm_launch_int(&launch, GROUP_ROWS);
+    clm_launch_int(&launch, CLM_NORM_GROUP_ROWS);
     clm_launch_int(&launch, dx != NULL);
     clm_launch_int(&launch, dresidual != NULL);
     CLM_TRY(clm_launch_1d(&launch, groups * variant.local, variant.local));

@@ -2,18 +2,10 @@
 #include <stdio.h>
 
 #include "ops/common.h"
-#include "ops/ops.h"
-
-/* Rows whose gradients of the weight a group sums up: the same on every device, because the bits of
- * those sums depend on it. */
-enum { GROUP_ROWS = 16 };
+#include "ops/norm.h"
 
 static clm_status check(const char *name, const clm_buffer *buffer, int rows, int C) {
     return clm_ops_check_buffer("rmsnorm", name, buffer, (size_t)rows, (size_t)C, sizeof(float));
-}
-
-static size_t groups_for(int rows, int group_rows) {
-    return ((size_t)rows - 1) / (size_t)group_rows + 1;
 }
 
 clm_status clm_rmsnorm_forward(clm_device *device, clm_buffer *out, clm_buffer *rrms,
@@ -28,7 +20,7 @@ clm_status clm_rmsnorm_forward(clm_device *device, clm_buffer *out, clm_buffer *
         CLM_TRY(check("rrms", rrms, rows, 1));
     }
     const clm_ops_variant variant = clm_ops_variant_for(device, "rmsnorm");
-    const int group_rows = variant.local == 1 ? GROUP_ROWS : 1;
+    const int group_rows = variant.local == 1 ? CLM_NORM_GROUP_ROWS : 1;
     clm_launch launch = clm_launch_begin(device, "rmsnorm", "rmsnorm_forward", variant.options);
     clm_launch_buffer(&launch, out);
     clm_launch_buffer(&launch, rrms);
@@ -39,22 +31,14 @@ clm_status clm_rmsnorm_forward(clm_device *device, clm_buffer *out, clm_buffer *
     clm_launch_float(&launch, epsilon);
     clm_launch_int(&launch, group_rows);
     clm_launch_int(&launch, rrms != NULL);
-    CLM_TRY(clm_launch_1d(&launch, groups_for(rows, group_rows) * variant.local, variant.local));
+    CLM_TRY(
+        clm_launch_1d(&launch, clm_norm_groups(rows, group_rows) * variant.local, variant.local));
 cleanup:
     return status;
 }
 
-/* What adding up the groups' sums needs comes first, then those sums. */
-static size_t sums_offset(const clm_device *device, size_t groups, int C) {
-    return clm_reduce_columns_scratch_bytes(device, (int)groups, C) / sizeof(float);
-}
-
 size_t clm_rmsnorm_backward_scratch_bytes(const clm_device *device, int rows, int C) {
-    if (rows <= 0 || C <= 0) {
-        return 0;
-    }
-    const size_t groups = groups_for(rows, GROUP_ROWS);
-    return (sums_offset(device, groups, C) + groups * (size_t)C) * sizeof(float);
+    return clm_norm_scratch_bytes(device, rows, C, 1);
 }
 
 static clm_status check_backward(const clm_buffer *dx, const clm_buffer *dweight,
@@ -86,8 +70,8 @@ clm_status clm_rmsnorm_backward(clm_device *device, clm_buffer *dx, clm_buffer *
                                 const clm_buffer *dresidual, int rows, int C, clm_buffer *scratch) {
     clm_status status = CLM_OK;
     CLM_TRY(check_backward(dx, dweight, dout, x, weight, rrms, dresidual, rows, C));
-    const size_t groups = groups_for(rows, GROUP_ROWS);
-    const size_t offset = sums_offset(device, groups, C);
+    const size_t groups = clm_norm_groups(rows, CLM_NORM_GROUP_ROWS);
+    const size_t offset = clm_norm_sums_offset(device, groups, C);
     if (dweight != NULL) {
         CLM_TRY(clm_ops_check_scratch("rmsnorm", scratch,
                                       clm_rmsnorm_backward_scratch_bytes(device, rows, C)));
@@ -107,7 +91,7 @@ clm_status clm_rmsnorm_backward(clm_device *device, clm_buffer *dx, clm_buffer *
     clm_launch_buffer(&launch, dresidual);
     clm_launch_int(&launch, rows);
     clm_launch_int(&launch, C);
-    clm_launch_int(&launch, GROUP_ROWS);
+    clm_launch_int(&launch, CLM_NORM_GROUP_ROWS);
     clm_launch_int(&launch, dx != NULL);
     clm_launch_int(&launch, dresidual != NULL);
     CLM_TRY(clm_launch_1d(&launch, groups * variant.local, variant.local));
