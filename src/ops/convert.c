@@ -37,3 +37,15 @@ clm_status clm_convert_bf16_to_f32(clm_device *device, clm_buffer *out, const cl
                                    size_t count) {
     return convert(device, "convert_bf16_to_f32", out, 4, x, 2, count);
 }
+
+clm_status clm_convert_narrow(clm_device *device, clm_dtype type, clm_buffer *halves,
+                              const clm_buffer *floats, size_t count) {
+    return type == CLM_F16 ? clm_convert_f32_to_f16(device, halves, floats, count)
+                           : clm_convert_f32_to_bf16(device, halves, floats, count);
+}
+
+clm_status clm_convert_widen(clm_device *device, clm_dtype type, clm_buffer *floats,
+                             const clm_buffer *halves, size_t count) {
+    return type == CLM_F16 ? clm_convert_f16_to_f32(device, floats, halves, count)
+                           : clm_convert_bf16_to_f32(device, floats, halves, count);
+}

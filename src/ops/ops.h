@@ -284,4 +284,10 @@ clm_status clm_convert_f32_to_bf16(clm_device *device, clm_buffer *out, const cl
 clm_status clm_convert_bf16_to_f32(clm_device *device, clm_buffer *out, const clm_buffer *x,
                                    size_t count);
 
+/* The same by type, CLM_F16 or CLM_BF16. */
+clm_status clm_convert_narrow(clm_device *device, clm_dtype type, clm_buffer *halves,
+                              const clm_buffer *floats, size_t count);
+clm_status clm_convert_widen(clm_device *device, clm_dtype type, clm_buffer *floats,
+                             const clm_buffer *halves, size_t count);
+
 #endif

@@ -70,19 +70,8 @@ static bool has_halves(const clm_features *f) {
     return f->storage != CLM_FEATURES_F32;
 }
 
-/* Floats to 16 bits, and back. */
-static clm_status narrow(const clm_features *f, clm_buffer *halves, const clm_buffer *floats,
-                         size_t count) {
-    return f->storage == CLM_FEATURES_F16
-               ? clm_convert_f32_to_f16(f->model->device, halves, floats, count)
-               : clm_convert_f32_to_bf16(f->model->device, halves, floats, count);
-}
-
-static clm_status widen(const clm_features *f, clm_buffer *floats, const clm_buffer *halves,
-                        size_t count) {
-    return f->storage == CLM_FEATURES_F16
-               ? clm_convert_f16_to_f32(f->model->device, floats, halves, count)
-               : clm_convert_bf16_to_f32(f->model->device, floats, halves, count);
+static clm_dtype halves_type(const clm_features *f) {
+    return f->storage == CLM_FEATURES_F16 ? CLM_F16 : CLM_BF16;
 }
 
 /* ---- which texts there are ---- */
@@ -556,7 +545,8 @@ static clm_status compute(clm_features *f, const family *of, size_t count) {
     f->computed += width;
     const clm_buffer *from = clm_model_features(model);
     if (has_halves(f)) {
-        CLM_TRY(narrow(f, f->halves, from, width * of->count));
+        CLM_TRY(clm_convert_narrow(f->model->device, halves_type(f), f->halves, from,
+                                   width * of->count));
         from = f->halves;
     }
     for (size_t i = 0; i < count; i++) {
@@ -576,7 +566,8 @@ static clm_status load_all(clm_features *f, const family *of, clm_buffer *to, si
         CLM_TRY(load(f, f->wanted[i], halves ? f->halves : to, i));
     }
     if (halves) {
-        CLM_TRY(widen(f, to, f->halves, count * of->count));
+        CLM_TRY(
+            clm_convert_widen(f->model->device, halves_type(f), to, f->halves, count * of->count));
     }
 cleanup:
     return status;
@@ -606,7 +597,8 @@ static clm_status gather(clm_features *f, const family *of, size_t count, size_t
         }
     }
     if (halves) {
-        CLM_TRY(widen(f, features, f->gathered, count * of->count));
+        CLM_TRY(clm_convert_widen(f->model->device, halves_type(f), features, f->gathered,
+                                  count * of->count));
     } else {
         CLM_TRY(clm_buffer_copy(features, 0, f->gathered, 0, count * bytes));
     }

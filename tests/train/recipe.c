@@ -134,3 +134,12 @@ void assert_same_file(const char *run_a, const char *run_b, const char *name) {
     clm_free(a);
     clm_free(b);
 }
+
+void assert_same_run(const char *run, const char *other) {
+    char *text = metrics_without_seconds(run);
+    char *other_text = metrics_without_seconds(other);
+    assert_string_equal(text, other_text);
+    clm_free(text);
+    clm_free(other_text);
+    assert_same_file(run, other, "model.safetensors");
+}

@@ -38,4 +38,7 @@ char *metrics_without_seconds(const char *run); /* metrics.jsonl but for notes a
 void read_metrics(clm_metrics *metrics, const char *run);
 void assert_same_file(const char *run_a, const char *run_b, const char *name);
 
+/* Two runs with the same metrics, but for the clock, and the same model. */
+void assert_same_run(const char *run, const char *other);
+
 #endif

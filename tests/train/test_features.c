@@ -25,15 +25,6 @@ static void the_tiny_model_has_20_channels(clm_device *device) {
     clm_model_close(model);
 }
 
-static void assert_same_run(const char *run, const char *other) {
-    char *text = metrics_without_seconds(run);
-    char *other_text = metrics_without_seconds(other);
-    assert_string_equal(text, other_text);
-    clm_free(text);
-    clm_free(other_text);
-    assert_same_file(run, other, "model.safetensors");
-}
-
 static int files_in(const char *folder) {
     int count = 0;
     DIR *stream = opendir(folder);

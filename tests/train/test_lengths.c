@@ -71,15 +71,6 @@ static clm_status train_whole(clm_device *device, clm_train_policy policy, const
     return status;
 }
 
-static void assert_same_run(const char *run, const char *other) {
-    char *text = metrics_without_seconds(run);
-    char *other_text = metrics_without_seconds(other);
-    assert_string_equal(text, other_text);
-    clm_free(text);
-    clm_free(other_text);
-    assert_same_file(run, other, "model.safetensors");
-}
-
 /* The mean loss and the accuracy of a saved model on texts that are read one by one, unpadded. */
 static void answer_alone(clm_device *device, const char *run, const clm_dataset *set, double *loss,
                          double *accuracy) {

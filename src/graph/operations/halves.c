@@ -22,11 +22,8 @@ static void reference_round(const clm_reference_call *call) {
 
 static clm_status enqueue_round(const clm_device_call *call) {
     const size_t count = (size_t)clm_shape_count(call->in_shape[0]);
-    return call->node->with.type == CLM_F16
-               ? clm_convert_f32_to_f16(call->device, call->out[0].buffer, call->in[0].buffer,
-                                        count)
-               : clm_convert_f32_to_bf16(call->device, call->out[0].buffer, call->in[0].buffer,
-                                         count);
+    return clm_convert_narrow(call->device, call->node->with.type, call->out[0].buffer,
+                              call->in[0].buffer, count);
 }
 
 /* f32 to 16 bits, to the nearest, and to the even one of two equally near. */
@@ -47,11 +44,8 @@ static void reference_widen(const clm_reference_call *call) {
 
 static clm_status enqueue_widen(const clm_device_call *call) {
     const size_t count = (size_t)clm_shape_count(call->in_shape[0]);
-    return call->node->with.type == CLM_F16
-               ? clm_convert_f16_to_f32(call->device, call->out[0].buffer, call->in[0].buffer,
-                                        count)
-               : clm_convert_bf16_to_f32(call->device, call->out[0].buffer, call->in[0].buffer,
-                                         count);
+    return clm_convert_widen(call->device, call->node->with.type, call->out[0].buffer,
+                             call->in[0].buffer, count);
 }
 
 /* 16 bits to f32. */
