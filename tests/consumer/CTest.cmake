@@ -11,7 +11,7 @@ endforeach()
 # What the shared one's build made is installed in other ways.
 add_test(NAME consumer/variants COMMAND "${CMAKE_CURRENT_LIST_DIR}/test_variants.sh"
   "${PROJECT_SOURCE_DIR}" "${PROJECT_BINARY_DIR}/consumer-shared/build"
-  "${CMAKE_COMMAND}" "${PROJECT_VERSION}")
+  "${CMAKE_COMMAND}" "${CMAKE_GENERATOR}" "${PROJECT_VERSION}")
 add_test(NAME consumer/subproject COMMAND "${CMAKE_CURRENT_LIST_DIR}/test_subproject.sh"
   "${PROJECT_SOURCE_DIR}" "${PROJECT_BINARY_DIR}/consumer-subproject" "${CMAKE_COMMAND}"
   "${CMAKE_GENERATOR}" "-DCLM_WITH_CLBLAST=${CLM_WITH_CLBLAST}"

@@ -1,11 +1,11 @@
 #!/bin/sh
-# test_variants.sh SOURCE BUILD CMAKE VERSION: installs what is already built in BUILD in the ways
-# that distributions and people do, and uses each by find_package and by pkg-config. Nothing of clm
-# is compiled: where it is installed does not concern the build. It is installed outside the source
-# tree, because CMake refuses absolute include folders within it.
+# test_variants.sh SOURCE BUILD CMAKE GENERATOR VERSION: installs what is already built in BUILD in
+# the ways that distributions and people do, and uses each by find_package and by pkg-config.
+# Nothing of clm is compiled: where it is installed does not concern the build. It is installed
+# outside the source tree, because CMake refuses absolute include folders within it.
 # SPDX-License-Identifier: Apache-2.0
 set -eu
-source=$1 build=$2 cmake=$3 version=$4
+source=$1 build=$2 cmake=$3 generator=$4 version=$5
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 work="$folder/consumer variants"
@@ -45,7 +45,8 @@ by_cmake() { # PREFIX VERSION
     printf '%s\n' 'cmake_minimum_required(VERSION 3.25)' 'project(user LANGUAGES C)' \
         "find_package(clm $2 REQUIRED)" "add_executable(user \"$consumer\")" \
         'target_link_libraries(user PRIVATE clm::clm)' >"$work/project/CMakeLists.txt"
-    "$cmake" -S "$work/project" -B "$work/cmake" -DCMAKE_PREFIX_PATH="$1" >"$work/log" 2>&1 &&
+    "$cmake" -S "$work/project" -B "$work/cmake" -G "$generator" -DCMAKE_PREFIX_PATH="$1" \
+        >"$work/log" 2>&1 &&
         "$cmake" --build "$work/cmake" >>"$work/log" 2>&1 && "$work/cmake/user" >>"$work/log"
 }
 
