@@ -33,16 +33,6 @@ clm_status clm_model_estimate_memory(clm_device *device, const clm_model_config 
     return estimate_memory(device, config, plan, estimate, &largest_bytes);
 }
 
-clm_memory_plan clm_model_plan(const clm_model *model, int B, int T) {
-    return (clm_memory_plan){.train = model->trained.policy,
-                             .frozen_storage = model->frozen_storage,
-                             .kept_storage = model->kept_storage,
-                             .whole_top_block = model->whole_top_block,
-                             .recompute = model->recompute,
-                             .B = B,
-                             .T = T};
-}
-
 /* A pass that answers takes the same for each text beyond the first. */
 static clm_status measure_wide(clm_model *model, int T) {
     clm_passes *passes = &model->passes;

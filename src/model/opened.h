@@ -71,6 +71,9 @@ enum {
     CLM_PASS_FEATURES = 8 /* these, and nothing else */
 };
 
+/* Passes of B x T, with what the model was opened to do. */
+clm_memory_plan clm_model_plan(const clm_model *model, int B, int T);
+
 /* A plan of the model, for the caller to free; not in its cache. */
 clm_status clm_model_make_plan(clm_plan **plan, clm_model *model, int kind, int B, int T);
 
@@ -143,9 +146,6 @@ clm_status clm_model_wide_batch(clm_model *model, int T, uint64_t taken_bytes, i
 void clm_passes_free(clm_passes *passes);
 
 /* ---- memory ---- */
-
-/* What passes of B x T take, as the model was opened. */
-clm_memory_plan clm_model_plan(const clm_model *model, int B, int T);
 
 /* With CLM_PRECISION_AUTO, before the first pass that trains: keeps activations in 16 bits when
  * they do not fit as floats but do so. */

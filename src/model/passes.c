@@ -105,6 +105,16 @@ void clm_pass_draft_free(clm_pass_draft *draft) {
     *draft = (clm_pass_draft){0};
 }
 
+clm_memory_plan clm_model_plan(const clm_model *model, int B, int T) {
+    return (clm_memory_plan){.train = model->trained.policy,
+                             .frozen_storage = model->frozen_storage,
+                             .kept_storage = model->kept_storage,
+                             .whole_top_block = model->whole_top_block,
+                             .recompute = model->recompute,
+                             .B = B,
+                             .T = T};
+}
+
 clm_status clm_model_make_plan(clm_plan **plan, clm_model *model, int kind, int B, int T) {
     const clm_memory_plan how = clm_model_plan(model, B, T);
     clm_status status = CLM_OK;
